@@ -1,0 +1,31 @@
+"""PlumKeras: PLUM-Net (AAAI 2026) in Keras 3.
+
+Names are imported when they are first used, so that reading data, checking a command line or printing help
+does not start a backend.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "PLUMNet": "plumkeras.plum_net",
+    "AlignmentTrainer": "plumkeras.trainers",
+    "RefinementTrainer": "plumkeras.trainers",
+    "load_run": "plumkeras.run",
+}
+_SUBMODULES = ("callbacks", "data_pipelines", "layers", "losses", "metrics", "recipes", "trainers", "visualization")
+
+__all__ = ["__version__", *_HOMES, *_SUBMODULES]
+
+
+def __getattr__(name):
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _SUBMODULES:
+        return importlib.import_module(f"plumkeras.{name}")
+    raise AttributeError(f"module 'plumkeras' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])
