@@ -1,0 +1,101 @@
+"""Standardisation of raw features, with statistics of the training split's valid frames."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from plumkeras.layers.masking import PACKAGE, zero_padding
+
+COMPRESSIONS = (None, "signed_log1p")
+
+
+class FrameMoments:
+    """Running mean and variance per feature in float64, merged batch by batch (Chan, Golub and LeVeque 1979)."""
+
+    def __init__(self, width):
+        self.count = 0
+        self.mean = np.zeros(width)
+        self.squares = np.zeros(width)
+
+    def update(self, frames):
+        """Takes `[n, F]` frames in."""
+        frames = np.asarray(frames, dtype=np.float64)
+        if not len(frames):
+            return
+        total = self.count + len(frames)
+        mean = frames.mean(axis=0)
+        shift = mean - self.mean
+        self.squares += ((frames - mean) ** 2).sum(axis=0) + shift**2 * self.count * len(frames) / total
+        self.mean = self.mean + shift * len(frames) / total
+        self.count = total
+
+    @property
+    def variance(self):
+        return self.squares / max(self.count, 1)
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class FeatureStandardization(keras.layers.Layer):
+    """Subtracts the mean of each feature and divides by its standard deviation, on valid frames only.
+
+    The statistics are weights: they are saved, restored and exported with the network, so a served model takes
+    raw features. (`keras.layers.Normalization` ignores an `adapt` after its first `predict`, and it knows no lengths.)
+
+    Args:
+        compression: `None` or `"signed_log1p"`, `sign(x) log(1 + |x|)` before everything else, for features of
+            many magnitudes such as acoustic statistics. Defaults to `None`.
+        epsilon: float. A feature whose standard deviation is at most `epsilon * max(1, |mean|)` counts as constant:
+            it is centred and not divided. Defaults to `1e-3`.
+
+    Call arguments:
+        sequence: `[B, T, F]` float, raw features.
+        length: `[B]` int, valid leading frames.
+
+    Returns:
+        `[B, T, F]`, zero past the length.
+    """
+
+    def __init__(self, compression=None, epsilon=1e-3, **kwargs):
+        super().__init__(**kwargs)
+        if compression not in COMPRESSIONS:
+            raise ValueError(f"`compression` must be one of {COMPRESSIONS}. Received: compression={compression!r}")
+        self.compression = compression
+        self.epsilon = epsilon
+
+    def build(self, sequence_shape, length_shape):
+        width = (sequence_shape[-1],)
+        self.mean = self.add_weight(shape=width, initializer="zeros", trainable=False, name="mean")
+        self.divisor = self.add_weight(shape=width, initializer="ones", trainable=False, name="divisor")
+        self.built = True
+
+    def compress(self, sequence):
+        """Applies `compression` to a backend tensor."""
+        if self.compression == "signed_log1p":
+            return ops.sign(sequence) * ops.log1p(ops.abs(sequence))
+        return sequence
+
+    def call(self, sequence, length):
+        sequence = self.compress(zero_padding(sequence, length))
+        sequence = (sequence - self.mean) / self.divisor
+        return zero_padding(sequence, length)
+
+    def collect(self, moments, sequence, length):
+        """Adds the valid frames of a numpy batch, compressed, to `moments` (a `FrameMoments`)."""
+        sequence = np.asarray(sequence, dtype=np.float64)
+        valid = np.arange(sequence.shape[1])[None, :] < np.asarray(length)[:, None]
+        frames = sequence[valid]
+        if self.compression == "signed_log1p":
+            frames = np.sign(frames) * np.log1p(np.abs(frames))
+        moments.update(frames)
+
+    def set_moments(self, moments):
+        """Makes a `FrameMoments` the statistics in force. Raises `ValueError` when it has seen no frame."""
+        if not moments.count:
+            raise ValueError(f"{self.name}: no valid frame to take statistics from; is the modality missing everywhere?")
+        deviation = np.sqrt(moments.variance)
+        constant = deviation <= self.epsilon * np.maximum(1.0, np.abs(moments.mean))
+        self.mean.assign(moments.mean)
+        self.divisor.assign(np.where(constant, 1.0, deviation))
+
+    def get_config(self):
+        return {**super().get_config(), "compression": self.compression, "epsilon": self.epsilon}

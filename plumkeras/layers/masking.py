@@ -1,0 +1,132 @@
+"""Lengths, masks and missing modalities: every rule about padding stands here."""
+
+import keras
+from keras import ops
+
+PACKAGE = "plumkeras"
+
+
+def valid_frames(sequence, length):
+    """Which frames hold data: `[B, T]` bool, `False` everywhere for length 0."""
+    return ops.arange(ops.shape(sequence)[1])[None, :] < ops.cast(length, "int32")[:, None]
+
+
+def attended_frames(sequence, length):
+    """Which frames attention and means may read: the valid ones, or the (zeroed) first one of a missing modality.
+
+    A fully masked attention row would depend on the padding, so a missing modality attends over one frame of zeros
+    and is replaced afterwards, by `present`.
+    """
+    return valid_frames(sequence, ops.maximum(length, 1))
+
+
+def zero_padding(sequence, length):
+    """Zeroes the frames past the length with `where`, so that not even NaN gets through."""
+    return ops.where(valid_frames(sequence, length)[:, :, None], sequence, ops.zeros_like(sequence))
+
+
+def masked_mean(sequence, mask):
+    """Mean over the frames of `mask`. `sequence [B, T, d]`, `mask [B, T]` bool -> `[B, d]`."""
+    weight = ops.cast(mask, sequence.dtype)[:, :, None]
+    return ops.sum(sequence * weight, axis=1) / ops.maximum(ops.sum(weight, axis=1), 1)
+
+
+def check_divisible(hidden_dim, num_heads):
+    """Raises `ValueError` unless the heads share the width evenly."""
+    if hidden_dim < 1 or num_heads < 1 or hidden_dim % num_heads:
+        raise ValueError(
+            "`hidden_dim` must be a positive multiple of `num_heads`. "
+            f"Received: hidden_dim={hidden_dim}, num_heads={num_heads}"
+        )
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class Presence(keras.layers.Layer):
+    """`[B]` lengths -> `[B]` bool: is the modality there at all?"""
+
+    def call(self, length):
+        return ops.cast(length, "int32") > 0
+
+    def compute_output_spec(self, length):
+        return keras.KerasTensor(length.shape, dtype="bool")
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class SequenceMean(keras.layers.Layer):
+    """Masked mean over the valid frames. `sequence [B, T, d]`, `length [B]` -> `[B, d]`."""
+
+    def call(self, sequence, length):
+        return masked_mean(sequence, attended_frames(sequence, length))
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class ZeroWhenMissing(keras.layers.Layer):
+    """Zeroes the rows of a missing modality. `vector [B, d]`, `present [B]` bool -> `[B, d]`."""
+
+    def call(self, vector, present):
+        return ops.where(present[:, None], vector, ops.zeros_like(vector))
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class AbsentVector(keras.layers.Layer):
+    """What the head reads of a missing modality: a learned vector in place of its representation.
+
+    Call arguments:
+        vector: `[B, d]` float.
+        present: `[B]` bool.
+
+    Returns:
+        `[B, d]`.
+    """
+
+    def build(self, vector_shape, present_shape):
+        self.absent = self.add_weight(shape=(vector_shape[-1],), initializer="zeros", name="absent")
+        self.built = True
+
+    def call(self, vector, present):
+        absent = ops.cast(ops.convert_to_tensor(self.absent), vector.dtype)
+        return ops.where(present[:, None], vector, absent[None, :])
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class ModalityDropout(keras.layers.Layer):
+    """Makes modalities missing at random while training, never all those of a sample.
+
+    Args:
+        rate: float in `[0, 1)`. Probability that a modality of a sample gets length 0. Defaults to `0`.
+        seed: int or `None`.
+
+    Call arguments:
+        lengths: dict by modality of `[B]` int.
+
+    Returns:
+        The dict, some lengths set to 0.
+    """
+
+    def __init__(self, rate=0.0, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        if not 0 <= rate < 1:
+            raise ValueError(f"`rate` must lie in [0, 1). Received: rate={rate}")
+        self.rate = rate
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.built = True
+
+    def call(self, lengths, training=False):
+        if not training or self.rate == 0:
+            return dict(lengths)
+        names = list(lengths)
+        stacked = ops.stack([ops.cast(lengths[name], "int32") for name in names], axis=1)
+        draw = keras.random.uniform(ops.shape(stacked), seed=self.seed_generator)
+        present = stacked > 0
+        # The present modality with the highest draw always stays.
+        highest = ops.max(ops.where(present, draw, -ops.ones_like(draw)), axis=1, keepdims=True)
+        keep = ops.logical_or(draw >= self.rate, draw == highest)
+        stacked = ops.where(keep, stacked, ops.zeros_like(stacked))
+        return {name: stacked[:, index] for index, name in enumerate(names)}
+
+    def compute_output_spec(self, lengths, training=False):
+        return {name: keras.KerasTensor(length.shape, dtype="int32") for name, length in lengths.items()}
+
+    def get_config(self):
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}

@@ -1,0 +1,68 @@
+"""The stem of one modality."""
+
+import keras
+from keras import ops
+
+from plumkeras.layers.feature_standardization import FeatureStandardization
+from plumkeras.layers.masking import PACKAGE
+
+
+def sinusoidal_positions(length, width):
+    """Sinusoidal position signal `[length, width]` (Vaswani et al. 2017, section 3.5). `width` must be even."""
+    position = ops.cast(ops.arange(length), "float32")[:, None]
+    pair = ops.arange(width // 2, dtype="float32")[None, :]
+    angle = position * ops.exp(pair * (-2.0 / width) * ops.log(ops.convert_to_tensor(10000.0)))
+    return ops.concatenate([ops.sin(angle), ops.cos(angle)], axis=-1)
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class ModalityEncoder(keras.layers.Layer):
+    """Raw features of one modality -> `f_single`: standardise, project, normalise, add positions, drop out.
+
+    Args:
+        hidden_dim: int, even. Width `d` of the result.
+        compression: see `FeatureStandardization`. Defaults to `None`.
+        dropout: float. Defaults to `0.1`.
+
+    Call arguments:
+        sequence: `[B, T, F]` float, raw features.
+        length: `[B]` int, valid leading frames.
+
+    Returns:
+        `f_single [B, T, d]`. Rows past the length are finite and independent of what stood there.
+    """
+
+    def __init__(self, hidden_dim, compression=None, dropout=0.1, **kwargs):
+        # No autocast: raw features can exceed the range of float16; the standardisation works in float32.
+        super().__init__(autocast=False, **kwargs)
+        if hidden_dim < 2 or hidden_dim % 2:
+            raise ValueError(f"`hidden_dim` must be even and positive. Received: hidden_dim={hidden_dim}")
+        self.hidden_dim = hidden_dim
+        self.compression = compression
+        self.dropout = dropout
+        self.standardization = FeatureStandardization(compression, dtype="float32", name="standardization")
+        self.projection = keras.layers.Dense(hidden_dim, dtype=self.dtype_policy, name="projection")
+        self.normalization = keras.layers.LayerNormalization(dtype=self.dtype_policy, name="normalization")
+        self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="drop")
+
+    def build(self, sequence_shape, length_shape):
+        self.standardization.build(sequence_shape, length_shape)
+        self.projection.build(sequence_shape)
+        self.normalization.build((*sequence_shape[:-1], self.hidden_dim))
+        self.built = True
+
+    def call(self, sequence, length, training=False):
+        hidden = self.normalization(self.projection(self.standardization(sequence, length)))
+        positions = sinusoidal_positions(ops.shape(sequence)[1], self.hidden_dim)
+        return self.drop(hidden + ops.cast(positions, hidden.dtype)[None], training=training)
+
+    def compute_output_spec(self, sequence, length, training=False):
+        return keras.KerasTensor((*sequence.shape[:-1], self.hidden_dim), dtype=self.compute_dtype)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "hidden_dim": self.hidden_dim,
+            "compression": self.compression,
+            "dropout": self.dropout,
+        }

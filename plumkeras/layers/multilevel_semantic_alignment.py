@@ -1,0 +1,56 @@
+"""Multilevel Semantic Alignment, the paper's eq. 1-3: the projections; the losses are `SupervisedContrastiveLoss`."""
+
+import keras
+
+from plumkeras.layers.masking import PACKAGE, attended_frames, masked_mean
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class MultilevelSemanticAlignment(keras.layers.Layer):
+    """Projects every modality twice: by weights of its own, then by one "unified projection layer" for all.
+
+    Args:
+        hidden_dim: int. Width `d`.
+
+    Call arguments:
+        sequences: dict by modality of `f_single [B, T_m, d]`.
+        lengths: dict by modality of `[B]` int.
+
+    Returns:
+        Dict by modality of dicts:
+        `common_sequence [B, T_m, d]`, what the common branch reads;
+        `aligned_embedding [B, d]`, `h` of eq. 1, which prototypes and distances use;
+        `aligned_common [B, d]`, `h_com` of eq. 2.
+
+    Reference: PLUM-Net, eq. 1-3.
+    """
+
+    def __init__(self, hidden_dim, **kwargs):
+        super().__init__(**kwargs)
+        self.hidden_dim = hidden_dim
+        self.shared_projection = keras.layers.Dense(hidden_dim, dtype=self.dtype_policy, name="shared_projection")
+        self.projections = {}
+
+    def build(self, sequences_shape, lengths_shape):
+        for modality, shape in sequences_shape.items():
+            projection = keras.layers.Dense(self.hidden_dim, dtype=self.dtype_policy, name=f"{modality}_projection")
+            projection.build(shape)
+            self.projections[modality] = projection
+        self.shared_projection.build((None, None, self.hidden_dim))
+        self.built = True
+
+    def call(self, sequences, lengths):
+        aligned = {}
+        for modality, sequence in sequences.items():
+            mask = attended_frames(sequence, lengths[modality])
+            own = self.projections[modality](sequence)
+            common = self.shared_projection(own)
+            aligned[modality] = {
+                "common_sequence": common,
+                "aligned_embedding": masked_mean(own, mask),
+                "aligned_common": masked_mean(common, mask),
+            }
+        return aligned
+
+    def get_config(self):
+        return {**super().get_config(), "hidden_dim": self.hidden_dim}

@@ -1,0 +1,110 @@
+"""Task-conditioned Feature Bifurcator, the paper's eq. 6-8."""
+
+import keras
+from keras import ops
+
+from plumkeras.layers.masking import PACKAGE, attended_frames, check_divisible
+from plumkeras.layers.transformer import TransformerEncoder, attention
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class TaskConditionedBifurcator(keras.layers.Layer):
+    """A common and a private Transformer branch over one modality, each pooled by a learned task embedding.
+
+    Args:
+        hidden_dim: int. `d`.
+        num_classes: int. `C`.
+        num_layers: int, of each encoder. Defaults to `2`.
+        num_heads: int. Defaults to `8`.
+        dropout: float. Defaults to `0.1`.
+        common_encoder: `TransformerEncoder` or `None`. An encoder that several modalities share (the reading of "the
+            common encoder" in the paper's Figure 5); by default each modality has its own.
+
+    Call arguments:
+        common_sequence: `[B, T, d]`, from `MultilevelSemanticAlignment`.
+        single_sequence: `[B, T, d]`, `f_single` from `ModalityEncoder`.
+        length: `[B]` int.
+
+    Returns:
+        Dict: `common_sequence`, `private_sequence` `[B, T, d]` (encoded); `common_embedding`, `private_embedding`
+        `[B, d]`; `common_logits`, `private_logits` `[B, C]` float32.
+
+    Reference: PLUM-Net, eq. 6-8 and Figure 2.
+    """
+
+    def __init__(
+        self, hidden_dim, num_classes, num_layers=2, num_heads=8, dropout=0.1, common_encoder=None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        check_divisible(hidden_dim, num_heads)
+        self.hidden_dim = hidden_dim
+        self.num_classes = num_classes
+        self.num_layers = num_layers
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.shares_common_encoder = common_encoder is not None
+        policy = self.dtype_policy
+
+        def encoder(name):
+            return TransformerEncoder(hidden_dim, num_layers, num_heads, dropout, dtype=policy, name=name)
+
+        self.encoders = {"common": common_encoder or encoder("common_encoder"), "private": encoder("private_encoder")}
+        self.pools = {b: attention(num_heads, hidden_dim, policy, f"{b}_pool") for b in self.encoders}
+        # Logits feed a softmax, which stays in float32.
+        self.classifiers = {
+            b: keras.layers.Dense(num_classes, dtype="float32", name=f"{b}_classifier") for b in self.encoders
+        }
+
+    def build(self, common_sequence_shape, single_sequence_shape, length_shape=None):
+        # One task now; the query of both pools.
+        self.task_embedding = self.add_weight(
+            shape=(1, self.hidden_dim), initializer=keras.initializers.RandomNormal(stddev=0.02), name="task_embedding"
+        )
+        sequence, query = (None, None, self.hidden_dim), (None, 1, self.hidden_dim)
+        for branch, encoder in self.encoders.items():
+            if not encoder.built:
+                encoder.build(sequence)
+            self.pools[branch].build(query, sequence, sequence)
+            self.classifiers[branch].build((None, self.hidden_dim))
+        self.built = True
+
+    def call(self, common_sequence, single_sequence, length, training=False):
+        mask = attended_frames(common_sequence, length)[:, None, :]
+        task = ops.convert_to_tensor(self.task_embedding)
+        results = {}
+        for branch, sequence in (("common", common_sequence), ("private", single_sequence)):
+            encoded = self.encoders[branch](sequence, length, training=training)
+            query = ops.broadcast_to(task[None], (ops.shape(encoded)[0], 1, self.hidden_dim))
+            pooled = self.pools[branch](query, encoded, attention_mask=mask, training=training)[:, 0]
+            results[f"{branch}_sequence"] = encoded
+            results[f"{branch}_embedding"] = pooled
+            results[f"{branch}_logits"] = self.classifiers[branch](pooled)
+        return results
+
+    def compute_output_spec(self, common_sequence, single_sequence, length, training=False):
+        batch = common_sequence.shape[0]
+        results = {}
+        for branch in self.encoders:
+            results[f"{branch}_sequence"] = keras.KerasTensor(common_sequence.shape, dtype=self.compute_dtype)
+            results[f"{branch}_embedding"] = keras.KerasTensor((batch, self.hidden_dim), dtype=self.compute_dtype)
+            results[f"{branch}_logits"] = keras.KerasTensor((batch, self.num_classes), dtype="float32")
+        return results
+
+    def get_config(self):
+        shared = self.encoders["common"] if self.shares_common_encoder else None
+        return {
+            **super().get_config(),
+            "hidden_dim": self.hidden_dim,
+            "num_classes": self.num_classes,
+            "num_layers": self.num_layers,
+            "num_heads": self.num_heads,
+            "dropout": self.dropout,
+            "common_encoder": shared and keras.saving.serialize_keras_object(shared),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        if config.get("common_encoder"):
+            config["common_encoder"] = keras.saving.deserialize_keras_object(config["common_encoder"])
+        return cls(**config)

@@ -1,0 +1,290 @@
+"""PLUM-Net as a functional Keras model of named inputs and outputs."""
+
+import keras
+from keras import ops
+
+from plumkeras.layers.feature_standardization import FrameMoments
+from plumkeras.layers.masking import (
+    PACKAGE,
+    AbsentVector,
+    ModalityDropout,
+    Presence,
+    SequenceMean,
+    ZeroWhenMissing,
+)
+from plumkeras.layers.modality_encoder import ModalityEncoder
+from plumkeras.layers.multilevel_semantic_alignment import MultilevelSemanticAlignment
+from plumkeras.layers.private_refinement import PrivateRefinement
+from plumkeras.layers.prototype_label_generator import PrototypeLabelGenerator
+from plumkeras.layers.task_conditioned_bifurcator import TaskConditionedBifurcator
+from plumkeras.layers.transformer import TransformerEncoder
+
+TASKS = ("regression", "classification")
+MODULES = ("msa", "psl_tfb", "prm")
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class Prediction(keras.layers.Layer):
+    """Head: `Dense(d)`, GELU, dropout, then `[B]` values or `[B, C]` probabilities, in float32."""
+
+    def __init__(self, task, hidden_dim, num_classes, dropout=0.1, **kwargs):
+        super().__init__(**kwargs)
+        self.task, self.hidden_dim, self.num_classes, self.dropout = task, hidden_dim, num_classes, dropout
+        self.hidden = keras.layers.Dense(hidden_dim, activation="gelu", dtype=self.dtype_policy, name="hidden")
+        self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="drop")
+        units = 1 if task == "regression" else num_classes
+        self.out = keras.layers.Dense(units, dtype="float32", name="out")
+
+    def build(self, vector_shape):
+        self.hidden.build(vector_shape)
+        self.out.build((None, self.hidden_dim))
+        self.built = True
+
+    def call(self, vector, training=False):
+        out = self.out(self.drop(self.hidden(vector), training=training))
+        return out[:, 0] if self.task == "regression" else ops.softmax(out, axis=-1)
+
+    def compute_output_spec(self, vector, training=False):
+        shape = (vector.shape[0],) if self.task == "regression" else (vector.shape[0], self.num_classes)
+        return keras.KerasTensor(shape, dtype="float32")
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "task": self.task,
+            "hidden_dim": self.hidden_dim,
+            "num_classes": self.num_classes,
+            "dropout": self.dropout,
+        }
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class PLUMNet(keras.Model):
+    """Prototype-Induced Label Structuring for Disentangled Multimodal Representation Network.
+
+    A functional model: a flat dict of named inputs to a flat dict of named outputs. It holds what changes weights or
+    the forward pass; objectives live on `AlignmentTrainer` and `RefinementTrainer`.
+
+    Args:
+        feature_dims: dict from modality to feature width, e.g. `{"text": 384, "audio": 73}`. One modality or more,
+            any names.
+        hidden_dim: int, even, a multiple of `num_heads`. `d`. Defaults to `256`.
+        num_classes: int. `C`, of contrast, prototypes and branches, and of the prediction in classification.
+            Defaults to `3`.
+        task: `"regression"` or `"classification"`. Defaults to `"regression"`.
+        num_layers: int, of each branch encoder. Defaults to `2`.
+        num_heads: int. Defaults to `8`.
+        dropout: float. Defaults to `0.1`.
+        modules: the modules in use, a leading part of `("msa", "psl_tfb", "prm")`: the rows of the paper's Table 3.
+            Defaults to all.
+        compression: dict from modality to `"signed_log1p"` or `None`, see `layers.FeatureStandardization`.
+        label_temperature, normalize_labels: `temperature` and `normalize` of `layers.PrototypeLabelGenerator`.
+        fusion: `"sequence"` or `"vector"`, see `layers.PrivateRefinement`.
+        share_common_encoder: bool. One common encoder for all modalities. Defaults to `False`.
+        modality_dropout: float. Probability of hiding a modality of a sample in training. Defaults to `0`.
+
+    Call arguments:
+        inputs: dict with, per modality, `<modality>` `[B, T, F]` float (raw features) and `<modality>_length` `[B]`
+            int (valid leading frames; 0 means that the modality is missing).
+
+    Returns:
+        Dict: `prediction` (`[B]`, or `[B, C]` probabilities) and per modality `<modality>_<name>`: `present [B]` bool;
+        with `msa`, `aligned_embedding` and `aligned_common` `[B, d]`; with `psl_tfb`, `common_embedding`,
+        `private_embedding` `[B, d]`, `common_logits`, `private_logits`, `soft_label` `[B, C]`, `hard_label [B]` int
+        (-1: missing, or no prototype yet); with `prm`, `refined_embedding [B, d]`. Embeddings of a missing modality
+        are zero.
+
+    Example:
+        >>> network = PLUMNet({"text": 12, "audio": 5}, hidden_dim=16, num_layers=1, num_heads=2)
+        >>> outputs = network({
+        ...     "text": np.zeros((2, 7, 12)), "text_length": np.array([7, 3]),
+        ...     "audio": np.zeros((2, 4, 5)), "audio_length": np.array([4, 0]),
+        ... })
+        >>> tuple(outputs["prediction"].shape), tuple(outputs["audio_soft_label"].shape)
+        ((2,), (2, 3))
+
+    Reference: Wang et al., "PLUM-Net: Prototype-Induced Label Structuring for Disentangled Multimodal Representation
+    Network", AAAI 2026, Figure 1.
+    """
+
+    def __init__(
+        self,
+        feature_dims,
+        hidden_dim=256,
+        num_classes=3,
+        task="regression",
+        num_layers=2,
+        num_heads=8,
+        dropout=0.1,
+        modules=MODULES,
+        compression=None,
+        label_temperature=0.1,
+        normalize_labels=True,
+        fusion="sequence",
+        share_common_encoder=False,
+        modality_dropout=0.0,
+        name="plum_net",
+        dtype=None,
+        **kwargs,
+    ):
+        modules = tuple(modules)
+        feature_dims = dict(feature_dims)
+        compression = dict(compression or {})
+        if task not in TASKS:
+            raise ValueError(f"`task` must be one of {TASKS}. Received: task={task!r}")
+        if modules != MODULES[: len(modules)]:
+            raise ValueError(f"`modules` must be a leading part of {MODULES}. Received: modules={modules}")
+        if not feature_dims or any(not isinstance(w, int) or w < 1 for w in feature_dims.values()):
+            raise ValueError(
+                f"`feature_dims` must give each modality a positive width. Received: feature_dims={feature_dims}"
+            )
+        if unknown := sorted(set(compression) - set(feature_dims)):
+            raise ValueError(f"`compression` names {unknown}, which `feature_dims` lacks: {sorted(feature_dims)}")
+        dtype = keras.dtype_policies.get(dtype)
+        modalities = tuple(feature_dims)
+
+        # === Layers ===
+        hide = ModalityDropout(modality_dropout, dtype=dtype, name="modality_dropout")
+        presence = {m: Presence(name=f"{m}_presence") for m in modalities}
+        encoders = {
+            m: ModalityEncoder(hidden_dim, compression.get(m), dropout, dtype=dtype, name=f"{m}_encoder")
+            for m in modalities
+        }
+        absent = {m: AbsentVector(dtype=dtype, name=f"{m}_absent") for m in modalities}
+        head = Prediction(task, hidden_dim, num_classes, dropout, dtype=dtype, name="prediction")
+        alignment, prototype_labels, bifurcators, refinements = None, {}, {}, {}
+        if "msa" in modules:
+            alignment = MultilevelSemanticAlignment(hidden_dim, dtype=dtype, name="alignment")
+        if "psl_tfb" in modules:
+            shape = {"num_layers": num_layers, "num_heads": num_heads, "dropout": dropout, "dtype": dtype}
+            shared = TransformerEncoder(hidden_dim, name="common_encoder", **shape) if share_common_encoder else None
+            for m in modalities:
+                prototype_labels[m] = PrototypeLabelGenerator(
+                    num_classes, label_temperature, normalize_labels, name=f"{m}_prototype_labels"
+                )
+                bifurcators[m] = TaskConditionedBifurcator(
+                    hidden_dim, num_classes, common_encoder=shared, name=f"{m}_bifurcator", **shape
+                )
+        if "prm" in modules:
+            for m in modalities:
+                refinements[m] = PrivateRefinement(
+                    hidden_dim, num_classes, num_heads, fusion, dtype=dtype, name=f"{m}_refinement"
+                )
+
+        # === Functional Model ===
+        inputs = {}
+        for m, width in feature_dims.items():
+            inputs[m] = keras.Input((None, width), name=m, dtype="float32")
+            inputs[f"{m}_length"] = keras.Input((), name=f"{m}_length", dtype="int32")
+        lengths = {m: inputs[f"{m}_length"] for m in modalities}
+        if modality_dropout:
+            lengths = hide(lengths)
+        single = {m: encoders[m](inputs[m], lengths[m]) for m in modalities}
+        aligned = alignment(single, lengths) if alignment else {}
+
+        outputs, represented = {}, []
+        for m in modalities:
+            present = presence[m](lengths[m])
+            visible = ZeroWhenMissing(name=f"{m}_visible")
+            of = {"present": present}
+            if not modules:
+                chosen = [SequenceMean(dtype=dtype, name=f"{m}_mean")(single[m], lengths[m])]
+            if "msa" in modules:
+                chosen = [aligned[m]["aligned_embedding"], aligned[m]["aligned_common"]]
+                of["aligned_embedding"], of["aligned_common"] = (visible(v, present) for v in chosen)
+            if "psl_tfb" in modules:
+                soft, hard = prototype_labels[m](aligned[m]["aligned_embedding"], present)
+                branch = bifurcators[m](aligned[m]["common_sequence"], single[m], lengths[m])
+                chosen = [branch["common_embedding"], branch["private_embedding"]]
+                of["common_embedding"], of["private_embedding"] = (visible(v, present) for v in chosen)
+                of["common_logits"], of["private_logits"] = branch["common_logits"], branch["private_logits"]
+                of["soft_label"], of["hard_label"] = soft, hard
+            if "prm" in modules:
+                level = "embedding" if fusion == "vector" else "sequence"
+                refined = refinements[m](branch[f"common_{level}"], branch[f"private_{level}"], soft, lengths[m])
+                chosen = [refined]
+                of["refined_embedding"] = visible(refined, present)
+            vector = keras.layers.Concatenate(name=f"{m}_representation")(chosen) if len(chosen) > 1 else chosen[0]
+            represented.append(absent[m](vector, present))
+            outputs.update({f"{m}_{key}": value for key, value in of.items()})
+        joint = keras.layers.Concatenate(name="joint")(represented) if len(represented) > 1 else represented[0]
+        outputs["prediction"] = head(joint)
+        super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
+
+        # === Config ===
+        self.feature_dims = feature_dims
+        self.hidden_dim = hidden_dim
+        self.num_classes = num_classes
+        self.task = task
+        self.num_layers = num_layers
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.modules = modules
+        self.compression = compression
+        self.label_temperature = label_temperature
+        self.normalize_labels = normalize_labels
+        self.fusion = fusion
+        self.share_common_encoder = share_common_encoder
+        self.modality_dropout = modality_dropout
+        self.policy = dtype
+
+    @property
+    def modalities(self):
+        """Names of the modalities, in the order of `feature_dims`."""
+        return tuple(self.feature_dims)
+
+    @property
+    def prototype_generators(self):
+        """Dict from modality to its `PrototypeLabelGenerator`; empty without `psl_tfb`."""
+        if "psl_tfb" not in self.modules:
+            return {}
+        return {m: self.get_layer(f"{m}_prototype_labels") for m in self.modalities}
+
+    def select(self, *names):
+        """The same network with only the named outputs: a functional model that computes nothing else."""
+        return keras.Model(self.input, {name: self.output[name] for name in names}, name=f"{self.name}_part")
+
+    def adapt(self, dataset):
+        """Fits the standardisation on the valid frames of the training split.
+
+        Args:
+            dataset: an iterable of batches, `(inputs, labels)` or `inputs`, e.g. of `make_dataset`, gone through once;
+                or one dict of arrays.
+
+        Raises:
+            ValueError: when a modality has no valid frame.
+        """
+        batches = [dataset] if isinstance(dataset, dict) else dataset
+        layers = {m: self.get_layer(f"{m}_encoder").standardization for m in self.modalities}
+        moments = {m: FrameMoments(width) for m, width in self.feature_dims.items()}
+        for batch in batches:
+            inputs = batch[0] if isinstance(batch, (tuple, list)) else batch
+            for m, layer in layers.items():
+                layer.collect(moments[m], inputs[m], inputs[f"{m}_length"])
+        for m, layer in layers.items():
+            layer.set_moments(moments[m])
+
+    def get_config(self):
+        return {
+            "feature_dims": dict(self.feature_dims),
+            "hidden_dim": self.hidden_dim,
+            "num_classes": self.num_classes,
+            "task": self.task,
+            "num_layers": self.num_layers,
+            "num_heads": self.num_heads,
+            "dropout": self.dropout,
+            "modules": list(self.modules),
+            "compression": dict(self.compression),
+            "label_temperature": self.label_temperature,
+            "normalize_labels": self.normalize_labels,
+            "fusion": self.fusion,
+            "share_common_encoder": self.share_common_encoder,
+            "modality_dropout": self.modality_dropout,
+            "name": self.name,
+            "dtype": keras.saving.serialize_keras_object(self.policy),
+            "trainable": self.trainable,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return cls(**config)
