@@ -1,0 +1,169 @@
+"""What the two stages minimise, in `keras.ops`: the same code for every backend.
+
+An objective maps a batch's outputs and labels to named terms. Each term is the value of a `keras.losses.Loss` called
+through `__call__` (which scales it for `tf.distribute`), times its weight, so that the terms of a step add up to its
+loss.
+"""
+
+import keras
+from keras import ops
+
+from plumkeras.class_labels import class_labels, scheme_classes
+from plumkeras.losses import BranchCrossentropy, SupervisedContrastiveLoss
+
+PRIVATE_TARGETS = ("hard", "soft", "class")
+WARMUP_TARGETS = ("class", "none")
+
+
+def _one_of(argument, value, allowed):
+    if value not in allowed:
+        raise ValueError(f"`{argument}` must be one of {allowed}. Received: {argument}={value!r}")
+
+
+class AlignmentObjective:
+    """`L_stage1 = L_TFB + alignment_weight * L_MSA`, eq. 10, of which the network's `modules` have their part.
+
+    Args:
+        network: `PLUMNet`.
+        label_classes: how a regression label becomes a class: `"sign3"`, `"round7"` or bin edges; see
+            `plumkeras.class_labels`. Not read in classification. Defaults to `"sign3"`.
+        alignment_weight: float, the paper's lambda_1. Defaults to `0.1`.
+        temperature: float, of the contrastive losses. Defaults to `0.1`.
+        include_self: bool. The anchor in the denominator, as eq. 1 and 2 are printed. Defaults to `False`.
+        inter_positives: `"cross"` or `"all"`; see `losses.SupervisedContrastiveLoss`. Defaults to `"cross"`.
+        private_target: what the private branches learn: `"hard"` or `"soft"` prototype labels, or the true `"class"`.
+            Defaults to `"hard"`.
+        warmup_target: during the label warm-up, `"class"`: private branches learn the true class; `"none"`: no branch
+            learns, the stage is `L_MSA` alone. Defaults to `"class"`.
+        branch_weight: float. Weight of `L_TFB`. `1` is eq. 10. Defaults to `1`.
+        class_balanced, label_smoothing: see `losses.BranchCrossentropy`.
+
+    Raises:
+        ValueError: for a value outside the above, or when `label_classes` and the network's `num_classes` disagree.
+
+    Reference: PLUM-Net, eq. 1-3, 6-8 and 10.
+    """
+
+    def __init__(
+        self,
+        network,
+        label_classes="sign3",
+        alignment_weight=0.1,
+        temperature=0.1,
+        include_self=False,
+        inter_positives="cross",
+        private_target="hard",
+        warmup_target="class",
+        branch_weight=1.0,
+        class_balanced=False,
+        label_smoothing=0.0,
+    ):
+        _one_of("private_target", private_target, PRIVATE_TARGETS)
+        _one_of("warmup_target", warmup_target, WARMUP_TARGETS)
+        self.modalities = network.modalities
+        self.num_classes = network.num_classes
+        self.regression = network.task == "regression"
+        self.label_classes = label_classes
+        if self.regression and scheme_classes(label_classes) != network.num_classes:
+            raise ValueError(
+                f"`label_classes`={label_classes!r} makes {scheme_classes(label_classes)} classes, and the network has "
+                f"num_classes={network.num_classes}"
+            )
+        self.alignment_weight = alignment_weight
+        self.branch_weight = branch_weight
+        self.private_target = private_target
+        self.warmup_target = warmup_target
+        self.contrasts = "msa" in network.modules
+        self.bifurcates = "psl_tfb" in network.modules
+        contrast = {"temperature": temperature, "include_self": include_self}
+        self.intra = SupervisedContrastiveLoss(**contrast, name="intra")
+        self.inter = SupervisedContrastiveLoss(
+            **contrast, positives=inter_positives, num_groups=len(self.modalities), name="inter"
+        )
+        self.branch = BranchCrossentropy(class_balanced, label_smoothing)
+
+    @property
+    def output_names(self):
+        """The network outputs that the terms read."""
+        names = ["present"]
+        if self.contrasts:
+            names += ["aligned_embedding", "aligned_common"]
+        if self.bifurcates:
+            names += ["common_logits", "private_logits", "soft_label", "hard_label"]
+        return [f"{modality}_{name}" for modality in self.modalities for name in names]
+
+    @property
+    def term_names(self):
+        """Names of the terms, which all end in `_loss`."""
+        names = []
+        if self.contrasts:
+            names += ["inter_loss", *(f"{modality}_intra_loss" for modality in self.modalities)]
+        if self.bifurcates:
+            names += [f"{modality}_{branch}_loss" for modality in self.modalities for branch in ("common", "private")]
+        return names
+
+    def classes(self, y):
+        """True classes `[N]` int32 of labels `[N]` or `[N, 1]`."""
+        if self.regression:
+            return class_labels(y, self.label_classes)
+        return ops.cast(ops.reshape(y, (-1,)), "int32")
+
+    def terms(self, outputs, y, sample_weight=None, warmup=0.0):
+        """Named scalar terms.
+
+        Args:
+            outputs: dict of the network's outputs over the whole batch.
+            y: labels `[N]`.
+            sample_weight: `[N]` or `None`.
+            warmup: scalar, 1 while the labels warm up, else 0.
+        """
+        classes = self.classes(y)
+        labels = {m: ops.where(outputs[f"{m}_present"], classes, -1) for m in self.modalities}
+        terms = {}
+        if self.contrasts:
+            stacked = ops.concatenate([outputs[f"{m}_aligned_common"] for m in self.modalities], axis=0)
+            weight = None if sample_weight is None else ops.concatenate([sample_weight] * len(self.modalities), axis=0)
+            every = ops.concatenate([labels[m] for m in self.modalities], axis=0)
+            terms["inter_loss"] = self.alignment_weight * self.inter(every, stacked, sample_weight=weight)
+            for m in self.modalities:
+                intra = self.intra(labels[m], outputs[f"{m}_aligned_embedding"], sample_weight=sample_weight)
+                terms[f"{m}_intra_loss"] = self.alignment_weight * intra
+        if self.bifurcates:
+            share = self.branch_weight * (1.0 - warmup if self.warmup_target == "none" else 1.0)
+            for m in self.modalities:
+                # A class of -1 has no one-hot column: the row is all zero and takes no part.
+                true = ops.one_hot(labels[m], self.num_classes, dtype="float32")
+                private = self._private_target(outputs, m, true, warmup)
+                common_logits, private_logits = outputs[f"{m}_common_logits"], outputs[f"{m}_private_logits"]
+                terms[f"{m}_common_loss"] = share * self.branch(true, common_logits, sample_weight=sample_weight)
+                terms[f"{m}_private_loss"] = share * self.branch(private, private_logits, sample_weight=sample_weight)
+        return terms
+
+    def _private_target(self, outputs, modality, true, warmup):
+        if self.private_target == "class":
+            return true
+        if self.private_target == "hard":
+            generated = ops.one_hot(outputs[f"{modality}_hard_label"], self.num_classes, dtype="float32")
+        else:
+            present = outputs[f"{modality}_present"]
+            generated = outputs[f"{modality}_soft_label"] * ops.cast(present, "float32")[:, None]
+        return ops.stop_gradient(warmup * true + (1.0 - warmup) * generated)
+
+
+class PredictionObjective:
+    """`L_stage2`: cross-entropy, eq. 11, or mean absolute error, eq. 12."""
+
+    term_names = ("prediction_loss",)
+    output_names = ("prediction",)
+
+    def __init__(self, network):
+        self.regression = network.task == "regression"
+        loss = keras.losses.MeanAbsoluteError if self.regression else keras.losses.SparseCategoricalCrossentropy
+        self.loss = loss(name="prediction")
+
+    def terms(self, outputs, y, sample_weight=None):
+        prediction = outputs["prediction"]
+        if self.regression:
+            # With a last axis, so that the mean over it keeps one value per sample for the sample weights.
+            y, prediction = ops.reshape(y, (-1, 1)), prediction[:, None]
+        return {"prediction_loss": self.loss(y, prediction, sample_weight=sample_weight)}

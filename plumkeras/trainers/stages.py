@@ -1,0 +1,288 @@
+"""The two stages of training, eq. 10-13, each a plain `compile` and `fit` over one network."""
+
+import keras
+from keras import ops
+
+from plumkeras.callbacks import BestEpoch, StageSchedule
+from plumkeras.metrics import ClassCentroids
+from plumkeras.trainers.backend import BackendTrainer
+from plumkeras.trainers.objectives import AlignmentObjective, PredictionObjective
+
+PROTOTYPE_POLICIES = ("epoch", "ema", "batch")
+OBJECTIVES = ("total", "refinement")
+
+
+class StageTrainer(BackendTrainer):
+    """What both stages share: tracked terms, prototypes, label warm-up, user metrics.
+
+    The backend's base class calls `forward`, `before_step`, `loss_terms` and `track`.
+    """
+
+    refreshes_at_end = False
+
+    def __init__(self, network, prototype_policy, prototype_momentum, objective_options, name):
+        super().__init__(name=name)
+        if prototype_policy not in PROTOTYPE_POLICIES:
+            raise ValueError(
+                f"`prototype_policy` must be one of {PROTOTYPE_POLICIES}. Received: {prototype_policy!r}"
+            )
+        if not 0 <= prototype_momentum < 1:
+            raise ValueError(f"`prototype_momentum` must lie in [0, 1). Received: {prototype_momentum}")
+        self.network = network
+        self.prototype_policy = prototype_policy
+        self.prototype_momentum = prototype_momentum
+        self.alignment = AlignmentObjective(network, **objective_options)
+        self.label_warmup = self.add_weight(shape=(), initializer="zeros", trainable=False, name="label_warmup")
+        self.embedding_part = None
+        if network.prototype_generators:
+            names = [f"{m}_{name}" for m in network.modalities for name in ("aligned_embedding", "present")]
+            self.embedding_part = network.select(*names)
+        self.user_metrics, self.weighted_user_metrics = [], []
+
+    def _start(self, part, term_names):
+        """Called last by a subclass: which part of the network runs, which terms are tracked."""
+        self.part = part
+        self.term_trackers = {name: keras.metrics.Mean(name=name) for name in term_names}
+        self.entropy_trackers = {
+            m: keras.metrics.Mean(name=f"{m}_label_entropy")
+            for m in self.network.modalities
+            if f"{m}_soft_label" in part.output
+        }
+        self.built = True
+
+    def compile(self, optimizer="adam", metrics=None, weighted_metrics=None, jit_compile=False, **kwargs):
+        """As `keras.Model.compile`, without losses: the objective is the trainer's.
+
+        Args:
+            optimizer: as in Keras.
+            metrics, weighted_metrics: Keras metrics of the prediction (stage 2).
+            jit_compile: bool. `False` by default, since every batch length would be compiled anew.
+            **kwargs: `run_eagerly`, `steps_per_execution`, `auto_scale_loss`.
+
+        Raises:
+            ValueError: for `loss` or `loss_weights`, or for metrics in a stage that has no prediction.
+        """
+        if given := sorted({"loss", "loss_weights"} & set(kwargs)):
+            raise ValueError(f"{type(self).__name__}.compile takes no `{given[0]}`: the objective is the trainer's own")
+        if (metrics or weighted_metrics) and "prediction" not in self.part.output:
+            raise ValueError(f"{type(self).__name__}.compile takes no metrics: stage 1 makes no prediction")
+        self.user_metrics = [self._metric(m) for m in metrics or []]
+        self.weighted_user_metrics = [self._metric(m) for m in weighted_metrics or []]
+        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+
+    def _metric(self, metric):
+        if metric in ("accuracy", "acc") and self.network.task == "classification":
+            return keras.metrics.SparseCategoricalAccuracy(name=metric)
+        return keras.metrics.get(metric)
+
+    def fit(self, x=None, y=None, *, prototype_data=None, callbacks=None, **kwargs):
+        """As `keras.Model.fit`, with the stage's own schedule in front of the callbacks.
+
+        Args:
+            x, y, callbacks, **kwargs: as in Keras.
+            prototype_data: an iterable of `(inputs, labels)` batches: the complete, unshuffled training split, which
+                `prototype_policy="epoch"` goes through before each epoch. When `x` is a dict of arrays it defaults to
+                `x` and `y` themselves.
+
+        Raises:
+            ValueError: when the policy needs `prototype_data` and there is none.
+        """
+        if self._refreshes and prototype_data is None:
+            if not isinstance(x, dict) or y is None:
+                raise ValueError(
+                    '`prototype_policy="epoch"` needs `prototype_data`: the complete, unshuffled training split as '
+                    "batches of (inputs, labels). Received: prototype_data=None"
+                )
+            prototype_data = array_batches(x, y)
+        callbacks = [] if callbacks is None else callbacks
+        callbacks = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+        schedule = StageSchedule(prototype_data if self._refreshes else None)
+        return super().fit(x, y, callbacks=[schedule, *self._own_callbacks(kwargs), *callbacks], **kwargs)
+
+    def _own_callbacks(self, fit_arguments):
+        return []
+
+    @property
+    def _refreshes(self):
+        return bool(self.embedding_part) and self.prototype_policy == "epoch"
+
+    def begin_epoch(self, epoch):
+        """Sets what depends on the epoch (counted from 0)."""
+
+    def refresh_prototypes(self, data):
+        """Exact eq. 4: prototypes from every sample of `data` (batches of `(inputs, labels)`), dropout off."""
+        centroids = {
+            m: ClassCentroids(self.network.num_classes, self.network.hidden_dim) for m in self.network.modalities
+        }
+        for batch in data:
+            inputs, y = batch[0], batch[1]
+            outputs = self.embedding_part.predict_on_batch({name: inputs[name] for name in self.network.input})
+            self._accumulate(centroids, outputs, y)
+        for m, generator in self.network.prototype_generators.items():
+            generator.assign_prototypes(centroids[m].result(), centroids[m].counts)
+
+    def _accumulate(self, centroids, outputs, y):
+        classes = self.alignment.classes(y)
+        for m, metric in centroids.items():
+            present = ops.convert_to_tensor(outputs[f"{m}_present"])
+            metric.update_state(ops.where(present, classes, -1), outputs[f"{m}_aligned_embedding"])
+
+    def before_step(self, x, y, gather):
+        """Policies `"ema"` and `"batch"`: the batch's own class means, dropout off, become (part of) the prototypes."""
+        if not self.embedding_part or self.prototype_policy == "epoch":
+            return
+        outputs, y = gather((self.embedding_part(x, training=False), y))
+        classes = self.alignment.classes(y)
+        momentum = self.prototype_momentum if self.prototype_policy == "ema" else 0.0
+        for m, generator in self.network.prototype_generators.items():
+            labels = ops.where(outputs[f"{m}_present"], classes, -1)
+            members = ops.one_hot(labels, self.network.num_classes, dtype="float32")
+            counts = ops.sum(members, axis=0)
+            embeddings = ops.cast(outputs[f"{m}_aligned_embedding"], "float32")
+            sums = ops.matmul(ops.transpose(members), embeddings)
+            generator.assign_prototypes(sums / ops.maximum(counts, 1)[:, None], counts, momentum)
+
+    def forward(self, x, training):
+        return self.part({name: x[name] for name in self.network.input}, training=training)
+
+    def track(self, terms, outputs, y, sample_weight):
+        """Updates the history's metrics. `terms`: unscaled values over the global batch; the rest is this replica's."""
+        rows = ops.shape(next(iter(outputs.values())))[0]
+        self._loss_tracker.update_state(sum(terms.values()), sample_weight=rows)
+        for name, tracker in self.term_trackers.items():
+            tracker.update_state(terms[name], sample_weight=rows)
+        for m, tracker in self.entropy_trackers.items():
+            soft = outputs[f"{m}_soft_label"]
+            entropy = -ops.sum(soft * ops.log(ops.maximum(soft, 1e-12)), axis=-1)
+            tracker.update_state(entropy, sample_weight=ops.cast(outputs[f"{m}_present"], "float32"))
+        for metric in self.user_metrics:
+            metric.update_state(y, outputs["prediction"])
+        for metric in self.weighted_user_metrics:
+            metric.update_state(y, outputs["prediction"], sample_weight=sample_weight)
+
+    @property
+    def trainable_variables(self):
+        return self.part.trainable_variables
+
+    @property
+    def trainable_weights(self):
+        return self.trainable_variables
+
+
+class AlignmentTrainer(StageTrainer):
+    """Stage 1, common-private alignment: trains stem, MSA and TFB with `L_stage1`, eq. 10.
+
+    `compile(optimizer)`, then `fit(train, prototype_data=..., validation_data=...)`. The last weights are kept, and
+    the prototypes are refreshed from them. Every term of the loss is a metric of the history, named `*_loss`; they add
+    up to `loss`. `<modality>_label_entropy` is the mean entropy of the soft labels, in nats.
+
+    Args:
+        network: `PLUMNet` with at least `modules=("msa",)`.
+        prototype_policy: `"epoch"`: eq. 4 over the whole training split before each epoch; `"ema"` and `"batch"`: from
+            the batch, before its step. Defaults to `"epoch"`.
+        prototype_momentum: float, of `"ema"`. Defaults to `0.99`.
+        label_warmup_epochs: int. Epochs before the private branches learn prototype labels. Defaults to `1`.
+        **objective_options: see `plumkeras.trainers.objectives.AlignmentObjective`: `label_classes`,
+            `alignment_weight`, `temperature`, `private_target`, ...
+
+    Raises:
+        ValueError: for a network without modules, or an option outside its range.
+
+    Reference: PLUM-Net, eq. 10.
+    """
+
+    refreshes_at_end = True
+
+    def __init__(
+        self,
+        network,
+        prototype_policy="epoch",
+        prototype_momentum=0.99,
+        label_warmup_epochs=1,
+        name="alignment_trainer",
+        **objective_options,
+    ):
+        if not network.modules:
+            raise ValueError("AlignmentTrainer: a network with modules=() has no stage 1; train it by RefinementTrainer")
+        super().__init__(network, prototype_policy, prototype_momentum, objective_options, name)
+        self.label_warmup_epochs = label_warmup_epochs
+        self._start(network.select(*self.alignment.output_names), self.alignment.term_names)
+
+    def call(self, x, training=False):
+        return self.part(x, training=training)
+
+    def begin_epoch(self, epoch):
+        self.label_warmup.assign(float(epoch < self.label_warmup_epochs))
+
+    def loss_terms(self, outputs, y, sample_weight):
+        return self.alignment.terms(outputs, y, sample_weight, ops.convert_to_tensor(self.label_warmup))
+
+
+class RefinementTrainer(StageTrainer):
+    """Stage 2, fusion refinement: adds PRM and the head, eq. 11-13.
+
+    With `validation_data`, `fit` ends on the weights and prototypes of the epoch with the best `val_prediction_loss`
+    (mean absolute error or cross-entropy), whose number is then `best_epoch`.
+
+    Args:
+        network: `PLUMNet`, after stage 1 (or without modules).
+        objective: `"total"`: `L_stage1 + L_stage2`, eq. 13, from one forward pass; `"refinement"`: `L_stage2` alone.
+            Defaults to `"total"`.
+        freeze_alignment: bool. Whether stem, MSA and TFB keep the weights of stage 1. Defaults to `False`.
+        prototype_policy, prototype_momentum, **objective_options: as in `AlignmentTrainer`.
+
+    Raises:
+        ValueError: for an option outside its range.
+
+    Reference: PLUM-Net, eq. 11-13.
+    """
+
+    def __init__(
+        self,
+        network,
+        objective="total",
+        freeze_alignment=False,
+        prototype_policy="epoch",
+        prototype_momentum=0.99,
+        name="refinement_trainer",
+        **objective_options,
+    ):
+        if objective not in OBJECTIVES:
+            raise ValueError(f"`objective` must be one of {OBJECTIVES}. Received: objective={objective!r}")
+        super().__init__(network, prototype_policy, prototype_momentum, objective_options, name)
+        self.objective = objective
+        self.freeze_alignment = freeze_alignment
+        self.prediction = PredictionObjective(network)
+        self.best_epoch = None
+        self.frozen = set()
+        if freeze_alignment:
+            self.frozen = {id(v) for v in network.select(*self.alignment.output_names).trainable_variables}
+        names = [*self.prediction.output_names, *self.alignment.output_names]
+        terms = [*self.prediction.term_names, *(self.alignment.term_names if objective == "total" else ())]
+        self._start(network.select(*names), terms)
+
+    def call(self, x, training=False):
+        return self.part(x, training=training)["prediction"]
+
+    def _own_callbacks(self, fit_arguments):
+        if fit_arguments.get("validation_data") is None:
+            return []
+        return [BestEpoch()]
+
+    def loss_terms(self, outputs, y, sample_weight):
+        terms = self.prediction.terms(outputs, y, sample_weight)
+        if self.objective == "total":
+            terms.update(self.alignment.terms(outputs, y, sample_weight))
+        return terms
+
+    @property
+    def trainable_variables(self):
+        return [v for v in self.part.trainable_variables if id(v) not in self.frozen]
+
+
+def array_batches(x, y, batch_size=256):
+    """`(inputs, labels)` batches of a dict of arrays, in order."""
+    return [
+        ({name: value[start : start + batch_size] for name, value in x.items()}, y[start : start + batch_size])
+        for start in range(0, len(y), batch_size)
+    ]

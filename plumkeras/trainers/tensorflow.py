@@ -1,0 +1,44 @@
+"""`train_step` and `test_step` for the TensorFlow backend, under any `tf.distribute` strategy."""
+
+import keras
+import tensorflow as tf
+
+
+class TensorFlowTrainer(keras.Model):
+    """One step of either stage. What is minimised comes from the subclass: `forward`, `before_step`, `loss_terms`.
+
+    Losses see the whole batch: under several replicas, outputs and labels are gathered first. The gradient of the
+    gathering sums over replicas, `keras.losses.Loss.__call__` has divided by their number, so the summed gradient is
+    that of one device.
+    """
+
+    def train_step(self, data):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        self.before_step(x, y, self._gather)
+        with tf.GradientTape() as tape:
+            outputs = self.forward(x, training=True)
+            terms = self._terms(outputs, y, sample_weight)
+            loss = self.optimizer.scale_loss(tf.add_n(list(terms.values())))
+        variables = self.trainable_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        return self._log(terms, outputs, y, sample_weight)
+
+    def test_step(self, data):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        outputs = self.forward(x, training=False)
+        return self._log(self._terms(outputs, y, sample_weight), outputs, y, sample_weight)
+
+    def _terms(self, outputs, y, sample_weight):
+        return self.loss_terms(*self._gather((outputs, y, sample_weight)))
+
+    def _log(self, terms, outputs, y, sample_weight):
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        self.track({name: value * replicas for name, value in terms.items()}, outputs, y, sample_weight)
+        return self.get_metrics_result()
+
+    def _gather(self, structure):
+        """Concatenates each tensor of the structure over the replicas."""
+        if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+            return structure
+        context = tf.distribute.get_replica_context()
+        return tf.nest.map_structure(lambda t: t if t is None else context.all_gather(t, axis=0), structure)
