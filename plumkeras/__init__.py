@@ -12,7 +12,7 @@ _HOMES = {
     "PLUMNet": "plumkeras.plum_net",
     "AlignmentTrainer": "plumkeras.trainers",
     "RefinementTrainer": "plumkeras.trainers",
-    "load_run": "plumkeras.run",
+    "load_run": "plumkeras.recipes.run",
 }
 _SUBMODULES = ("callbacks", "data_pipelines", "layers", "losses", "metrics", "recipes", "trainers", "visualization")
 

@@ -1,5 +1,7 @@
 """Classes of a regression label, for contrast, prototypes and branch losses."""
 
+import itertools
+
 from keras import ops
 
 SCHEMES = {"sign3": 3, "round7": 7}
@@ -16,7 +18,7 @@ def scheme_classes(scheme):
             raise ValueError(f"`label_classes` must be one of {tuple(SCHEMES)} or bin edges. Received: {scheme!r}")
         return SCHEMES[scheme]
     edges = tuple(scheme)
-    if not edges or any(low >= high for low, high in zip(edges, edges[1:], strict=False)):
+    if not edges or any(low >= high for low, high in itertools.pairwise(edges)):
         raise ValueError(f"`label_classes` as bin edges must increase. Received: {edges}")
     return len(edges) + 1
 
@@ -24,8 +26,8 @@ def scheme_classes(scheme):
 def class_labels(y, scheme="sign3"):
     """Maps regression labels `[N]` to classes `[N]` int32.
 
-    `"sign3"`: negative 0, exactly zero 1, positive 2. `"round7"`: the label clipped to [-3, 3] and rounded half to even,
-    plus 3. Bin edges: the number of edges at or below the label.
+    `"sign3"`: negative 0, exactly zero 1, positive 2. `"round7"`: the label clipped to [-3, 3] and rounded half to
+    even, plus 3. Bin edges: the number of edges at or below the label.
     """
     y = ops.reshape(ops.cast(y, "float32"), (-1,))
     if scheme == "sign3":

@@ -84,9 +84,7 @@ class SupervisedContrastiveLoss(keras.losses.Loss):
             candidate = ops.logical_and(candidate, other)
 
         similarity = ops.matmul(embeddings, ops.transpose(embeddings)) / self.temperature
-        log_probability = similarity - ops.logsumexp(
-            ops.where(candidate, similarity, _EXCLUDED), axis=1, keepdims=True
-        )
+        log_probability = similarity - ops.logsumexp(ops.where(candidate, similarity, _EXCLUDED), axis=1, keepdims=True)
         count = ops.sum(ops.cast(positive, "float32"), axis=1)
         per_anchor = -ops.sum(ops.where(positive, log_probability, 0.0), axis=1) / ops.maximum(count, 1)
         return _per_valid_row(per_anchor, ops.logical_and(used, count > 0))

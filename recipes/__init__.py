@@ -1,0 +1,56 @@
+"""Recipes: named, immutable configurations, and the one way to run them."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+from plumkeras.recipes import mosi as _mosi
+from plumkeras.recipes import synthetic as _synthetic
+from plumkeras.recipes.config import ConfigError, RecipeConfig
+from plumkeras.recipes.run import load_run
+
+_RECIPES = {config.name: config for config in (_mosi.mosi, _mosi.mosi_frozen, _synthetic.synthetic)}
+
+__all__ = ["ConfigError", "RecipeConfig", "find_recipe", "load_run", "recipe_names"]
+
+
+def recipe_names():
+    """Names of the recipes that come with the package."""
+    return tuple(_RECIPES)
+
+
+def find_recipe(name):
+    """The configuration of a recipe.
+
+    Args:
+        name: a name of `recipe_names()`, or the path of a Python file of yours that sets `recipe` to a `RecipeConfig`.
+            Such a file is run.
+
+    Raises:
+        ConfigError: for an unknown name, or a file that fails or sets no `recipe`.
+    """
+    if name in _RECIPES:
+        return _RECIPES[name]
+    path = Path(name)
+    if path.suffix != ".py" and not path.exists():
+        raise ConfigError(f"unknown recipe {name!r}; there are {', '.join(_RECIPES)}, or the path of a recipe file")
+    return _read_recipe_file(path)
+
+
+def _read_recipe_file(path):
+    if not path.is_file():
+        raise ConfigError(f"{path}: there is no such recipe file")
+    spec = importlib.util.spec_from_file_location("plumkeras_user_recipe", path)
+    if spec is None:
+        raise ConfigError(f"{path}: a recipe file is a Python file, named *.py")
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses defined in the file look their module up by name.
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ConfigError(f"{path}: the recipe file fails: {type(error).__name__}: {error}") from error
+    recipe = getattr(module, "recipe", None)
+    if not isinstance(recipe, RecipeConfig):
+        raise ConfigError(f"{path}: a recipe file sets `recipe` to a plumkeras.recipes.RecipeConfig; found {recipe!r}")
+    return recipe

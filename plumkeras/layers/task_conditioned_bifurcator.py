@@ -32,9 +32,7 @@ class TaskConditionedBifurcator(keras.layers.Layer):
     Reference: PLUM-Net, eq. 6-8 and Figure 2.
     """
 
-    def __init__(
-        self, hidden_dim, num_classes, num_layers=2, num_heads=8, dropout=0.1, common_encoder=None, **kwargs
-    ):
+    def __init__(self, hidden_dim, num_classes, num_layers=2, num_heads=8, dropout=0.1, common_encoder=None, **kwargs):
         super().__init__(**kwargs)
         check_divisible(hidden_dim, num_heads)
         self.hidden_dim = hidden_dim

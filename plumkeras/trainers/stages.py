@@ -23,9 +23,7 @@ class StageTrainer(BackendTrainer):
     def __init__(self, network, prototype_policy, prototype_momentum, objective_options, name):
         super().__init__(name=name)
         if prototype_policy not in PROTOTYPE_POLICIES:
-            raise ValueError(
-                f"`prototype_policy` must be one of {PROTOTYPE_POLICIES}. Received: {prototype_policy!r}"
-            )
+            raise ValueError(f"`prototype_policy` must be one of {PROTOTYPE_POLICIES}. Received: {prototype_policy!r}")
         if not 0 <= prototype_momentum < 1:
             raise ValueError(f"`prototype_momentum` must lie in [0, 1). Received: {prototype_momentum}")
         self.network = network
@@ -203,7 +201,9 @@ class AlignmentTrainer(StageTrainer):
         **objective_options,
     ):
         if not network.modules:
-            raise ValueError("AlignmentTrainer: a network with modules=() has no stage 1; train it by RefinementTrainer")
+            raise ValueError(
+                "AlignmentTrainer: a network with modules=() has no stage 1; train it by RefinementTrainer"
+            )
         super().__init__(network, prototype_policy, prototype_momentum, objective_options, name)
         self.label_warmup_epochs = label_warmup_epochs
         self._start(network.select(*self.alignment.output_names), self.alignment.term_names)

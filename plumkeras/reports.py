@@ -1,0 +1,144 @@
+"""Metrics of a whole split, in float64 numpy, with the field's conventions side by side.
+
+`has0` and `non0` are the two ACC-2 conventions of the literature: with neutral samples counted as non-negative, and
+without them. MULT and MISA compute F1 with swapped arguments, MAG-BERT takes `>= 0` and leaves neutral samples
+out of every metric: their printed figures do not compare with these.
+"""
+
+import numpy as np
+
+# A variance below this share of the mean square is rounding noise: the input counts as constant and its correlation as
+# undefined. Float32 values that differ in their last bit alone are near 1e-14.
+CONSTANT = {"float64": 1e-12, "float32": 1e-6}
+
+
+def sentiment_report(y_true, y_pred):
+    """Compute the metrics of a sentiment regression over a whole split, in float64.
+
+    The mean absolute error takes raw, unclipped values. `acc7` and `acc5` compare values clipped to
+    ±3 and ±2 and rounded half to even. "has0" cuts all samples at `>= 0`; "non0" leaves out samples
+    whose label is exactly zero and cuts at `> 0`. F1 is weighted by the support in the labels.
+
+    Args:
+        y_true: array `[N]` or `[N, 1]`. The labels, on their data set's scale.
+        y_pred: array `[N]` or `[N, 1]`. The predictions.
+
+    Returns:
+        A dict with `mae, corr, acc7, acc5, acc2_has0, f1_has0, acc2_non0, f1_non0` (floats,
+        accuracy and F1 as fractions of 1) and `n, n_non0` (ints). An undefined value is `None`:
+        `corr` where either side is constant, the non0 pair where every label is zero.
+
+    Raises:
+        ValueError: the lengths differ, or an argument is not `[N]`, empty or not finite.
+
+    Example:
+
+    >>> sentiment_report([-2.0, 0.0, 1.6], [-1.0, 0.2, 2.4])["acc2_non0"]
+    1.0
+
+    Reference: the columns of the paper's Tables 1 and 2; Hazarika et al. 2020 for the two ACC-2 conventions.
+    """
+    y_true, y_pred = _numpy_vector("y_true", y_true), _numpy_vector("y_pred", y_pred)
+    _check_same_length(y_true, y_pred)
+    report = {"mae": float(np.mean(np.abs(y_pred - y_true))), "corr": _correlation(y_true, y_pred)}
+    for name, limit in (("acc7", 3), ("acc5", 2)):
+        true, pred = (np.rint(np.clip(values, -limit, limit)) for values in (y_true, y_pred))
+        report[name] = float(np.mean(true == pred))
+    nonzero = y_true != 0
+    for convention, true, pred in (
+        ("has0", y_true >= 0, y_pred >= 0),
+        ("non0", y_true[nonzero] > 0, y_pred[nonzero] > 0),
+    ):
+        report[f"acc2_{convention}"] = float(np.mean(true == pred)) if true.size else None
+        report[f"f1_{convention}"] = _f1(true, pred)[0] if true.size else None
+    return {**report, "n": int(y_true.size), "n_non0": int(nonzero.sum())}
+
+
+def classification_report(y_true, y_pred):
+    """Compute accuracy and F1 of a classification over a whole split.
+
+    Args:
+        y_true: int array `[N]`. The class of each sample, from 0.
+        y_pred: int array `[N]` of classes, or float array `[N, C]` of probabilities (or any
+            scores), of which the largest counts; the first one where several are equal.
+
+    Returns:
+        A dict with `accuracy, f1_weighted, f1_macro` (floats) and `n` (int). The macro mean is over
+        the classes that occur in `y_true` or among the predictions, as in scikit-learn.
+
+    Raises:
+        ValueError: the lengths differ, an argument is empty or not finite, or classes are not
+            whole numbers from 0 (below `C`).
+
+    Example:
+
+    >>> classification_report([0, 1], [[0.9, 0.1], [0.2, 0.8]])["accuracy"]
+    1.0
+    """
+    scores = np.asarray(y_pred)
+    num_classes = np.inf
+    if scores.ndim == 2:
+        num_classes = scores.shape[1]
+        if num_classes < 2:
+            raise ValueError(
+                "`y_pred` must be classes [N] or probabilities [N, C] with C of at least 2. "
+                f"Received: y_pred.shape={scores.shape}"
+            )
+        _check_values("y_pred", scores)
+        y_pred = np.argmax(scores, axis=1)
+    y_true, y_pred = _numpy_vector("y_true", y_true), _numpy_vector("y_pred", y_pred)
+    _check_same_length(y_true, y_pred)
+    for name, values in (("y_true", y_true), ("y_pred", y_pred)):
+        wrong = (values != np.rint(values)) | (values < 0) | (values >= num_classes)
+        if wrong.any():
+            raise ValueError(
+                f"`{name}` must hold whole class numbers from 0, below the number of columns of "
+                f"`y_pred`. Received: {values[wrong][0]} at position {np.flatnonzero(wrong)[0]}"
+            )
+    weighted, macro = _f1(y_true, y_pred)
+    accuracy = float(np.mean(y_true == y_pred))
+    return {"accuracy": accuracy, "f1_weighted": weighted, "f1_macro": macro, "n": y_true.size}
+
+
+def _check_values(name, values):
+    if values.size == 0:
+        raise ValueError(f"`{name}` must not be empty. Received: shape={values.shape}")
+    bad = np.flatnonzero(~np.isfinite(values))
+    if bad.size:
+        received = f"{values.ravel()[bad[0]]} at position {bad[0]}, {bad.size} such values"
+        raise ValueError(f"`{name}` must be finite. Received: {received}")
+
+
+def _numpy_vector(name, values):
+    values = np.asarray(values, dtype="float64")
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise ValueError(f"`{name}` must have the shape [N]. Received: shape={values.shape}")
+    _check_values(name, values)
+    return values
+
+
+def _check_same_length(y_true, y_pred):
+    if y_true.shape != y_pred.shape:
+        raise ValueError(
+            "`y_true` and `y_pred` must have the same length. "
+            f"Received: y_true.shape={y_true.shape}, y_pred.shape={y_pred.shape}"
+        )
+
+
+def _correlation(x, y):
+    dx, dy = x - x.mean(), y - y.mean()
+    if any(d @ d <= CONSTANT["float64"] * (v @ v) for d, v in ((dx, x), (dy, y))):
+        return None
+    return float(np.clip(dx @ dy / np.sqrt((dx @ dx) * (dy @ dy)), -1.0, 1.0))
+
+
+def _f1(true, pred):
+    """Return the F1 weighted by the support in `true`, and the macro F1."""
+    classes = np.union1d(true, pred)
+    is_true, is_pred = true == classes[:, None], pred == classes[:, None]
+    support = is_true.sum(axis=1)
+    # A class of the union occurs on one side at least: the denominator is never zero.
+    scores = 2.0 * (is_true & is_pred).sum(axis=1) / (support + is_pred.sum(axis=1))
+    return float(scores @ support / support.sum()), float(scores.mean())

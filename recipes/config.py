@@ -1,0 +1,306 @@
+"""What a recipe is: typed, immutable configuration. Every field can be overridden on the command line.
+
+Nothing here imports a backend, so that a mistake on the line is told before one starts.
+"""
+
+import dataclasses
+import json
+import types
+import typing
+from pathlib import Path
+from typing import Literal
+
+
+class ConfigError(ValueError):
+    """A recipe, a field or a value that does not exist or does not fit."""
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkConfig:
+    """What `plumkeras.PLUMNet` is built with; the feature widths come from the data."""
+
+    hidden_dim: int = 256
+    """Width d of every representation; even, and a multiple of the heads."""
+    num_layers: int = 2
+    """Transformer blocks in each branch encoder."""
+    num_heads: int = 8
+    """Attention heads."""
+    dropout: float = 0.1
+    """Dropout rate."""
+    modules: tuple[Literal["msa", "psl_tfb", "prm"], ...] = ("msa", "psl_tfb", "prm")
+    """The modules in use, a leading part of all three: the rows of the paper's Table 3."""
+    signed_log1p: tuple[str, ...] = ("audio",)
+    """Modalities whose raw features are compressed by sign(x) log(1 + |x|) before they are standardised."""
+    label_temperature: float = 0.1
+    """Temperature of the prototype labels; 1 is eq. 5 as printed."""
+    normalize_labels: bool = True
+    """Whether prototype distances are taken between vectors of unit length."""
+    fusion: Literal["sequence", "vector"] = "sequence"
+    """What the private refinement attends between."""
+    share_common_encoder: bool = False
+    """One common encoder for all modalities."""
+    modality_dropout: float = 0.0
+    """Probability of hiding a modality of a sample in training."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectiveConfig:
+    """What both stages minimise; see `plumkeras.trainers.objectives.AlignmentObjective`."""
+
+    label_classes: Literal["sign3", "round7"] | tuple[float, ...] = "sign3"
+    """How a regression label becomes a class; or increasing bin edges. Not read in classification."""
+    alignment_weight: float = 0.1
+    """Weight of the contrastive terms, the paper's lambda_1."""
+    temperature: float = 0.1
+    """Temperature of the contrastive terms."""
+    include_self: bool = False
+    """The anchor in the contrastive denominator, as eq. 1 and 2 are printed."""
+    inter_positives: Literal["cross", "all"] = "cross"
+    """Positives of eq. 2: same-class members of other modalities, or all."""
+    private_target: Literal["hard", "soft", "class"] = "hard"
+    """What the private branches learn: prototype labels, or the true class."""
+    warmup_target: Literal["class", "none"] = "class"
+    """What the branches learn before the prototype labels are used; "none" leaves the contrastive terms alone."""
+    branch_weight: float = 1.0
+    """Weight of the branch losses; 1 is eq. 10."""
+    class_balanced: bool = False
+    """Weigh classes by the inverse of their share in the branch losses."""
+    label_smoothing: float = 0.0
+    """Label smoothing of the branch losses."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StageConfig:
+    """One stage's optimisation."""
+
+    epochs: int = 20
+    """Epochs, at most."""
+    learning_rate: float = 5e-4
+    """Learning rate, at the start."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """Constant, or falling by a cosine to a twentieth over all the epochs."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay (AdamW); 0 is Adam."""
+    clipnorm: float = 0.0
+    """Global gradient norm to clip at; 0 does not clip."""
+    ema_momentum: float = 0.0
+    """Validate and keep the exponential moving average of the weights; 0 keeps the weights themselves."""
+    patience: int = 0
+    """Stop after so many epochs without a better validation loss (stage 2); 0 never stops early."""
+
+
+@dataclasses.dataclass(frozen=True)
+class AlignmentConfig(StageConfig):
+    """Stage 1, common-private alignment."""
+
+    label_warmup_epochs: int = 1
+    """Epochs before the private branches learn prototype labels."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RefinementConfig(StageConfig):
+    """Stage 2, fusion refinement."""
+
+    objective: Literal["total", "refinement"] = "total"
+    """Eq. 13, or the prediction loss alone."""
+    freeze_alignment: bool = False
+    """Keep stem, alignment and branches as stage 1 left them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SyntheticConfig:
+    """The generated data of `plumkeras train synthetic`; see `plumkeras.data_pipelines.make_synthetic`."""
+
+    train: int = 768
+    """Training samples."""
+    valid: int = 192
+    """Validation samples."""
+    test: int = 384
+    """Test samples."""
+    relative_strength: float = 0.5
+    """Standard deviation of each private latent; that of the common one is 1."""
+    noise: float = 1.0
+    """Standard deviation of the noise on every frame."""
+    label_noise: float = 0.0
+    """Standard deviation of the noise on the label."""
+    missing_rate: float = 0.0
+    """Probability that a modality of a sample is missing."""
+    data_seed: int = 0
+    """Seed of the samples."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RecipeConfig:
+    """A whole run, but for the file it reads."""
+
+    name: str
+    """Name of the recipe."""
+    modalities: tuple[str, ...] = ()
+    """The modalities to use; none named: all of the file's."""
+    batch_size: int = 32
+    """Samples in a batch."""
+    seed: int = 0
+    """Seed of weights, dropout and data order."""
+    prototype_policy: Literal["epoch", "ema", "batch"] = "epoch"
+    """When prototypes are computed: from the whole training split before each epoch, or from batches."""
+    prototype_momentum: float = 0.99
+    """Momentum of the "ema" policy."""
+    network: NetworkConfig = dataclasses.field(default_factory=NetworkConfig)
+    objective: ObjectiveConfig = dataclasses.field(default_factory=ObjectiveConfig)
+    alignment: AlignmentConfig = dataclasses.field(default_factory=AlignmentConfig)
+    refinement: RefinementConfig = dataclasses.field(default_factory=RefinementConfig)
+
+    def __post_init__(self):
+        _check_numbers(self)
+        for field in dataclasses.fields(self):
+            if dataclasses.is_dataclass(getattr(self, field.name)):
+                _check_numbers(getattr(self, field.name))
+        if self.network.hidden_dim % 2 or self.network.hidden_dim % self.network.num_heads:
+            raise ConfigError(
+                "network.hidden_dim must be even and a multiple of network.num_heads. Received: "
+                f"network.hidden_dim={self.network.hidden_dim}, network.num_heads={self.network.num_heads}"
+            )
+        modules = self.network.modules
+        if modules != ("msa", "psl_tfb", "prm")[: len(modules)]:
+            raise ConfigError(
+                f"network.modules must be a leading part of msa psl_tfb prm. Received: {' '.join(modules)}"
+            )
+        edges = self.objective.label_classes
+        if not isinstance(edges, str) and (not edges or list(edges) != sorted(set(edges))):
+            raise ConfigError(f"objective.label_classes must be sign3, round7 or increasing edges. Received: {edges}")
+
+
+@dataclasses.dataclass(frozen=True)
+class SyntheticRecipeConfig(RecipeConfig):
+    """A run on generated data."""
+
+    synthetic: SyntheticConfig = dataclasses.field(default_factory=SyntheticConfig)
+
+
+# Half-open ranges [low, high) of the numbers; what is not named here has no bound of its own.
+_RANGES = {
+    "hidden_dim": (2, None),
+    "num_layers": (1, None),
+    "num_heads": (1, None),
+    "dropout": (0, 1),
+    "modality_dropout": (0, 1),
+    "label_temperature": (1e-6, None),
+    "temperature": (1e-6, None),
+    "alignment_weight": (0, None),
+    "branch_weight": (0, None),
+    "label_smoothing": (0, 1),
+    "epochs": (0, None),
+    "learning_rate": (0, None),
+    "weight_decay": (0, None),
+    "clipnorm": (0, None),
+    "ema_momentum": (0, 1),
+    "patience": (0, None),
+    "label_warmup_epochs": (0, None),
+    "batch_size": (2, None),
+    "seed": (0, 2**32),
+    "prototype_momentum": (0, 1),
+    "train": (2, None),
+    "valid": (2, None),
+    "test": (2, None),
+    "relative_strength": (0, None),
+    "noise": (0, None),
+    "label_noise": (0, None),
+    "missing_rate": (0, 1),
+    "data_seed": (0, 2**32),
+}
+_SECTIONS = {
+    NetworkConfig: "network.",
+    ObjectiveConfig: "objective.",
+    AlignmentConfig: "alignment.",
+    RefinementConfig: "refinement.",
+    SyntheticConfig: "synthetic.",
+}
+
+
+def _check_numbers(config):
+    for field in dataclasses.fields(config):
+        if field.name not in _RANGES:
+            continue
+        low, high = _RANGES[field.name]
+        value = getattr(config, field.name)
+        if not (low <= value and (high is None or value < high)):
+            bound = f"in [{low}, {high})" if high is not None else f"{low} or more"
+            raise ConfigError(f"{_SECTIONS.get(type(config), '')}{field.name} must be {bound}. Received: {value}")
+
+
+def to_dict(config):
+    """The configuration as plain containers, for JSON."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def from_dict(values, where):
+    """The `RecipeConfig` of plain containers.
+
+    Args:
+        values: dict, as `to_dict` makes it.
+        where: what to name in an error, e.g. the file.
+
+    Raises:
+        ConfigError: for a field that does not exist or a value of another type, naming both.
+    """
+    generated = isinstance(values, dict) and "synthetic" in values
+    return _build(SyntheticRecipeConfig if generated else RecipeConfig, values, where, "")
+
+
+def _build(cls, values, where, prefix):
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where}: {prefix.rstrip('.') or 'the configuration'} must be an object, not {values!r}")
+    hints = typing.get_type_hints(cls)
+    if unknown := sorted(set(values) - set(hints)):
+        raise ConfigError(f"{where}: unknown field {prefix}{unknown[0]}; there are {', '.join(sorted(hints))}")
+    missing = [
+        f.name
+        for f in dataclasses.fields(cls)
+        if f.name not in values and f.default is f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ConfigError(f"{where}: field {prefix}{missing[0]} is missing")
+    built = {name: _convert(hints[name], value, where, f"{prefix}{name}") for name, value in values.items()}
+    try:
+        return cls(**built)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _convert(hint, value, where, field):
+    """`value`, from JSON, as the annotated type `hint`."""
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        for part in parts:
+            try:
+                return _convert(part, value, where, field)
+            except ConfigError as error:
+                last = error
+        raise last
+    if origin is Literal and value in parts:
+        return value
+    if origin is tuple and isinstance(value, (list, tuple)):
+        return tuple(_convert(parts[0], item, where, field) for item in value)
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, value, where, f"{field}.")
+    if hint is float and type(value) in (int, float):
+        return float(value)
+    if hint is type(None) and value is None:
+        return None
+    if isinstance(hint, type) and type(value) is hint:
+        return value
+    wanted = " or ".join(repr(part) for part in parts) if origin is Literal else getattr(hint, "__name__", str(hint))
+    raise ConfigError(f"{where}: field {field} must be {wanted}. Received: {value!r}")
+
+
+def read_json(path):
+    """The parsed JSON object of a file; `ConfigError` naming the file otherwise."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: not valid JSON: {error}") from None
+
+
+__all__ = ["ConfigError", "RecipeConfig", "from_dict", "read_json", "to_dict"]

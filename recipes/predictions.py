@@ -1,0 +1,63 @@
+"""Predictions of a network on a split, as arrays, as a csv file and as metrics."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from plumkeras.data_pipelines import make_dataset
+from plumkeras.reports import classification_report, sentiment_report
+
+
+def predict_split(network, split, batch_size=256, verbose=0):
+    """Every output of the network, in file order: dict of arrays `[N, ...]`."""
+    data = make_dataset(split.select(network.modalities), batch_size=batch_size)
+    return network.predict(data, verbose=verbose)
+
+
+def report(network, labels, outputs):
+    """The metrics of a split: `sentiment_report` or `classification_report`."""
+    measure = sentiment_report if network.task == "regression" else classification_report
+    return measure(labels, outputs["prediction"])
+
+
+def baseline_report(network, train_labels, labels):
+    """The same metrics for the median (or the most frequent class) of the training labels: what chance gives."""
+    if network.task == "regression":
+        constant = np.full(len(labels), np.median(train_labels))
+    else:
+        constant = np.full(len(labels), np.bincount(train_labels).argmax())
+    return report(network, labels, {"prediction": constant})
+
+
+def write_csv(path, ids, network, outputs):
+    """Writes `id, prediction` and, in classification, `probability_<k>`; then each modality's label distribution.
+
+    Regression: `prediction` is the value. Classification: the class. With prototype labels, per modality
+    `<modality>_hard_label` (-1: the modality is missing) and `<modality>_soft_label_<k>`. An existing file is replaced
+    only once the new one is complete.
+    """
+    prediction = outputs["prediction"]
+    columns = {"id": ids}
+    if network.task == "regression":
+        columns["prediction"] = prediction
+    else:
+        columns["prediction"] = prediction.argmax(axis=1)
+        columns.update({f"probability_{k}": prediction[:, k] for k in range(prediction.shape[1])})
+    for m in network.prototype_generators:
+        columns[f"{m}_hard_label"] = outputs[f"{m}_hard_label"]
+        soft = outputs[f"{m}_soft_label"]
+        columns.update({f"{m}_soft_label_{k}": soft[:, k] for k in range(soft.shape[1])})
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(zip(*(_cells(values) for values in columns.values()), strict=True))
+    partial.replace(path)
+
+
+def _cells(values):
+    values = np.asarray(values)
+    # The shortest text that reads back as the same float32.
+    return [str(v) for v in values.astype("float32")] if values.dtype.kind == "f" else values.tolist()

@@ -1,0 +1,86 @@
+"""A finished run: its configuration and its network, ready to predict."""
+
+from pathlib import Path
+
+import numpy as np
+
+from plumkeras.data_pipelines import DataError, Dataset, Split, load
+from plumkeras.recipes import checks, predictions, run_directory
+from plumkeras.recipes.config import ConfigError
+
+
+class Run:
+    """What `load_run` returns.
+
+    Attributes:
+        directory: Path of the run.
+        config: `RecipeConfig`, as resolved when the run was trained.
+        network: the trained `PLUMNet`.
+    """
+
+    def __init__(self, directory, config, network):
+        self.directory, self.config, self.network = Path(directory), config, network
+
+    def predict(self, data, split=None, batch_size=256):
+        """Predicts new samples.
+
+        Args:
+            data: the path of a feature file, a `Dataset`, or a dict of arrays: per modality `<modality>` `[N, T, F]`
+                (or `[N, F]`, one frame each) and `<modality>_length` `[N]` (by default every frame counts).
+            split: name of the split of a file or `Dataset`. By default `test`, or the only one there is.
+            batch_size: int. Defaults to `256`.
+
+        Returns:
+            Dict of arrays with the network's outputs, in order: `prediction`, `text_soft_label`, ...
+
+        Raises:
+            DataError: the data cannot be read, or lack a modality, a width or the split.
+        """
+        if isinstance(data, dict):
+            return self._predict_arrays(data, batch_size)
+        dataset = data if isinstance(data, Dataset) else load(data)
+        checks.check_widths(self.network.feature_dims, dataset)
+        chosen = dataset.split(checks.choose_split(dataset, split))
+        return predictions.predict_split(self.network, chosen, batch_size)
+
+    def _predict_arrays(self, arrays, batch_size):
+        features, lengths = {}, {}
+        for m, width in self.network.feature_dims.items():
+            if m not in arrays:
+                raise DataError(f"the dict of arrays has no {m!r}; it has {', '.join(map(str, arrays))}")
+            values = np.asarray(arrays[m], dtype="float32")
+            if values.ndim == 2:
+                values = values[:, None, :]
+            if values.ndim != 3 or values.shape[2] != width:
+                raise DataError(f"{m} must be [N, T, {width}]. Received: shape={values.shape}")
+            features[m] = values
+            lengths[m] = np.asarray(arrays.get(f"{m}_length", np.full(len(values), values.shape[1])))
+        ids = np.arange(len(next(iter(features.values())))).astype(str)
+        dataset = Dataset({"all": Split(ids, features, lengths)})
+        return predictions.predict_split(self.network, dataset["all"], batch_size)
+
+
+def load_run(directory):
+    """Loads a run directory that `plumkeras train` wrote.
+
+    Args:
+        directory: the path.
+
+    Returns:
+        `Run`.
+
+    Raises:
+        ConfigError: there is no finished run, or one of its files cannot be read.
+    """
+    checks.check_run(directory)
+    config = run_directory.read_config(Path(directory) / run_directory.CONFIG)
+    import keras
+
+    from plumkeras.plum_net import PLUMNet
+
+    path = Path(directory) / run_directory.NETWORK
+    try:
+        network = keras.saving.load_model(path, compile=False, custom_objects={"PLUMNet": PLUMNet})
+    except Exception as error:
+        raise ConfigError(f"{path}: cannot be loaded: {type(error).__name__}: {str(error).splitlines()[0]}") from error
+    return Run(directory, config, network)

@@ -1,0 +1,160 @@
+"""Trains a recipe: the only place that calls `fit`."""
+
+from pathlib import Path
+
+import keras
+
+from plumkeras import visualization
+from plumkeras.data_pipelines import make_dataset
+from plumkeras.metrics import PearsonCorrelation, SentimentAccuracy
+from plumkeras.plum_net import PLUMNet
+from plumkeras.recipes import predictions, run_directory
+from plumkeras.recipes.checks import check_dataset
+from plumkeras.recipes.progress import StageProgress
+from plumkeras.trainers import AlignmentTrainer, RefinementTrainer
+
+# Batches of validation, prototypes and prediction; nothing is learned from them, so they are large.
+_EVALUATION_BATCH = 256
+
+
+def build_network(config, dataset):
+    """The untrained `PLUMNet` of a recipe for a data set's modalities, widths and classes."""
+    from plumkeras.class_labels import scheme_classes
+
+    modalities = config.modalities or dataset.modalities
+    network = config.network
+    regression = dataset.task == "regression"
+    return PLUMNet(
+        {m: dataset.feature_dims[m] for m in modalities},
+        hidden_dim=network.hidden_dim,
+        num_classes=scheme_classes(config.objective.label_classes) if regression else dataset.num_classes,
+        task=dataset.task,
+        num_layers=network.num_layers,
+        num_heads=network.num_heads,
+        dropout=network.dropout,
+        modules=network.modules,
+        compression={m: "signed_log1p" for m in modalities if m in network.signed_log1p},
+        label_temperature=network.label_temperature,
+        normalize_labels=network.normalize_labels,
+        fusion=network.fusion,
+        share_common_encoder=network.share_common_encoder,
+        modality_dropout=network.modality_dropout,
+    )
+
+
+def fit(config, dataset, directory=None, verbose=1):
+    """Both stages of a recipe on the `train` and `valid` splits; `test` is not read.
+
+    Args:
+        config: `RecipeConfig`.
+        dataset: `Dataset` with `train` and `valid`.
+        directory: where TensorBoard logs and histories go; `None`: nowhere.
+        verbose: 0 or 1, Keras's progress bars.
+
+    Returns:
+        The trained network and a dict of histories by stage (`alignment`, `refinement`); the number of the best epoch,
+        from 0, stands in `histories["refinement"]["best_epoch"]`.
+    """
+    keras.utils.set_random_seed(config.seed)
+    network = build_network(config, dataset)
+    train, valid = (dataset.split(name).select(network.modalities) for name in ("train", "valid"))
+    in_order = make_dataset(train, batch_size=_EVALUATION_BATCH)
+    validation = make_dataset(valid, batch_size=_EVALUATION_BATCH)
+    network.adapt(in_order)
+
+    shared = {
+        "prototype_policy": config.prototype_policy,
+        "prototype_momentum": config.prototype_momentum,
+        **vars(config.objective),
+    }
+    stages = {}
+    if network.modules and config.alignment.epochs:
+        stages["alignment"] = AlignmentTrainer(
+            network, label_warmup_epochs=config.alignment.label_warmup_epochs, **shared
+        )
+    stages["refinement"] = RefinementTrainer(
+        network,
+        objective=config.refinement.objective,
+        freeze_alignment=config.refinement.freeze_alignment,
+        **shared,
+    )
+    histories = {}
+    for number, (stage, trainer) in enumerate(stages.items()):
+        options = getattr(config, stage)
+        # Each stage has an order of its own.
+        batches = make_dataset(train, batch_size=config.batch_size, training=True, seed=config.seed + number * 2**32)
+        metrics = _shown_metrics(network) if stage == "refinement" else None
+        trainer.compile(make_optimizer(options, len(batches)), metrics=metrics)
+        history = trainer.fit(
+            batches,
+            prototype_data=in_order,
+            validation_data=validation,
+            epochs=options.epochs,
+            callbacks=_callbacks(options, stage, directory, verbose),
+            verbose=0,
+            shuffle=False,
+        )
+        histories[stage] = dict(history.history)
+    histories["refinement"]["best_epoch"] = trainer.best_epoch
+    return network, histories
+
+
+def make_optimizer(options, steps_per_epoch):
+    """The optimizer of a stage: Adam, or AdamW with weight decay."""
+    rate = options.learning_rate
+    if options.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, max(options.epochs * steps_per_epoch, 1), alpha=0.05)
+    shared = {"learning_rate": rate, "global_clipnorm": options.clipnorm or None}
+    if options.ema_momentum:
+        shared.update(use_ema=True, ema_momentum=options.ema_momentum)
+    if options.weight_decay:
+        return keras.optimizers.AdamW(weight_decay=options.weight_decay, **shared)
+    return keras.optimizers.Adam(**shared)
+
+
+def _shown_metrics(network):
+    if network.task == "regression":
+        return [PearsonCorrelation(), SentimentAccuracy(convention="non0")]
+    return ["accuracy"]
+
+
+def _callbacks(options, stage, directory, verbose):
+    callbacks = []
+    if options.ema_momentum:
+        # Before validation the averages move in, afterwards the weights move back; the last epoch keeps the averages.
+        callbacks.append(keras.callbacks.SwapEMAWeights())
+    if options.patience and stage == "refinement":
+        callbacks.append(keras.callbacks.EarlyStopping("val_prediction_loss", mode="min", patience=options.patience))
+    if directory is not None:
+        callbacks.append(keras.callbacks.CSVLogger(str(Path(directory) / f"{stage}_history.csv")))
+        callbacks.append(keras.callbacks.TensorBoard(str(Path(directory) / run_directory.LOGS / stage)))
+    if verbose:
+        callbacks.append(StageProgress(stage))
+    return callbacks
+
+
+def train(config, dataset, directory, verbose=1):
+    """A whole run: trains both stages, measures `valid` and `test` once, and writes the run directory.
+
+    Returns:
+        Dict of what `metrics.json` holds, `valid` and `test`, and `baseline`, the same metrics of the training labels'
+        median or most frequent class.
+    """
+    directory = Path(directory)
+    check_dataset(config, dataset)
+    run_directory.start(directory, config, dataset)
+    network, histories = fit(config, dataset, directory, verbose)
+    partial = directory / f"partial.{run_directory.NETWORK}"
+    network.save(partial)
+    partial.replace(directory / run_directory.NETWORK)
+    visualization.plot_losses(histories, directory / run_directory.PICTURE)
+
+    metrics = {}
+    for name in ("valid", "test"):
+        split = dataset.split(name)
+        outputs = predictions.predict_split(network, split)
+        metrics[name] = predictions.report(network, split.labels, outputs)
+        predictions.write_csv(directory / f"predictions_{name}.csv", split.ids, network, outputs)
+    run_directory.write_json(directory / run_directory.METRICS, metrics)
+    baseline = predictions.baseline_report(network, dataset["train"].labels, dataset["test"].labels)
+    return {**metrics, "baseline": baseline}
