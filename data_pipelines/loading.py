@@ -1,0 +1,29 @@
+"""`load`: any supported file to a `Dataset`."""
+
+from plumkeras.data_pipelines import readers
+
+
+def load(path, modalities=None, label_range=None):
+    """Reads a feature file; the format is told from its content.
+
+    Args:
+        path: str or path. A native npz, or a pickle of MMSA. A pickle is read without running
+            anything in it.
+        modalities: iterable of str. Which modalities to read; None reads all.
+        label_range: pair of floats. The range of regression labels, where the file's own
+            (`label_range` in an npz; [-1, 1] with unimodal labels, as in SIMS; else [-3, 3])
+            isn't right.
+
+    Returns:
+        Dataset. `dataset.report` says what was cleaned and what is suspicious.
+
+    Raises:
+        DataError: the file is missing, damaged, of no known format, or contradicts itself.
+    """
+    if modalities is not None:
+        if isinstance(modalities, str):
+            modalities = (modalities,)
+        modalities = tuple(dict.fromkeys(modalities))
+        if not modalities:
+            raise ValueError("`modalities` must name at least one. Received: modalities=()")
+    return readers.read(path, modalities, label_range)

@@ -1,0 +1,164 @@
+"""Fields that several layouts share: ids, texts, lengths, labels, folds.
+
+Each function takes the values as a file gives them and `where`, which names file, split and field
+in its errors.
+"""
+
+import numpy as np
+
+from plumkeras.data_pipelines.unpickler_values import LongText, as_text
+from plumkeras.data_pipelines.validation import DataError, listing, whole_numbers
+
+# The letters that MMSA's files put after a label field.
+LETTERS = {"text": "T", "audio": "A", "vision": "V"}
+LABEL_FIELDS = (
+    "regression_labels",
+    "classification_labels",
+    "annotations",
+    *(f"{kind}_labels_{x}" for kind in ("regression", "classification") for x in "TAV"),
+)
+_MAX_ID = 1024
+_SIGNS = {"negative": 0, "neutral": 1, "positive": 2}
+
+
+def pick_modalities(available, wanted, where):
+    """The modalities to read, in the order asked for.
+
+    Args:
+        available: iterable of str, what the file has.
+        wanted: iterable of str, or None for everything.
+
+    Raises:
+        DataError: the file lacks one that is wanted, or has none.
+    """
+    available = tuple(available)
+    if not available:
+        raise DataError(f"{where} has no features; known modalities are text, audio, vision")
+    if wanted is None:
+        return available
+    for modality in wanted:
+        if modality not in available:
+            raise DataError(f"{where} has no modality {modality!r}; it has {listing(available)}")
+    return tuple(wanted)
+
+
+def texts(values, where):
+    """Strings, bytes or whole numbers as a list of str."""
+    if isinstance(values, np.ndarray):
+        if values.ndim != 1:
+            raise DataError(f"{where} has shape {values.shape}; one per sample is wanted")
+        values = values.tolist()
+    if not isinstance(values, (list, tuple)):
+        raise DataError(f"{where} is a {type(values).__name__}; a list is wanted")
+    result = []
+    for position, value in enumerate(values):
+        if isinstance(value, (str, bytes, LongText)):
+            result.append(as_text(value))
+        elif isinstance(value, (int, np.integer)):
+            result.append(str(value))
+        else:
+            raise DataError(f"{where} holds a {type(value).__name__} at position {position}; a text is wanted")
+    return result
+
+
+def ids(values, where):
+    """Ids as a numpy text array `[N]`, unchanged."""
+    if isinstance(values, np.ndarray) and values.dtype.kind == "U" and values.ndim == 1:
+        return values.copy()
+    names = texts(values, where)
+    longest = max(map(len, names), default=0)
+    if longest > _MAX_ID:
+        raise DataError(f"{where} holds an id of {longest} characters; at most {_MAX_ID} are read")
+    return np.array(names, dtype=np.str_)
+
+
+def raw_text(values, where):
+    """Texts as an array `[N]`; of objects when they come as a list, since lengths vary widely."""
+    if isinstance(values, np.ndarray) and values.dtype.kind == "U" and values.ndim == 1:
+        return values.copy()
+    result = texts(values, where)
+    array = np.empty(len(result), dtype=object)
+    array[:] = result
+    return array
+
+
+def numbers(values, where):
+    """Numbers, also as a list or with axes of size one, as a new array `[N]`."""
+    if isinstance(values, (list, tuple)):
+        flat = [v.item() if isinstance(v, np.ndarray) and v.size == 1 else v for v in values]
+        flat = [v[0] if isinstance(v, (list, tuple)) and len(v) == 1 else v for v in flat]
+        for position, value in enumerate(flat):
+            if not isinstance(value, (int, float, np.number, np.bool_)):
+                raise DataError(f"{where} holds a {type(value).__name__} at position {position}; a number is wanted")
+        values = np.array(flat)
+    if isinstance(values, np.ndarray) and values.dtype.kind == "O":
+        return numbers(values.ravel().tolist(), where)
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "iufb":
+        kind = getattr(values, "dtype", type(values).__name__)
+        raise DataError(f"{where} is of type {kind}; numbers are wanted")
+    if values.ndim == 0 or values.size != len(values):
+        raise DataError(f"{where} has shape {values.shape}; one per sample is wanted")
+    return values.reshape(len(values)).copy()
+
+
+def lengths(values, where):
+    """Lengths as int32 `[N]`."""
+    return whole_numbers(numbers(values, where), where)
+
+
+def check_features(shape, dtype, where):
+    """Raises `DataError` unless an array can be features: numbers, `[N, T, F]` or `[N, F]`."""
+    if dtype.kind not in "iufb":
+        raise DataError(f"{where} is of type {dtype}; features are numbers")
+    if len(shape) not in (2, 3):
+        raise DataError(f"{where} has shape {tuple(shape)}; [samples, frames, width] or [samples, width] is wanted")
+
+
+def labels(fields, where, ids, report, split):
+    """The labels of one split.
+
+    Args:
+        fields: dict of the split's fields.
+        where: str. File and split, for errors.
+        ids: text array `[N]`.
+        report: Report. Gets a warning where classes contradict the signs of the labels.
+        split: str. Named in that warning.
+
+    Returns:
+        `(labels, modality_labels)`: float32 `[N]` for regression, int32 `[N]` when the file has
+        only classes, None without labels; and a dict by modality, or None.
+    """
+    modality_labels = {
+        modality: numbers(fields[f"regression_labels_{letter}"], f"{where}/{modality} labels")
+        for modality, letter in LETTERS.items()
+        if f"regression_labels_{letter}" in fields
+    }
+    modality_labels = {m: v.astype("float32") for m, v in modality_labels.items()} or None
+    if "regression_labels" not in fields:
+        if "classification_labels" not in fields:
+            return None, modality_labels
+        field = f"{where}/classification_labels"
+        return lengths(fields["classification_labels"], field), modality_labels
+    found = numbers(fields["regression_labels"], f"{where}/regression_labels").astype("float32")
+    for field in ("classification_labels", "annotations"):
+        if field in fields and len(found) == len(ids):
+            _compare_signs(fields[field], found, ids, report, split, f"{where}/{field}")
+    return found, modality_labels
+
+
+def _compare_signs(values, found, ids, report, split, where):
+    """Warns where classes and labels disagree: the classes of a file aren't to be trusted."""
+    if where.endswith("annotations"):
+        given = np.array([_SIGNS.get(t.strip().lower(), -1) for t in texts(values, where)])
+    else:
+        given = numbers(values, where)
+    if len(given) != len(found):
+        raise DataError(f"{where} has {len(given)} samples, {split}/regression_labels {len(found)}")
+    wrong = np.flatnonzero(given != np.sign(found) + 1)
+    if len(wrong):
+        row = wrong[0]
+        report.warn(
+            f"{split}/{where.rpartition('/')[2]}: {len(wrong)} contradict the sign of "
+            f"regression_labels, for one {ids[row]}: {values[row]!s} for {found[row]:g}; classes "
+            "are derived from regression_labels"
+        )

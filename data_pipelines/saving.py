@@ -1,0 +1,63 @@
+"""Writes the native npz layout."""
+
+import os
+import tempfile
+
+import numpy as np
+
+from plumkeras.data_pipelines.readers.fields import LETTERS
+from plumkeras.data_pipelines.validation import DataError
+
+
+def save_npz(dataset, path, overwrite=False):
+    """Writes a data set as a native npz file, whole or not at all.
+
+    Args:
+        dataset: Dataset. Features are written as float32, splits as `<split>/<field>`, the single
+            split `all` without prefix.
+        path: str or path. Where to; nothing is appended to it.
+        overwrite: bool. Whether an existing file may be replaced. Defaults to `False`.
+
+    Raises:
+        DataError: the file exists and `overwrite` is false, or a field has no place in the layout.
+    """
+    path = os.fspath(path)
+    if os.path.exists(path) and not overwrite:
+        raise DataError(f"{path}: exists already; pass overwrite=True to replace it")
+    arrays = {}
+    for name, split in dataset.items():
+        prefix = "" if name == "all" and len(dataset) == 1 else f"{name}/"
+        for field, array in _fields(dataset, split):
+            arrays[prefix + field] = array
+    if dataset.label_range is not None:
+        arrays["label_range"] = np.array(dataset.label_range)
+    folder = os.path.dirname(os.path.abspath(path))
+    handle, temporary = tempfile.mkstemp(suffix=".npz", prefix=".writing-", dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez_compressed(file, **arrays)
+        # mkstemp makes it private; a data file gets the permissions that any new file would.
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _fields(dataset, split):
+    yield "id", split.ids
+    if split.raw_text is not None:
+        yield "raw_text", np.asarray(split.raw_text, dtype=np.str_)
+    for modality, array in split.features.items():
+        yield modality, array
+        yield f"{modality}_lengths", split.lengths[modality]
+    if split.labels is not None:
+        yield f"{dataset.task}_labels", split.labels
+    for modality, values in (split.modality_labels or {}).items():
+        if modality not in LETTERS:
+            raise DataError(f"labels of {modality!r} have no field in the npz layout")
+        yield f"regression_labels_{LETTERS[modality]}", values
+    if split.folds is not None:
+        yield "fold", split.folds

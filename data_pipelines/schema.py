@@ -1,0 +1,187 @@
+"""What a data set is once it is read: the same for every file format.
+
+Every reader ends in a `Dataset`, and a `Dataset` has been checked (see `validation`).
+"""
+
+import collections.abc
+import dataclasses
+
+import numpy as np
+
+from plumkeras.data_pipelines.report import Report
+from plumkeras.data_pipelines.validation import (
+    MODALITIES,
+    SPLITS,
+    DataError,
+    listing,
+    validate,
+    whole_numbers,
+)
+
+__all__ = ["MODALITIES", "SPLITS", "DataError", "Dataset", "Split"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Split:
+    """The samples of one part of a data set.
+
+    Args:
+        ids: text array `[N]`, as in the file.
+        features: dict by modality of float32 `[N, T, F]`, valid frames first and zeros after.
+        lengths: dict by modality of int32 `[N]`, the number of valid frames; 0 means missing.
+        labels: float32 `[N]` (regression), int32 `[N]` (classification) or None.
+        modality_labels: dict by modality of float32 `[N]`, human labels per modality, or None.
+        raw_text: text array `[N]` or None.
+        folds: int32 `[N]`, the cross-validation fold of each sample, or None.
+
+    Arrays of another type are converted; a dict is copied, the arrays in it are not.
+    """
+
+    ids: np.ndarray
+    features: dict
+    lengths: dict
+    labels: np.ndarray | None = None
+    modality_labels: dict | None = None
+    raw_text: np.ndarray | None = None
+    folds: np.ndarray | None = None
+
+    def __post_init__(self):
+        def put(name, value):
+            object.__setattr__(self, name, value)
+
+        put("ids", np.asarray(self.ids, dtype=np.str_))
+        put("features", {m: np.asarray(a, dtype="float32") for m, a in self.features.items()})
+        put("lengths", {m: whole_numbers(a, f"{m}_lengths") for m, a in self.lengths.items()})
+        if self.labels is not None:
+            labels = np.asarray(self.labels)
+            put("labels", labels.astype("int32" if labels.dtype.kind in "iub" else "float32"))
+        if self.modality_labels is not None:
+            put(
+                "modality_labels",
+                {m: np.asarray(a, dtype="float32") for m, a in self.modality_labels.items()},
+            )
+        if self.raw_text is not None:
+            put("raw_text", np.asarray(self.raw_text))
+        if self.folds is not None:
+            put("folds", whole_numbers(self.folds, "fold"))
+
+    def __len__(self):
+        return len(self.ids)
+
+    @property
+    def modalities(self):
+        """The modalities of this split, as a tuple."""
+        return tuple(self.features)
+
+    def take(self, indices):
+        """The samples at `indices` (integers or a boolean mask), in that order, as a new split."""
+        indices = np.asarray(indices)
+        if indices.dtype != bool:
+            indices = indices.astype("int64")
+
+        def pick(value):
+            if value is None:
+                return None
+            if isinstance(value, dict):
+                return {name: array[indices] for name, array in value.items()}
+            return value[indices]
+
+        return Split(**{f.name: pick(getattr(self, f.name)) for f in dataclasses.fields(self)})
+
+    def select(self, modalities):
+        """The same samples with only the named modalities. Nothing is copied."""
+        for modality in modalities:
+            if modality not in self.features:
+                raise DataError(f"The split has no modality {modality!r}; it has {listing(self.features)}")
+        return dataclasses.replace(
+            self,
+            features={m: self.features[m] for m in modalities},
+            lengths={m: self.lengths[m] for m in modalities},
+        )
+
+
+class Dataset(collections.abc.Mapping):
+    """Splits by name, checked.
+
+    Args:
+        splits: dict from `train`, `valid`, `test` or `all` to `Split`.
+        report: Report. What loading cleaned and found. Duplicate ids are added to its warnings.
+        path: str or None. The file, named in every error.
+        format: str. Which layout it was read from.
+        sha256: str or None. The file's hash.
+        task: `"regression"`, `"classification"`, or None: read off the labels' type.
+        label_range: pair of floats or None. Defaults to `(-3, 3)` for regression.
+
+    Raises:
+        DataError: sizes, lengths, labels or ids contradict each other.
+    """
+
+    def __init__(
+        self,
+        splits,
+        *,
+        report=None,
+        path=None,
+        format="memory",
+        sha256=None,
+        task=None,
+        label_range=None,
+    ):
+        self._splits = dict(splits)
+        self.report = Report() if report is None else report
+        self.path = None if path is None else str(path)
+        self.format = format
+        self.sha256 = sha256
+        self.task = task or _task_of(self._splits.values())
+        if label_range is None and self.task == "regression":
+            label_range = (-3.0, 3.0)
+        self.label_range = None if label_range is None else tuple(float(x) for x in label_range)
+        validate(self)
+
+    def __getitem__(self, name):
+        return self._splits[name]
+
+    def __iter__(self):
+        return iter(self._splits)
+
+    def __len__(self):
+        return len(self._splits)
+
+    def __repr__(self):
+        sizes = ", ".join(f"{name} {len(split)}" for name, split in self.items())
+        return f"<Dataset {self.path or 'in memory'} ({self.format}): {sizes}>"
+
+    def split(self, name):
+        """The split of that name.
+
+        Raises:
+            DataError: there is none; says which there are.
+        """
+        if name not in self._splits:
+            raise DataError(f"{self.path or 'The data set'}: no split {name!r}; it has {listing(self)}")
+        return self._splits[name]
+
+    @property
+    def modalities(self):
+        """The modalities, as a tuple, in the order text, audio, vision."""
+        return next(iter(self._splits.values())).modalities
+
+    @property
+    def feature_dims(self):
+        """Dict from modality to feature width."""
+        first = next(iter(self._splits.values()))
+        return {modality: int(array.shape[2]) for modality, array in first.features.items()}
+
+    @property
+    def num_classes(self):
+        """Number of classes of a classification set, None otherwise."""
+        if self.task != "classification":
+            return None
+        return 1 + max(int(s.labels.max()) for s in self.values() if s.labels is not None)
+
+
+def _task_of(splits):
+    for split in splits:
+        if split.labels is not None:
+            return "classification" if split.labels.dtype.kind == "i" else "regression"
+    return None

@@ -1,0 +1,50 @@
+"""Shared by all tests: where the real data are, and a small run made once."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+# A run of the synthetic recipe that takes seconds: small network, small data, one epoch a stage.
+TINY = [
+    "--network.hidden-dim=8",
+    "--network.num-heads=2",
+    "--alignment.epochs=1",
+    "--refinement.epochs=2",
+    "--synthetic.train=64",
+    "--synthetic.valid=32",
+    "--synthetic.test=32",
+]
+
+
+@pytest.fixture(scope="session")
+def repository():
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """Folder of the real CMU-MOSI features; skips where there is none."""
+    folder = Path(os.environ.get("PLUMKERAS_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not (folder / "mosi_text_audio.npz").is_file():
+        pytest.skip(f"no real data: neither $PLUMKERAS_DATA nor {folder} holds mosi_text_audio.npz")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_options():
+    return list(TINY)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory):
+    """Directory of a finished run of `synthetic`. Tests must not change it."""
+    from plumkeras.cli import main
+
+    directory = tmp_path_factory.mktemp("runs") / "tiny"
+    assert main(["train", "synthetic", "--output", str(directory), *TINY]) == 0
+    return directory

@@ -1,0 +1,234 @@
+"""MMSA's pickles, as published and as people damage them."""
+
+import numpy as np
+import pytest
+
+from plumkeras.data_pipelines import DataError, load
+
+
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+@pytest.mark.parametrize("aligned", [True, False])
+def test_values(mmsa_tree, write_pickle, aligned, protocol):
+    tree = mmsa_tree(aligned)
+    dataset = load(write_pickle(tree, protocol))
+    assert dataset.format == ("mmsa-aligned" if aligned else "mmsa-unaligned")
+    assert list(dataset) == ["train", "valid", "test"]
+    assert dataset.task == "regression" and dataset.label_range == (-3, 3)
+    assert dataset.feature_dims == {"text": 8, "audio": 5, "vision": 4}
+    for name, split in dataset.items():
+        part = tree[name]
+        assert split.ids.tolist() == part["id"] and "$_$" in split.ids[0]
+        assert list(split.raw_text) == part["raw_text"].tolist()
+        np.testing.assert_array_equal(split.labels, part["regression_labels"].astype("float32"))
+        words = part["text_bert"][:, 1].sum(axis=1)
+        np.testing.assert_array_equal(split.lengths["text"], words)
+        for modality in ("audio", "vision"):
+            wanted = words if aligned else part[f"{modality}_lengths"]
+            np.testing.assert_array_equal(split.lengths[modality], wanted)
+        for modality, features in split.features.items():
+            assert features.dtype == np.float32 and split.lengths[modality].dtype == np.int32
+            expected = np.where(np.isinf(part[modality]), 0, part[modality]).astype("float32")
+            expected[np.arange(expected.shape[1]) >= split.lengths[modality][:, None]] = 0
+            np.testing.assert_array_equal(features, expected)
+
+
+def test_cleaning_is_reported(mmsa_tree, write_pickle):
+    tree = mmsa_tree(aligned=False)
+    tree["valid"]["vision"][1, 0, :3] = [np.nan, 1e300, -2e6]
+    dataset = load(write_pickle(tree))
+    assert dataset.report.cleaned["train"]["audio"] == {
+        "nan": 0, "inf": 1, "overflow": 0, "padding_frames": 2,
+    }  # fmt: skip
+    assert dataset.report.cleaned["valid"]["vision"] == {
+        "nan": 1, "inf": 0, "overflow": 2, "padding_frames": 2,
+    }  # fmt: skip
+    assert dataset["valid"].features["vision"][1, 0, :3].tolist() == [0, 0, 0]
+    said = "\n".join(dataset.report.warnings)
+    assert "train/audio: values set to 0: 1 infinite" in said
+    assert "valid/vision: 2 non-zero frames past the length, zeroed" in said
+
+
+def test_half_precision_infinity_is_found(mmsa_tree, write_pickle):
+    tree = mmsa_tree()
+    tree["test"]["audio"] = tree["test"]["audio"].astype("float16")
+    tree["test"]["vision"] = tree["test"]["vision"].astype("float16")
+    tree["test"]["vision"][1, 0, 0] = np.inf
+    dataset = load(write_pickle(tree))
+    for modality in ("audio", "vision"):
+        assert dataset.report.cleaned["test"][modality]["inf"] == 1
+        assert np.isfinite(dataset["test"].features[modality]).all()
+
+
+def test_sims(mmsa_tree, write_pickle):
+    tree = mmsa_tree(aligned=False, kind="sims")
+    dataset = load(write_pickle(tree))
+    assert dataset.label_range == (-1, 1)
+    given = dataset["test"].modality_labels
+    assert list(given) == ["text", "audio", "vision"]
+    np.testing.assert_allclose(given["audio"], tree["test"]["regression_labels_A"], rtol=1e-6)
+    tree["test"]["regression_labels"][2] = 1.5
+    with pytest.raises(DataError, match=r"test/regression_labels holds 1\.5 for sample testvideo"):
+        load(write_pickle(tree))
+    assert load(write_pickle(tree), label_range=(-3, 3)).label_range == (-3, 3)
+
+
+def test_without_mask_trailing_zeros_are_taken_and_said(mmsa_tree, write_pickle):
+    tree = mmsa_tree()
+    words = {}
+    for name, part in tree.items():
+        words[name] = part.pop("text_bert")[:, 1].sum(axis=1)
+    dataset = load(write_pickle(tree))
+    for name, split in dataset.items():
+        np.testing.assert_array_equal(split.lengths["text"], words[name])
+        assert any(
+            w.startswith(f"{name}/text: no lengths in the file, so trailing all-zero") for w in dataset.report.warnings
+        )
+
+
+def test_classification_labels_only_without_regression(mmsa_tree, write_pickle):
+    tree = mmsa_tree()
+    for part in tree.values():
+        del part["regression_labels"]
+    dataset = load(write_pickle(tree))
+    assert dataset.task == "classification" and dataset["train"].labels.dtype == np.int32
+    assert dataset.num_classes == 3 and dataset.label_range is None
+
+
+def test_disagreeing_annotations_are_a_warning(mmsa_tree, write_pickle):
+    tree = mmsa_tree()
+    assert load(write_pickle(tree)).report.warnings == [f"{name}/audio: values set to 0: 1 infinite" for name in tree]
+    tree["train"]["regression_labels"][4] = -0.5
+    tree["train"]["annotations"][4] = "Neutral"
+    tree["train"]["classification_labels"][4] = 1
+    said = "\n".join(load(write_pickle(tree)).report.warnings)
+    assert "train/annotations: 1 contradict" in said and "trainvideo$_$4: Neutral for -0.5" in said
+    assert "train/classification_labels: 1 contradict" in said
+
+
+def test_other_forms(mmsa_tree, write_pickle):
+    """Labels (N, 1), utterance-level features [N, F], integers, `dev`, bytes, no labels."""
+    tree = mmsa_tree()
+    for part in tree.values():
+        part["regression_labels"] = part["regression_labels"][:, None]
+        part["audio"] = np.arange(len(part["id"]) * 5).reshape(-1, 5)
+        part["id"] = [name.encode() for name in part["id"]]
+        del part["annotations"], part["classification_labels"]
+    tree["dev"] = tree.pop("valid")
+    del tree["test"]["regression_labels"]
+    dataset = load(write_pickle(tree))
+    assert list(dataset) == ["train", "valid", "test"]
+    assert dataset["train"].features["audio"].shape == (9, 1, 5)
+    assert dataset["train"].lengths["audio"].tolist() == [1] * 9
+    assert dataset["train"].labels.shape == (9,) and dataset["test"].labels is None
+    assert dataset["train"].ids[3] == "trainvideo$_$3"
+
+
+def test_modalities_are_chosen(mmsa_tree, write_pickle):
+    path = write_pickle(mmsa_tree())
+    assert load(path, modalities=["vision", "text"]).modalities == ("vision", "text")
+    assert load(path, modalities="audio").feature_dims == {"audio": 5}
+    with pytest.raises(DataError, match="train has no modality 'video'; it has text, audio, vis"):
+        load(path, modalities=["video"])
+
+
+def test_duplicates_and_leakage_are_reported(mmsa_tree, write_pickle):
+    tree = mmsa_tree()
+    tree["train"]["id"][1] = tree["train"]["id"][0]
+    tree["test"]["id"][2] = tree["train"]["id"][5]
+    said = "\n".join(load(write_pickle(tree)).report.warnings)
+    assert "train/id: 1 duplicate ids, for one trainvideo$_$0" in said
+    assert "1 ids stand both in train and in test, for one trainvideo$_$5" in said
+
+
+def _drop_text(tree):
+    for part in tree.values():
+        del part["text"]
+
+
+def _set(split, field, value):
+    def damage(tree):
+        tree[split][field] = value(tree[split][field])
+
+    return damage
+
+
+def _at(split, field, position, value):
+    def damage(tree):
+        tree[split][field][position] = value
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    ("damage", "parts"),
+    [
+        (_drop_text, ("train", "text_bert", "token ids need vectors first")),
+        (_set("valid", "vision", lambda a: a[:3]), ("valid/vision has 3", "valid/id 4")),
+        (_set("test", "audio", lambda a: a[:, :, :4]), ("test/audio is 4 wide", "audio 5")),
+        (_set("train", "regression_labels", lambda a: a[:8]), ("train/labels has 8", "id 9")),
+        (_set("train", "id", lambda a: a[:8]), ("train/text has 9", "train/id 8")),
+        (_set("train", "raw_text", lambda a: a[:8]), ("train/raw_text has 8", "id 9")),
+        (_set("train", "annotations", lambda a: a[:8]), ("train/annotations has 8", "labels 9")),
+        (_set("test", "text", lambda a: a.astype(str)), ("test/text", "<U", "features are num")),
+        (_set("test", "text", lambda a: a.astype(object)), ("test/text", "object")),
+        (_set("test", "text", lambda a: a.tolist()), ("test/text is a list",)),
+        (_set("test", "text", lambda a: a[None]), ("test/text has shape (1, 5, 50, 8)",)),
+        (_set("test", "text_bert", lambda a: a[:, :2]), ("test/text_bert is (5, 2, 50)",)),
+        (_set("test", "text_bert", lambda a: a[:, :, ::-1]), ("test/text_bert", "sample 0")),
+        (_set("test", "text_bert", lambda a: a[:4]), ("test/text_bert has 4", "test/text 5")),
+        (_set("test", "regression_labels", lambda a: "abc"), ("test/regression_labels", "str")),
+        (_at("test", "regression_labels", 3, np.nan), ("test/regression_labels", "nan", "o$_$3")),
+        (_at("test", "regression_labels", 3, 3.4), ("test/regression_labels", "3.4", "o$_$3")),
+        (_at("valid", "audio_lengths", 2, 13), ("valid/audio_lengths", "13", "o$_$2", "12 fr")),
+        (_at("valid", "audio_lengths", 2, -1), ("valid/audio_lengths", "-1", "o$_$2")),
+        (_at("valid", "audio_lengths", 2, 1.5), ("valid/audio_lengths", "1.5", "whole")),
+        (_at("valid", "audio_lengths", 2, "x"), ("valid/audio_lengths", "str", "position 2")),
+        (_at("valid", "id", 2, None), ("valid/id", "NoneType", "position 2")),
+        (_at("valid", "id", 2, "x" * 2000), ("valid/id", "2000 characters")),
+    ],
+)
+def test_bad_files(mmsa_tree, write_pickle, damage, parts):
+    tree = mmsa_tree(aligned=False)
+    damage(tree)
+    path = write_pickle(tree)
+    with pytest.raises(DataError) as caught:
+        load(path)
+    for part in (*parts, str(path)):
+        assert part in str(caught.value)
+
+
+def test_modality_missing_in_one_split(mmsa_tree, write_pickle):
+    tree = mmsa_tree()
+    del tree["valid"]["vision"]
+    path = write_pickle(tree)
+    with pytest.raises(DataError, match="valid has no vision, which train has"):
+        load(path)
+    assert load(path, modalities=["text"]).modalities == ("text",)
+
+
+def test_empty_split_and_missing_split(mmsa_tree, write_pickle):
+    tree = mmsa_tree()
+    empty = {field: values[:0] for field, values in tree["test"].items()}
+    with pytest.raises(DataError, match="test is empty: 0 samples"):
+        load(write_pickle({**tree, "test": empty}))
+    del tree["test"]
+    path = write_pickle({**tree, "extra": tree["valid"]})
+    dataset = load(path)
+    assert "extra: unknown split, not read" in dataset.report.warnings
+    with pytest.raises(DataError) as caught:
+        dataset.split("test")
+    assert all(part in str(caught.value) for part in (str(path), "'test'", "train, valid"))
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        [1, 2],
+        {"train": {"labels": np.zeros((2, 1, 1)), "text": np.zeros((2, 3, 4)), "id": ["a", "b"]}},
+        {"a": 1},
+        "text",
+    ],
+)
+def test_unknown_layouts_name_the_known_ones(write_pickle, tree):
+    with pytest.raises(DataError, match=r"no known layout; known formats: npz .* MMSA"):
+        load(write_pickle(tree))

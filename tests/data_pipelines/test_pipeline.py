@@ -1,0 +1,106 @@
+"""`make_dataset` carries over what `BatchStream` yields."""
+
+import doctest
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from plumkeras.data_pipelines import DataError, Split, make_dataset, pipeline
+from plumkeras.data_pipelines.batching import BatchStream
+
+tf = pytest.importorskip("tensorflow")
+
+
+def make_split(count=70, labels="float32"):
+    random = np.random.default_rng(0)
+    lengths = random.integers(0, 31, count)
+    features = random.normal(size=(count, 30, 3)).astype("float32")
+    features[np.arange(30) >= lengths[:, None]] = 0
+    return Split(
+        [str(i) for i in range(count)],
+        {"text": features, "vision": random.normal(size=(count, 1, 2))},
+        {"text": lengths, "vision": np.ones(count)},
+        None if labels is None else np.arange(count).astype(labels),
+    )
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("labels", ["float32", "int32", None])
+def test_same_batches_as_the_stream(training, labels):
+    split = make_split(labels=labels)
+    dataset = make_dataset(split, 8, training=training, seed=4, initial_epoch=2)
+    stream = BatchStream(split, 8, training, seed=4, initial_epoch=2)
+    assert int(dataset.cardinality()) == len(stream) == 9
+    inputs_spec = dataset.element_spec[0]
+    assert inputs_spec["text"].shape.as_list() == [None, None, 3]
+    assert inputs_spec["vision_length"].dtype == tf.int32
+    if labels:
+        assert dataset.element_spec[1].dtype == tf.as_dtype(labels)
+    for _ in range(2):  # the second iteration is the next epoch
+        for found, wanted in zip(dataset, stream, strict=True):
+            tf.nest.map_structure(np.testing.assert_array_equal, found, wanted)
+
+
+@pytest.mark.parametrize("count", [16, 24, 70])
+def test_a_look_at_the_first_batch_is_not_an_epoch(count):
+    dataset = make_dataset(make_split(count), 8, training=True)
+    first = next(iter(dataset))[1].numpy()
+    np.testing.assert_array_equal(next(iter(dataset))[1].numpy(), first)
+
+
+def test_keras_fit_sees_each_epoch_once():
+    keras = pytest.importorskip("keras")
+    split = make_split()
+    seen = []
+
+    class Watch(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(1)
+
+        def call(self, inputs):
+            return self.dense(keras.ops.mean(inputs["text"], axis=1))
+
+        def train_step(self, *args):
+            seen.append(args[-1][1].numpy().tolist())
+            return super().train_step(*args)
+
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("the train step is TensorFlow's")
+    model = Watch()
+    model.compile("sgd", "mse", run_eagerly=True, metrics=["mae"])
+    model.fit(make_dataset(split, 8, training=True, seed=1), epochs=2, verbose=0)
+    stream = BatchStream(split, 8, True, seed=1)
+    assert seen == [y.tolist() for _ in range(2) for _, y in stream]
+
+
+def test_options_and_errors():
+    split = make_split()
+    dataset = make_dataset(split, modalities=["vision"], batch_size=70)
+    assert set(dataset.element_spec[0]) == {"vision", "vision_length"}
+    policy = dataset.options().experimental_distribute.auto_shard_policy
+    assert policy == tf.data.experimental.AutoShardPolicy.OFF
+    dropped = make_dataset(split, 32, training=True, drop_remainder=True)
+    assert [len(y) for _, y in dropped] == [32, 32] and int(dropped.cardinality()) == 2
+    with pytest.raises(DataError, match="no modality 'audio'; it has text, vision"):
+        make_dataset(split, modalities=["audio"])
+    with pytest.raises(ValueError, match="batch_size=0"):
+        make_dataset(split, batch_size=0)
+
+
+def test_example():
+    assert doctest.testmod(pipeline).failed == 0 and doctest.testmod(pipeline).attempted > 0
+
+
+def test_loading_starts_no_backend(write_npz, npz_arrays):
+    code = (
+        "import sys, plumkeras.data_pipelines as d; d.describe(d.load(sys.argv[1]))\n"
+        "print([m for m in ('tensorflow', 'keras', 'matplotlib', 'pickle') if m in sys.modules])"
+    )
+    path = write_npz(npz_arrays())
+    out = subprocess.run([sys.executable, "-c", code, path], env=os.environ, capture_output=True, text=True)
+    # `pickle` comes with numpy; the others must not be there.
+    assert out.stdout.strip() in ("[]", "['pickle']"), out.stderr

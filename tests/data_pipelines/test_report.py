@@ -1,0 +1,129 @@
+"""Cleaning on its own, `describe`, and memory."""
+
+import json
+import pickle
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+from plumkeras.data_pipelines import Dataset, Split, cleaning, describe, report
+
+
+def test_clean_values():
+    array = np.array([np.nan, np.inf, -np.inf, 1e6, -1e6, 1.1e6, -1e300, 0.5]).reshape(2, 2, 2)
+    features, counts = cleaning.clean_array(array)
+    assert features.ravel().tolist() == [0, 0, 0, 1e6, -1e6, 0, 0, 0.5]
+    assert counts == {"nan": 1, "inf": 2, "overflow": 2} and features.dtype == np.float32
+    assert np.isnan(array[0, 0, 0])  # the caller's array is left alone
+
+
+def test_clean_does_not_copy_without_need():
+    array = np.ones((3, 2, 2), "float32")
+    assert cleaning.clean_array(array)[0] is array
+    array[1, 1, 1] = np.nan
+    assert cleaning.clean_array(array)[0] is not array
+
+
+def test_clean_across_blocks(monkeypatch):
+    monkeypatch.setattr(cleaning, "BLOCK_BYTES", 64)
+    array = np.arange(60.0).reshape(10, 3, 2)
+    array[[0, 9], 0, 0] = np.nan
+    features, counts = cleaning.clean_array(array)
+    assert counts["nan"] == 2
+    np.testing.assert_array_equal(features, np.nan_to_num(array))
+    lengths = np.array([0, 1, 2, 3, 0, 1, 2, 3, 0, 1])
+    assert cleaning.zero_padding(features, lengths) == int((3 - lengths).sum())
+    np.testing.assert_array_equal(features.any(axis=2).sum(axis=1) <= lengths, True)
+    features[9] = 1
+    assert cleaning.trailing_lengths(features)[[0, 3, 9]].tolist() == [0, 3, 3]
+
+
+@pytest.fixture
+def dataset():
+    features = np.random.default_rng(0).normal(size=(4, 5, 3)).astype("float32")
+    lengths = np.array([5, 0, 2, 1])
+    features[np.arange(5) >= lengths[:, None]] = 0
+    features[..., 1] = np.where(np.arange(5) < lengths[:, None], 7, 0)  # constant where valid
+    train = Split(list("abca"), {"text": features}, {"text": lengths}, [-1.5, 0.0, 2.0, 3.0])
+    test = Split(list("cdef"), {"text": features}, {"text": lengths}, [1.0, 1.0, 1.0, 1.0])
+    return Dataset({"train": train, "test": test}, path="mosi.npz")
+
+
+def test_describe(dataset):
+    found = json.loads(json.dumps(describe(dataset)))
+    train = found["splits"]["train"]
+    assert train["samples"] == 4 and train["duplicate_ids"] == 1
+    assert train["modalities"]["text"] == {
+        "width": 3,
+        "max_length": 5,
+        "length": {"min": 0, "median": 1.5, "p95": pytest.approx(4.55), "max": 5},
+        "missing": 1,
+        "padding_share": pytest.approx(1 - 8 / 20),
+    }
+    assert train["labels"]["classes"] == {"negative": 1, "zero": 1, "positive": 2}
+    assert train["labels"]["mean"] == 0.875 and train["labels"]["max"] == 3
+    assert found["constant_features"] == {"text": 1}
+    assert found["duplicate_ids_across_splits"] == {"train/test": 1}
+    assert found["label_range"] == [-3, 3] and found["known_file"] is None
+    assert len(found["warnings"]) == 2
+
+
+def test_known_files_are_named(dataset):
+    for digest, name in report.KNOWN_FILES.items():
+        dataset.sha256 = digest
+        assert len(digest) == 64 and describe(dataset)["known_file"] == name
+
+
+def test_describe_classes():
+    split = Split(["a", "b", "c"], {"text": np.ones((3, 1, 2))}, {"text": [1, 1, 1]}, [1, 0, 1])
+    found = describe(Dataset({"all": split}))
+    assert found["splits"]["all"]["labels"] == {"classes": {"0": 1, "1": 2}}
+    assert found["num_classes"] == 2 and found["constant_features"] == {"text": 2}
+
+
+PROBE = """
+    import sys
+    from plumkeras.data_pipelines import load
+    from plumkeras.data_pipelines.batching import BatchStream
+    def peak():
+        with open("/proc/self/status") as file:
+            return next(int(l.split()[1]) for l in file if l.startswith("VmHWM")) * 1024
+    before = peak()
+    dataset = load(sys.argv[1])
+    for split in dataset.values():
+        for batch in BatchStream(split, 64, training=True):
+            pass
+    decoded = sum(a.nbytes for s in dataset.values() for a in s.features.values())
+    print((peak() - before) / decoded)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize(
+    # 1 is the result itself; the bound leaves room for blocks and batches. Protocol 2 writes an
+    # array as text, so that its float64 form (2) has to be decoded before it can be converted.
+    ("kind", "bound"),
+    [("npz", 1.8), ("protocol 4", 1.8), ("protocol 2", 3.3)],
+)
+def test_peak_memory(tmp_path, kind, bound):
+    """A float64 file, twice its decoded size, never stands in memory whole."""
+    path = tmp_path / "features"
+    random = np.random.default_rng(0)
+    count, frames, width = 1000, 50, 400
+    part = {
+        "id": [str(i) for i in range(count)],
+        "text": random.normal(size=(count, frames, width)),
+        "vision": np.ones((count, 20, 20)),
+        "regression_labels": np.zeros(count),
+    }
+    with path.open("wb") as file:
+        if kind != "npz":
+            pickle.dump({"train": part}, file, protocol=int(kind[-1]))
+        else:
+            np.savez(file, **{f"train/{field}": array for field, array in part.items()})
+    out = subprocess.run([sys.executable, "-c", textwrap.dedent(PROBE), path], capture_output=True, text=True)
+    assert out.returncode == 0, out.stderr
+    assert 0.9 < float(out.stdout) < bound
