@@ -9,7 +9,7 @@ import sys
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -56,7 +56,7 @@ class Train:
 class Evaluate:
     """The standard metrics of a run on one split of a file."""
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory."""
     data: Path | None = None
     """Feature file. Not needed for a run of `synthetic`."""
@@ -68,7 +68,7 @@ class Evaluate:
 class Predict:
     """Writes id, prediction and, per modality, the hard and soft prototype label, so that one sees who disagrees."""
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory."""
     output: Path
     """The csv file to write."""
@@ -296,16 +296,14 @@ def _parse(line, arguments, prog, default=None):
 
 def _one_line(box):
     """The message in a box of tyro's, and the option it thinks was meant."""
-    lines = [re.sub(r"[│╭╮╰╯]", "", line).strip() for line in box.splitlines()]
-    lines = [line for line in lines if line and not line.startswith(("─", "For full helptext"))]
-    message = " ".join(line for line in lines[: _index(lines, ("Perhaps you meant", "Argument helptext"))])
-    hint = [line for line in lines if line.startswith("--")]
-    near = f"; did you mean {hint[0].split()[0]}?" if hint and "Perhaps you meant:" in lines else ""
-    return f"{message}{near}"
-
-
-def _index(lines, starts):
-    return next((i for i, line in enumerate(lines) if line.startswith(starts)), len(lines))
+    lines = [re.sub("[│╭╮╰╯─]", "", line).strip() for line in box.splitlines()]
+    # The first line is the title of the box, which the message repeats.
+    lines = [line for line in lines if line.strip("-") and not line.endswith(("--help", "For full helptext, run:"))][1:]
+    end = next((i for i, line in enumerate(lines) if line in ("Perhaps you meant:", "Argument helptext:")), len(lines))
+    message = " ".join(lines[:end])
+    if "Perhaps you meant:" in lines[end : end + 1]:
+        message += f"; did you mean {lines[end + 1].split()[0]}?"
+    return message
 
 
 if __name__ == "__main__":

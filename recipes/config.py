@@ -83,8 +83,6 @@ class StageConfig:
     """Decoupled weight decay (AdamW); 0 is Adam."""
     clipnorm: float = 0.0
     """Global gradient norm to clip at; 0 does not clip."""
-    ema_momentum: float = 0.0
-    """Validate and keep the exponential moving average of the weights; 0 keeps the weights themselves."""
     patience: int = 0
     """Stop after so many epochs without a better validation loss (stage 2); 0 never stops early."""
 
@@ -165,6 +163,8 @@ class RecipeConfig:
             raise ConfigError(
                 f"network.modules must be a leading part of msa psl_tfb prm. Received: {' '.join(modules)}"
             )
+        if not self.refinement.epochs:
+            raise ConfigError("refinement.epochs must be 1 or more. Received: 0")
         edges = self.objective.label_classes
         if not isinstance(edges, str) and (not edges or list(edges) != sorted(set(edges))):
             raise ConfigError(f"objective.label_classes must be sign3, round7 or increasing edges. Received: {edges}")
@@ -193,7 +193,6 @@ _RANGES = {
     "learning_rate": (0, None),
     "weight_decay": (0, None),
     "clipnorm": (0, None),
-    "ema_momentum": (0, 1),
     "patience": (0, None),
     "label_warmup_epochs": (0, None),
     "batch_size": (2, None),

@@ -42,6 +42,68 @@ def build_network(config, dataset):
     )
 
 
+def build_trainers(config, network, steps_per_epoch):
+    """The compiled trainers of a recipe's stages: dict with `alignment` (unless there is no stage 1) and `refinement`.
+
+    Args:
+        config: `RecipeConfig`.
+        network: `PLUMNet`.
+        steps_per_epoch: int, for the learning rate's schedule.
+    """
+    shared = {
+        "prototype_policy": config.prototype_policy,
+        "prototype_momentum": config.prototype_momentum,
+        **vars(config.objective),
+    }
+    trainers = {}
+    if network.modules and config.alignment.epochs:
+        trainers["alignment"] = AlignmentTrainer(
+            network, label_warmup_epochs=config.alignment.label_warmup_epochs, **shared
+        )
+    trainers["refinement"] = RefinementTrainer(
+        network,
+        objective=config.refinement.objective,
+        freeze_alignment=config.refinement.freeze_alignment,
+        **shared,
+    )
+    for stage, trainer in trainers.items():
+        metrics = _shown_metrics(network) if stage == "refinement" else None
+        trainer.compile(make_optimizer(getattr(config, stage), steps_per_epoch), metrics=metrics)
+    return trainers
+
+
+class StageData:
+    """What `fit` feeds a stage: `train` and `valid` of a data set, with a network's modalities.
+
+    Attributes:
+        in_order: batches of the complete training split, unshuffled: for statistics and prototypes.
+        validation: batches of `valid`.
+        steps_per_epoch: int.
+    """
+
+    def __init__(self, config, dataset, modalities):
+        self.config = config
+        self.train = dataset.split("train").select(modalities)
+        self.in_order = make_dataset(self.train, batch_size=_EVALUATION_BATCH)
+        self.validation = make_dataset(dataset.split("valid").select(modalities), batch_size=_EVALUATION_BATCH)
+        self.steps_per_epoch = -(-len(self.train) // config.batch_size)
+
+    def fit(self, stage, trainer, callbacks=()):
+        """Trains one stage; returns its history, a dict."""
+        # Each stage has an order of its own.
+        seed = self.config.seed + (2**32 if stage == "refinement" else 0)
+        history = trainer.fit(
+            make_dataset(self.train, batch_size=self.config.batch_size, training=True, seed=seed),
+            prototype_data=self.in_order,
+            validation_data=self.validation,
+            epochs=getattr(self.config, stage).epochs,
+            callbacks=list(callbacks),
+            verbose=0,
+            shuffle=False,
+        )
+        return dict(history.history)
+
+
 def fit(config, dataset, directory=None, verbose=1):
     """Both stages of a recipe on the `train` and `valid` splits; `test` is not read.
 
@@ -57,45 +119,14 @@ def fit(config, dataset, directory=None, verbose=1):
     """
     keras.utils.set_random_seed(config.seed)
     network = build_network(config, dataset)
-    train, valid = (dataset.split(name).select(network.modalities) for name in ("train", "valid"))
-    in_order = make_dataset(train, batch_size=_EVALUATION_BATCH)
-    validation = make_dataset(valid, batch_size=_EVALUATION_BATCH)
-    network.adapt(in_order)
-
-    shared = {
-        "prototype_policy": config.prototype_policy,
-        "prototype_momentum": config.prototype_momentum,
-        **vars(config.objective),
+    data = StageData(config, dataset, network.modalities)
+    network.adapt(data.in_order)
+    trainers = build_trainers(config, network, data.steps_per_epoch)
+    histories = {
+        stage: data.fit(stage, trainer, _callbacks(getattr(config, stage), stage, directory, verbose))
+        for stage, trainer in trainers.items()
     }
-    stages = {}
-    if network.modules and config.alignment.epochs:
-        stages["alignment"] = AlignmentTrainer(
-            network, label_warmup_epochs=config.alignment.label_warmup_epochs, **shared
-        )
-    stages["refinement"] = RefinementTrainer(
-        network,
-        objective=config.refinement.objective,
-        freeze_alignment=config.refinement.freeze_alignment,
-        **shared,
-    )
-    histories = {}
-    for number, (stage, trainer) in enumerate(stages.items()):
-        options = getattr(config, stage)
-        # Each stage has an order of its own.
-        batches = make_dataset(train, batch_size=config.batch_size, training=True, seed=config.seed + number * 2**32)
-        metrics = _shown_metrics(network) if stage == "refinement" else None
-        trainer.compile(make_optimizer(options, len(batches)), metrics=metrics)
-        history = trainer.fit(
-            batches,
-            prototype_data=in_order,
-            validation_data=validation,
-            epochs=options.epochs,
-            callbacks=_callbacks(options, stage, directory, verbose),
-            verbose=0,
-            shuffle=False,
-        )
-        histories[stage] = dict(history.history)
-    histories["refinement"]["best_epoch"] = trainer.best_epoch
+    histories["refinement"]["best_epoch"] = trainers["refinement"].best_epoch
     return network, histories
 
 
@@ -105,8 +136,6 @@ def make_optimizer(options, steps_per_epoch):
     if options.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(rate, max(options.epochs * steps_per_epoch, 1), alpha=0.05)
     shared = {"learning_rate": rate, "global_clipnorm": options.clipnorm or None}
-    if options.ema_momentum:
-        shared.update(use_ema=True, ema_momentum=options.ema_momentum)
     if options.weight_decay:
         return keras.optimizers.AdamW(weight_decay=options.weight_decay, **shared)
     return keras.optimizers.Adam(**shared)
@@ -120,9 +149,6 @@ def _shown_metrics(network):
 
 def _callbacks(options, stage, directory, verbose):
     callbacks = []
-    if options.ema_momentum:
-        # Before validation the averages move in, afterwards the weights move back; the last epoch keeps the averages.
-        callbacks.append(keras.callbacks.SwapEMAWeights())
     if options.patience and stage == "refinement":
         callbacks.append(keras.callbacks.EarlyStopping("val_prediction_loss", mode="min", patience=options.patience))
     if directory is not None:

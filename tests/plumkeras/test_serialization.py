@@ -1,0 +1,121 @@
+"""A saved network is the same network: configuration, weights, statistics, prototypes, precision."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from plumkeras.plum_net import PLUMNet
+
+from .testing import MODULE_ROWS, make_inputs, make_network, to_numpy
+
+CONFIGURATIONS = {
+    **{"+".join(modules) or "none": {"modules": modules} for modules in MODULE_ROWS},
+    "classification": {"task": "classification", "num_classes": 4},
+    "shared": {"share_common_encoder": True, "num_layers": 2},
+    "bfloat16": {"dtype": "mixed_bfloat16"},
+    "shared_bfloat16": {"share_common_encoder": True, "dtype": "mixed_bfloat16"},
+    "vector": {"fusion": "vector", "normalize_labels": False, "label_temperature": 2.0},
+    "dropouts": {"modality_dropout": 0.3, "dropout": 0.4, "compression": {"audio": "signed_log1p"}},
+}
+
+
+def assert_bit_equal(actual, expected):
+    assert set(actual) == set(expected)
+    for name in expected:
+        np.testing.assert_array_equal(np.array(actual[name]), np.array(expected[name]), err_msg=name)
+
+
+@pytest.mark.parametrize("case", CONFIGURATIONS)
+def test_keras_file_round_trip_is_bit_equal_in_every_output(case, tmp_path):
+    network = make_network(**CONFIGURATIONS[case])
+    inputs = make_inputs()
+    expected = network(inputs)
+    path = tmp_path / "network.keras"
+    network.save(path)
+    loaded = keras.saving.load_model(path)
+    assert type(loaded) is PLUMNet
+    assert loaded.get_config() == network.get_config()
+    assert_bit_equal(loaded(inputs), expected)
+    assert len(loaded.weights) == len(network.weights)
+    for own, other in zip(network.weights, loaded.weights, strict=True):
+        np.testing.assert_array_equal(own, other, err_msg=own.path)
+    for m, generator in loaded.prototype_generators.items():
+        assert np.any(np.array(generator.prototypes)), m
+        np.testing.assert_array_equal(generator.seen, 1)
+
+
+def test_prototypes_of_some_classes_only_are_kept(tmp_path):
+    network = make_network(scramble=False)
+    generator = network.prototype_generators["text"]
+    generator.assign_prototypes(np.ones((3, 8)), np.array([4, 0, 1]))
+    network.save(tmp_path / "network.keras")
+    loaded = keras.saving.load_model(tmp_path / "network.keras").prototype_generators
+    np.testing.assert_array_equal(loaded["text"].seen, [1, 0, 1])
+    np.testing.assert_array_equal(loaded["audio"].seen, [0, 0, 0])
+
+
+@pytest.mark.parametrize("case", CONFIGURATIONS)
+def test_configuration_rebuilds_the_architecture(case):
+    network = make_network(**CONFIGURATIONS[case])
+    config = json.loads(json.dumps(network.get_config()))
+    rebuilt = PLUMNet.from_config(config)
+    assert rebuilt.get_config() == network.get_config()
+    assert [v.shape for v in rebuilt.weights] == [v.shape for v in network.weights]
+    rebuilt.set_weights(network.get_weights())
+    assert_bit_equal(rebuilt(make_inputs()), network(make_inputs()))
+
+
+def test_clone_and_weights_file(tmp_path):
+    network = make_network(share_common_encoder=True)
+    network.save_weights(tmp_path / "x.weights.h5")
+    rebuilt = PLUMNet.from_config(network.get_config())
+    rebuilt.load_weights(tmp_path / "x.weights.h5")
+    assert_bit_equal(rebuilt(make_inputs()), network(make_inputs()))
+
+
+def test_a_loaded_shared_encoder_is_still_shared(tmp_path):
+    network = make_network(share_common_encoder=True)
+    network.save(tmp_path / "network.keras")
+    loaded = keras.saving.load_model(tmp_path / "network.keras")
+    first, second = (loaded.get_layer(f"{m}_bifurcator").encoders["common"] for m in ("text", "audio"))
+    assert first is second
+    assert len(loaded.trainable_variables) == len(network.trainable_variables)
+
+
+def test_it_is_a_functional_model():
+    network = make_network()
+    # A part of it is a model of its own, on the same layers.
+    part = network.select("text_aligned_embedding", "text_present")
+    inputs = make_inputs()
+    assert set(part.output) == {"text_aligned_embedding", "text_present"}
+    assert_bit_equal(part(inputs), {name: network(inputs)[name] for name in part.output})
+    names = {layer.name for layer in part.layers}
+    assert "alignment" in names and "prediction" not in names and "text_refinement" not in names
+    again = keras.models.clone_model(part)
+    assert set(again.output) == set(part.output)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_keeps_weights_and_decisions_in_float32(policy):
+    network = make_network(dtype=policy)
+    full = make_network()
+    outputs = network(make_inputs())
+    assert all(v.dtype == "float32" for v in network.trainable_variables)
+    for name in ("prediction", "text_soft_label", "text_common_logits", "text_private_logits"):
+        assert outputs[name].dtype.name == "float32", name
+    reference = to_numpy(full(make_inputs()))
+    for name, value in to_numpy(outputs).items():
+        if not name.endswith(("hard_label", "soft_label")):
+            np.testing.assert_allclose(value, reference[name], atol=0.15, rtol=0.1, err_msg=name)
+
+
+def test_the_global_policy_is_the_default():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        network = make_network()
+        assert network(make_inputs())["text_refined_embedding"].dtype.name == "bfloat16"
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert PLUMNet.from_config(network.get_config())(make_inputs())["text_refined_embedding"].dtype.name == "bfloat16"
