@@ -2,13 +2,13 @@
 
     python -m plumkeras.recipes.synthetic_study --output recipes/results
 
-Writes `synthetic_study.md` with its pictures and `synthetic_study.json` with every number. About a quarter of an hour on
-two CPU cores. The generator was fixed before any network was trained on it, and nothing here was chosen by its outcome:
-the recipe `synthetic`, five seeds, each with data and weights of its own.
+Writes `synthetic_study.md` with its pictures and `synthetic_study.json` with every number. About a quarter of an hour
+on two CPU cores. The generator was fixed before any network was trained on it, and nothing here was chosen by its
+outcome: the recipe `synthetic`, five seeds, each with data and weights of its own.
 
-1. Relative strength of the private latents 0, 1/4, 1/2 and 1: how often the prototype label of a modality agrees with the
-   true private class and with the multimodal class, before training, after the contrastive terms alone ("MSA"), after
-   stage 1 and after stage 2; and how close the common and the private embeddings of two modalities are.
+1. Relative strength of the private latents 0, 1/4, 1/2 and 1: how often the prototype label of a modality agrees with
+   the true private class and with the multimodal class, before training, after the contrastive terms alone ("MSA"),
+   after stage 1 and after stage 2; and how close the common and the private embeddings of two modalities are.
 2. The rows of Table 3: `modules` from none to all, at strength 1/2.
 """
 
@@ -226,15 +226,15 @@ def write_page(strength_rows, module_rows, directory):
     lines = [
         "# What the modules find on data with a known truth",
         "",
-        "Made by `python -m plumkeras.recipes.synthetic_study`, whose docstring says what was run. Every value is the mean "
-        f"over {len(SEEDS)} seeds, data and weights both drawn anew, with its 95 % t-interval; measured on the test split, "
-        f"n = {n} per seed. Every figure stands in `synthetic_study.json`.",
+        "Made by `python -m plumkeras.recipes.synthetic_study`, whose docstring says what was run. Every value is the "
+        f"mean over {len(SEEDS)} seeds, data and weights both drawn anew, with its 95 % t-interval; measured on the test "
+        f"split, n = {n} per seed. Every figure stands in `synthetic_study.json`.",
         "",
         "## Prototype labels against the truth",
         "",
-        "The prototype label of a modality is the class of its nearest prototype. *Private class*: what the modality alone "
-        "says, bin(c + p_m). *Multimodal class*: that of the label, from c and the mean of the p_m. In percent of the test "
-        "samples, means over the three modalities.",
+        "The prototype label of a modality is the class of its nearest prototype. *Private class*: what the modality "
+        "alone says, bin(c + p_m). *Multimodal class*: that of the label, from c and the mean of the p_m. In percent of the "
+        "test samples, means over the three modalities.",
         "",
         "![agreement](agreement.png)",
         "",
@@ -250,8 +250,8 @@ def write_page(strength_rows, module_rows, directory):
         "",
         "## Common against private embeddings",
         "",
-        "How close the embeddings of the same sample in two modalities are, mean over the three pairs: the cosine of the "
-        "centred embeddings (which asks for the same axes), and linear CKA (which does not).",
+        "How close the embeddings of the same sample in two modalities are, mean over the three pairs: the cosine of "
+        "the centred embeddings (which asks for the same axes), and linear CKA (which does not).",
         "",
         "![closeness](closeness.png)",
         "",
@@ -269,8 +269,8 @@ def write_page(strength_rows, module_rows, directory):
         "",
         "## The rows of Table 3",
         "",
-        f"Relative strength {synthetic.synthetic.relative_strength:g}. ACC-7: clipped to ±3, rounded half to even; has0: all "
-        "samples, cut at >= 0; non0: samples whose label is not 0, cut at > 0. In percent, but for MAE and Corr.",
+        f"Relative strength {synthetic.synthetic.relative_strength:g}. ACC-7: clipped to ±3, rounded half to even; has0: "
+        "all samples, cut at >= 0; non0: samples whose label is not 0, cut at > 0. In percent, but for MAE and Corr.",
         "",
         "![modules](modules.png)",
         "",
