@@ -8,7 +8,7 @@ import pytest
 
 from plumkeras.plum_net import PLUMNet
 
-from .testing import MODULE_ROWS, make_inputs, make_network, to_numpy
+from .testing import MODULE_ROWS, dtypes, make_inputs, make_network, to_numpy
 
 CONFIGURATIONS = {
     **{"+".join(modules) or "none": {"modules": modules} for modules in MODULE_ROWS},
@@ -111,11 +111,13 @@ def test_mixed_precision_keeps_weights_and_decisions_in_float32(policy):
             np.testing.assert_allclose(value, reference[name], atol=0.15, rtol=0.1, err_msg=name)
 
 
-def test_the_global_policy_is_the_default():
+def test_the_global_policy_is_the_default_and_travels_with_the_network():
+    given = dtypes(make_network(dtype="mixed_bfloat16").output)
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         network = make_network()
-        assert network(make_inputs())["text_refined_embedding"].dtype.name == "bfloat16"
+        assert network.get_layer("text_bifurcator").compute_dtype == "bfloat16"
+        assert dtypes(network.output) == given
     finally:
         keras.config.set_dtype_policy("float32")
-    assert PLUMNet.from_config(network.get_config())(make_inputs())["text_refined_embedding"].dtype.name == "bfloat16"
+    assert dtypes(PLUMNet.from_config(network.get_config()).output) == given
