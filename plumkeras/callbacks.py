@@ -24,12 +24,32 @@ class StageSchedule(keras.callbacks.Callback):
             self.model.refresh_prototypes(self.prototype_data)
 
 
-class BestEpoch(keras.callbacks.EarlyStopping):
-    """Never stops; ends on the weights, prototypes among them, of the epoch with the lowest monitored value."""
+class BestEpoch(keras.callbacks.Callback):
+    """Ends on the weights, prototypes among them, of the epoch with the lowest monitored value.
+
+    It keeps the weights as they were measured: a callback behind it (`SwapEMAWeights`, say) may put others in their
+    place between the validation and the end of the epoch.
+
+    Args:
+        monitor: str. A quantity of the logs. Defaults to `"val_prediction_loss"`.
+    """
 
     def __init__(self, monitor="val_prediction_loss"):
-        super().__init__(monitor=monitor, mode="min", patience=2**31, restore_best_weights=True)
+        super().__init__()
+        self.monitor = monitor
+
+    def on_train_begin(self, logs=None):
+        self.best, self.best_epoch, self.best_weights = float("inf"), None, None
+
+    def on_test_end(self, logs=None):
+        self.measured_weights = self.model.get_weights()
+
+    def on_epoch_end(self, epoch, logs=None):
+        value = (logs or {}).get(self.monitor, float("inf"))
+        if value < self.best:
+            self.best, self.best_epoch, self.best_weights = value, epoch, self.measured_weights
 
     def on_train_end(self, logs=None):
-        super().on_train_end(logs)
+        if self.best_weights is not None:
+            self.model.set_weights(self.best_weights)
         self.model.best_epoch = self.best_epoch

@@ -41,6 +41,11 @@ class SupervisedContrastiveLoss(keras.losses.Loss):
     Returns:
         `call` gives `[N]`: `per_anchor * valid * N / max(V, 1)` with `V` valid anchors.
 
+    Example:
+        >>> loss = SupervisedContrastiveLoss(temperature=1.0)
+        >>> round(float(loss(np.array([0, 0, 1]), np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))), 4)
+        0.3133
+
     Reference: Khosla et al. 2020, eq. 2; PLUM-Net, eq. 1-2.
     """
 
@@ -112,6 +117,12 @@ class BranchCrossentropy(keras.losses.Loss):
 
     Returns:
         `call` gives `[N]`: `per_row * valid * N / max(V, 1)` with `V` valid rows.
+
+    Example:
+        >>> loss = BranchCrossentropy()
+        >>> logits = np.array([[0.0, 0.0], [5.0, 1.0]])
+        >>> round(float(loss(np.array([[0.0, 1.0], [0.0, 0.0]]), logits)), 4)  # log 2: the second row has no target
+        0.6931
 
     Reference: PLUM-Net, eq. 6-7.
     """

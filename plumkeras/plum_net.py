@@ -182,10 +182,13 @@ class PLUMNet(keras.Model):
         single = {m: encoders[m](inputs[m], lengths[m]) for m in modalities}
         aligned = alignment(single, lengths) if alignment else {}
 
+        def joined(vectors, name):
+            return keras.layers.Concatenate(dtype=dtype, name=name)(vectors) if len(vectors) > 1 else vectors[0]
+
         outputs, represented = {}, []
         for m in modalities:
             present = presence[m](lengths[m])
-            visible = ZeroWhenMissing(name=f"{m}_visible")
+            visible = ZeroWhenMissing(dtype=dtype, name=f"{m}_visible")
             of = {"present": present}
             if not modules:
                 chosen = [SequenceMean(dtype=dtype, name=f"{m}_mean")(single[m], lengths[m])]
@@ -204,11 +207,10 @@ class PLUMNet(keras.Model):
                 refined = refinements[m](branch[f"common_{level}"], branch[f"private_{level}"], soft, lengths[m])
                 chosen = [refined]
                 of["refined_embedding"] = visible(refined, present)
-            vector = keras.layers.Concatenate(name=f"{m}_representation")(chosen) if len(chosen) > 1 else chosen[0]
+            vector = joined(chosen, f"{m}_representation")
             represented.append(absent[m](vector, present))
             outputs.update({f"{m}_{key}": value for key, value in of.items()})
-        joint = keras.layers.Concatenate(name="joint")(represented) if len(represented) > 1 else represented[0]
-        outputs["prediction"] = head(joint)
+        outputs["prediction"] = head(joined(represented, "joint"))
         super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
 
         # === Config ===
@@ -240,6 +242,12 @@ class PLUMNet(keras.Model):
             return {}
         return {m: self.get_layer(f"{m}_prototype_labels") for m in self.modalities}
 
+    def call(self, inputs, training=None, mask=None):
+        # Keras would match inputs by position: a richer dict would put one modality in another's place.
+        if missing := sorted(set(self.input) - set(inputs)):
+            raise ValueError(f"{self.name}: the inputs lack {missing[0]!r}. Received: {sorted(inputs)}")
+        return super().call({name: inputs[name] for name in self.input}, training=training)
+
     def select(self, *names):
         """The same network with only the named outputs: a functional model that computes nothing else."""
         return keras.Model(self.input, {name: self.output[name] for name in names}, name=f"{self.name}_part")
@@ -261,6 +269,9 @@ class PLUMNet(keras.Model):
             inputs = batch[0] if isinstance(batch, (tuple, list)) else batch
             for m, layer in layers.items():
                 layer.collect(moments[m], inputs[m], inputs[f"{m}_length"])
+        for m in self.modalities:
+            if not moments[m].count:
+                raise ValueError(f"{m}: no valid frame to take statistics from; is the modality missing everywhere?")
         for m, layer in layers.items():
             layer.set_moments(moments[m])
 

@@ -233,8 +233,8 @@ def write_page(strength_rows, module_rows, directory):
         "## Prototype labels against the truth",
         "",
         "The prototype label of a modality is the class of its nearest prototype. *Private class*: what the modality "
-        "alone says, bin(c + p_m). *Multimodal class*: that of the label, from c and the mean of the p_m. In percent of "
-        "the test samples, means over the three modalities.",
+        "alone says, bin(c + p_m). *Multimodal class*: that of the label, from c and the mean of the p_m. In percent "
+        "of the test samples, means over the three modalities.",
         "",
         "![agreement](agreement.png)",
         "",
@@ -270,7 +270,8 @@ def write_page(strength_rows, module_rows, directory):
         "## The rows of Table 3",
         "",
         f"Relative strength {synthetic.synthetic.relative_strength:g}. ACC-7: clipped to ±3, rounded half to even; "
-        "has0: all samples, cut at >= 0; non0: samples whose label is not 0, cut at > 0. In percent, but for MAE and Corr.",
+        "has0: all samples, cut at >= 0; non0: samples whose label is not 0, cut at > 0. In percent, except MAE and "
+        "Corr.",
         "",
         "![modules](modules.png)",
         "",

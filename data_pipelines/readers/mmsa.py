@@ -1,6 +1,6 @@
 """The pickles of MMSA (aligned and unaligned MOSI, MOSEI, SIMS, and MMSA-FET's own).
 
-A dict by split of dicts of `[N, ...]` arrays; see FORMATS A1. Aligned files have no lengths: the
+A dict by split of dicts of `[N, ...]` arrays; as MMSA writes them. Aligned files have no lengths: the
 attention mask in `text_bert[:, 1]` gives them for all three modalities. Unaligned files bring
 `audio_lengths` and `vision_lengths`, and the mask gives the text's.
 """

@@ -91,9 +91,7 @@ class FeatureStandardization(keras.layers.Layer):
     def set_moments(self, moments):
         """Makes a `FrameMoments` the statistics in force. Raises `ValueError` when it has seen no frame."""
         if not moments.count:
-            raise ValueError(
-                f"{self.name}: no valid frame to take statistics from; is the modality missing everywhere?"
-            )
+            raise ValueError(f"{self.name}: no valid frame to take statistics from")
         deviation = np.sqrt(moments.variance)
         constant = deviation <= self.epsilon * np.maximum(1.0, np.abs(moments.mean))
         self.mean.assign(moments.mean)

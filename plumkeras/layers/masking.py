@@ -50,6 +50,10 @@ class Presence(keras.layers.Layer):
     def compute_output_spec(self, length):
         return keras.KerasTensor(length.shape, dtype="bool")
 
+    def get_config(self):
+        # Said, for Keras cannot write down a layer that was given a dtype policy by itself.
+        return super().get_config()
+
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class SequenceMean(keras.layers.Layer):
@@ -58,6 +62,10 @@ class SequenceMean(keras.layers.Layer):
     def call(self, sequence, length):
         return masked_mean(sequence, attended_frames(sequence, length))
 
+    def get_config(self):
+        # Said, for Keras cannot write down a layer that was given a dtype policy by itself.
+        return super().get_config()
+
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class ZeroWhenMissing(keras.layers.Layer):
@@ -65,6 +73,10 @@ class ZeroWhenMissing(keras.layers.Layer):
 
     def call(self, vector, present):
         return ops.where(present[:, None], vector, ops.zeros_like(vector))
+
+    def get_config(self):
+        # Said, for Keras cannot write down a layer that was given a dtype policy by itself.
+        return super().get_config()
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -86,6 +98,10 @@ class AbsentVector(keras.layers.Layer):
     def call(self, vector, present):
         absent = ops.cast(ops.convert_to_tensor(self.absent), vector.dtype)
         return ops.where(present[:, None], vector, absent[None, :])
+
+    def get_config(self):
+        # Said, for Keras cannot write down a layer that was given a dtype policy by itself.
+        return super().get_config()
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)

@@ -35,6 +35,7 @@ class StageTrainer(BackendTrainer):
         if network.prototype_generators:
             names = [f"{m}_{name}" for m in network.modalities for name in ("aligned_embedding", "present")]
             self.embedding_part = network.select(*names)
+        self.term_trackers, self.entropy_trackers = {}, {}
         self.user_metrics, self.weighted_user_metrics = [], []
 
     def _start(self, part, term_names):
@@ -68,6 +69,13 @@ class StageTrainer(BackendTrainer):
         self.weighted_user_metrics = [self._metric(m) for m in weighted_metrics or []]
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
 
+    @property
+    def metrics(self):
+        # Listed, so that a second `compile` leaves nothing of the first one behind.
+        own = [*self.term_trackers.values(), *self.entropy_trackers.values()]
+        loss = [self._loss_tracker] if self.compiled else []
+        return [*loss, *own, *self.user_metrics, *self.weighted_user_metrics]
+
     def _metric(self, metric):
         if metric in ("accuracy", "acc") and self.network.task == "classification":
             return keras.metrics.SparseCategoricalAccuracy(name=metric)
@@ -83,8 +91,13 @@ class StageTrainer(BackendTrainer):
                 `x` and `y` themselves.
 
         Raises:
-            ValueError: when the policy needs `prototype_data` and there is none.
+            ValueError: when the policy needs `prototype_data` and there is none, or for `validation_split`.
         """
+        if kwargs.get("validation_split"):
+            raise ValueError(
+                f"{type(self).__name__}.fit takes no `validation_split`, whose rows would enter the prototypes: "
+                f"give `validation_data`. Received: validation_split={kwargs['validation_split']}"
+            )
         if self._refreshes and prototype_data is None:
             if not isinstance(x, dict) or y is None:
                 raise ValueError(
@@ -108,14 +121,24 @@ class StageTrainer(BackendTrainer):
         """Sets what depends on the epoch (counted from 0)."""
 
     def refresh_prototypes(self, data):
-        """Exact eq. 4: prototypes from every sample of `data` (batches of `(inputs, labels)`), dropout off."""
+        """Exact eq. 4: prototypes from every sample of `data`, dropout off.
+
+        Args:
+            data: batches of `(inputs, labels)`; can be gone through again and again.
+
+        Raises:
+            ValueError: there is no batch, as in an iterator that is used up.
+        """
         centroids = {
             m: ClassCentroids(self.network.num_classes, self.network.hidden_dim) for m in self.network.modalities
         }
+        batch = None
         for batch in data:
             inputs, y = batch[0], batch[1]
             outputs = self.embedding_part.predict_on_batch({name: inputs[name] for name in self.network.input})
             self._accumulate(centroids, outputs, y)
+        if batch is None:
+            raise ValueError("`prototype_data` holds no batch; an iterator is used up after one epoch, give a dataset")
         for m, generator in self.network.prototype_generators.items():
             generator.assign_prototypes(centroids[m].result(), centroids[m].counts)
 
@@ -153,10 +176,16 @@ class StageTrainer(BackendTrainer):
             soft = outputs[f"{m}_soft_label"]
             entropy = -ops.sum(soft * ops.log(ops.maximum(soft, 1e-12)), axis=-1)
             tracker.update_state(entropy, sample_weight=ops.cast(outputs[f"{m}_present"], "float32"))
+        if not (self.user_metrics or self.weighted_user_metrics):
+            return
+        prediction = outputs["prediction"]
+        if self.network.task == "regression":
+            # With a last axis: Keras's means would take [B] for a single sample.
+            y, prediction = ops.reshape(y, (-1, 1)), prediction[:, None]
         for metric in self.user_metrics:
-            metric.update_state(y, outputs["prediction"])
+            metric.update_state(y, prediction)
         for metric in self.weighted_user_metrics:
-            metric.update_state(y, outputs["prediction"], sample_weight=sample_weight)
+            metric.update_state(y, prediction, sample_weight=sample_weight)
 
     @property
     def trainable_variables(self):
@@ -204,12 +233,14 @@ class AlignmentTrainer(StageTrainer):
             raise ValueError(
                 "AlignmentTrainer: a network with modules=() has no stage 1; train it by RefinementTrainer"
             )
+        if label_warmup_epochs < 0:
+            raise ValueError(f"`label_warmup_epochs` must not be negative. Received: {label_warmup_epochs}")
         super().__init__(network, prototype_policy, prototype_momentum, objective_options, name)
         self.label_warmup_epochs = label_warmup_epochs
         self._start(network.select(*self.alignment.output_names), self.alignment.term_names)
 
     def call(self, x, training=False):
-        return self.part(x, training=training)
+        return self.forward(x, training)
 
     def begin_epoch(self, epoch):
         self.label_warmup.assign(float(epoch < self.label_warmup_epochs))
@@ -262,7 +293,7 @@ class RefinementTrainer(StageTrainer):
         self._start(network.select(*names), terms)
 
     def call(self, x, training=False):
-        return self.part(x, training=training)["prediction"]
+        return self.forward(x, training)["prediction"]
 
     def _own_callbacks(self, fit_arguments):
         if fit_arguments.get("validation_data") is None:

@@ -132,7 +132,7 @@ def test_features_beyond_the_range_of_float16_survive_mixed_precision():
 def test_a_modality_without_a_frame_is_an_error_that_names_it():
     inputs = make_inputs(4)
     inputs["audio_length"][:] = 0
-    with pytest.raises(ValueError, match="audio.*no valid frame|no valid frame.*audio"):
+    with pytest.raises(ValueError, match=r"audio.*no valid frame|no valid frame.*audio"):
         make_network(scramble=False).adapt(inputs)
     layer = FeatureStandardization(name="audio_statistics")
     layer.build((None, None, 3), (None,))

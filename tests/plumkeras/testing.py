@@ -165,3 +165,38 @@ def gradients(function, variables):
     with tf.GradientTape() as tape:
         value = function()
     return value, tape.gradient(value, variables)
+
+
+def make_data(count=20, task="regression", seed=0, widths=None):
+    """Inputs and labels that can be learned: the first feature carries the class."""
+    random = np.random.default_rng([seed, 1])
+    inputs = make_inputs(count, widths, seed=seed)
+    classes = random.permutation(np.arange(count) % 3)
+    for m in widths or WIDTHS:
+        inputs[m][:, :, 0] += 3.0 * (classes[:, None] - 1)
+    y = (classes - 1) * random.uniform(0.2, 3.0, count)
+    return inputs, y.astype("float32") if task == "regression" else classes.astype("int32")
+
+
+class Recorder(keras.callbacks.Callback):
+    """A user's callback: what it found in force when an epoch began, and when it ended."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+        self.begun, self.ended, self.warmup = [], [], []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.begun.append(self.network.get_weights())
+        self.warmup.append(float(self.model.label_warmup))
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.ended.append(self.network.get_weights())
+
+
+def assert_terms_add_up(history, terms):
+    """Train and validation: each epoch's terms sum to its loss, which is positive."""
+    for prefix in ("", "val_"):
+        total = np.sum([history[f"{prefix}{name}"] for name in terms], axis=0)
+        np.testing.assert_allclose(history[f"{prefix}loss"], total, rtol=1e-5)
+        assert np.all(np.array(history[f"{prefix}loss"]) > 0)
