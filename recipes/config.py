@@ -82,7 +82,7 @@ class StageConfig:
     weight_decay: float = 0.0
     """Decoupled weight decay (AdamW); 0 is Adam."""
     clipnorm: float = 0.0
-    """Global gradient norm to clip at; 0 does not clip."""
+    """Norm to clip the gradient of each weight at; 0 does not clip."""
     patience: int = 0
     """Stop after so many epochs without a better validation loss (stage 2); 0 never stops early."""
 

@@ -135,7 +135,7 @@ def make_optimizer(options, steps_per_epoch):
     rate = options.learning_rate
     if options.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(rate, max(options.epochs * steps_per_epoch, 1), alpha=0.05)
-    shared = {"learning_rate": rate, "global_clipnorm": options.clipnorm or None}
+    shared = {"learning_rate": rate, "clipnorm": options.clipnorm or None}
     if options.weight_decay:
         return keras.optimizers.AdamW(weight_decay=options.weight_decay, **shared)
     return keras.optimizers.Adam(**shared)
