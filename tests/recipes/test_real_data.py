@@ -11,6 +11,7 @@ import pytest
 from plumkeras.cli import main
 
 SHORT = ["--network.hidden-dim=16", "--network.num-heads=2", "--alignment.epochs=1", "--refinement.epochs=3"]
+SHORT += ["--alignment.learning-rate=0.002", "--refinement.learning-rate=0.002"]
 
 
 @pytest.fixture(scope="module")
