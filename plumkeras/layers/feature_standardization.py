@@ -7,6 +7,7 @@ from keras import ops
 from plumkeras.layers.masking import PACKAGE, zero_padding
 
 COMPRESSIONS = (None, "signed_log1p")
+_SMALLEST = 1e-6
 
 
 class FrameMoments:
@@ -44,8 +45,8 @@ class FeatureStandardization(keras.layers.Layer):
     Args:
         compression: `None` or `"signed_log1p"`, `sign(x) log(1 + |x|)` before everything else, for features of
             many magnitudes such as acoustic statistics. Defaults to `None`.
-        epsilon: float. A feature whose standard deviation is at most `epsilon * max(1, |mean|)` counts as constant:
-            it is centred and not divided. Defaults to `1e-3`.
+        epsilon: float. A feature whose standard deviation is at most `epsilon * |mean|` (the rounding of a float16
+            file), or 1e-6, counts as constant: it is centred and not divided. Defaults to `1e-3`.
 
     Call arguments:
         sequence: `[B, T, F]` float, raw features.
@@ -93,7 +94,7 @@ class FeatureStandardization(keras.layers.Layer):
         if not moments.count:
             raise ValueError(f"{self.name}: no valid frame to take statistics from")
         deviation = np.sqrt(moments.variance)
-        constant = deviation <= self.epsilon * np.maximum(1.0, np.abs(moments.mean))
+        constant = deviation <= np.maximum(self.epsilon * np.abs(moments.mean), _SMALLEST)
         self.mean.assign(moments.mean)
         self.divisor.assign(np.where(constant, 1.0, deviation))
 

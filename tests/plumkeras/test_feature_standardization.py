@@ -76,6 +76,18 @@ def test_adapt_takes_batches_of_any_size_and_one_dict():
     np.testing.assert_allclose(statistics(bare), statistics(whole), rtol=1e-5)
 
 
+def test_features_of_a_small_scale_are_divided_too():
+    rng = np.random.default_rng(0)
+    frames = (rng.normal(size=(500, 2)) * [5e-4, 1e-3] + [0.0, 5.0]).astype("float32")
+    layer = FeatureStandardization()
+    layer.build((None, None, 2), (None,))
+    moments = FrameMoments(2)
+    moments.update(frames)
+    layer.set_moments(moments)
+    # The second one varies by less than a thousandth of its mean, as float16 rounding would make it.
+    np.testing.assert_allclose(np.asarray(layer.divisor), [frames[:, 0].std(), 1.0], rtol=1e-3)
+
+
 def test_a_constant_feature_is_centred_and_not_divided():
     inputs = make_inputs(20)
     inputs["text"][:, :, 1] = 7.25
