@@ -1,7 +1,7 @@
 # Each target makes its own virtual environment; only Python 3.11 (or later) and make are needed.
 PYTHON ?= python3
 VENV ?= .venv
-EXTRA ?= cpu,test
+EXTRA ?= cpu,dev
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RUN ?= runs/synthetic
@@ -19,7 +19,6 @@ verify: $(READY)  ## The long proofs too.
 	$(BIN)/python -m pytest
 
 lint: $(READY)
-	$(BIN)/python -m pip install --quiet ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 

@@ -81,7 +81,8 @@ class BatchStream:
         initial_epoch: int. The first epoch's number. Defaults to `0`.
         modalities: iterable of str, or None for all of the split's.
         drop_remainder: bool. Leaves out the last, partial batch of training. Defaults to `False`.
-        length_aware: bool. Batches of similar length in training. Defaults to `True`.
+        length_aware: bool. Batches of similar length in training, each no longer than it needs to be; `False` pads
+            every batch to the frames of the array and doesn't sort. Defaults to `True`.
         window: int. Batches per sorting window. Defaults to `8`.
         length_multiple: int. Batch lengths are rounded up to multiples of it (coarser for long
             sequences, see `length_step`). Defaults to `8`.
@@ -161,6 +162,8 @@ class BatchStream:
     def frames(self, modality, indices):
         """The number of frames that a batch of these samples gets."""
         maximum = self.split.features[modality].shape[1]
+        if not self.length_aware:
+            return maximum
         longest = self.split.lengths[modality][indices].max()
         return padded_length(longest, maximum, length_step(maximum, self.length_multiple))
 

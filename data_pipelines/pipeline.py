@@ -30,7 +30,8 @@ def make_dataset(
         initial_epoch: int. The epoch of the first iteration. Defaults to `0`.
         modalities: iterable of str, or None for all of the split's.
         drop_remainder: bool. Leaves out the last, partial batch of training. Defaults to `False`.
-        length_aware: bool. Batches samples of similar length in training. Defaults to `True`.
+        length_aware: bool. Batches samples of similar length in training, each batch no longer than it needs to be;
+            `False` pads every batch to the frames of the array. Defaults to `True`.
         window: int. How many batches are sorted by length together. Defaults to `8`.
         length_multiple: int. Batch lengths are rounded up to multiples of it, or to a coarser
             step where more than 8 lengths would occur. Defaults to `8`.

@@ -174,10 +174,14 @@ class Dataset(collections.abc.Mapping):
 
     @property
     def num_classes(self):
-        """Number of classes of a classification set, None otherwise."""
+        """Number of classes of a classification set, told by `train` where it has labels; None otherwise."""
         if self.task != "classification":
             return None
-        return 1 + max(int(s.labels.max()) for s in self.values() if s.labels is not None)
+        labelled = [split.labels for split in self.values() if split.labels is not None]
+        train = self._splits.get("train")
+        if train is not None and train.labels is not None:
+            labelled = [train.labels]
+        return 1 + max(int(labels.max()) for labels in labelled)
 
 
 def _task_of(splits):

@@ -61,6 +61,11 @@ def _check_sizes(where, split):
             raise DataError(f"{where}/{modality} has shape {array.shape}; [samples, frames, width] is wanted")
         if 0 in array.shape[1:]:
             raise DataError(f"{where}/{modality} has shape {array.shape}: nothing in it")
+    for position, name in enumerate(split.ids):
+        try:
+            str(name).encode()
+        except UnicodeEncodeError:
+            raise DataError(f"{where}/id holds {str(name)!a} at position {position}, which is no text") from None
     fields = {f"{m}_lengths": array for m, array in split.lengths.items()}
     fields |= {f"{m} labels": array for m, array in (split.modality_labels or {}).items()}
     fields |= {"labels": split.labels, "raw_text": split.raw_text, "fold": split.folds}

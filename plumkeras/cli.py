@@ -47,7 +47,7 @@ class Train:
     output: Path
     """The run directory to make."""
     data: Path | None = None
-    """Feature file: native npz or MMSA pickle. Not taken by `synthetic`."""
+    """Feature file: native npz or MMSA pickle. `synthetic` needs none."""
     overwrite: bool = False
     """Replace a run that the output directory holds."""
 
@@ -126,7 +126,11 @@ def main(arguments=None):
         warnings.filterwarnings("ignore", category=UserWarning, module="keras")
         commands[arguments[0]](arguments[1:])
         return 0
-    except (UsageError, ConfigError, DataError) as error:
+    except BrokenPipeError:
+        # The reader of a pipe went away, as `head` does; nothing more can be written there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except (UsageError, ConfigError, DataError, OSError) as error:
         print(f"plumkeras: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -174,10 +178,11 @@ def _train(arguments):
 
 def _evaluate(arguments):
     options = _parse(Evaluate, arguments, "plumkeras evaluate")
-    dataset, _ = _for_run(options.run, options.data)
-    split = dataset.split(options.split)
-    if split.labels is None:
-        raise DataError(f"{dataset.path}: {options.split} has no labels to measure against")
+    dataset, described = _for_run(options.run, options.data)
+    from plumkeras.recipes.checks import check_labels
+
+    check_labels(described, dataset, options.split)
+    split = dataset[options.split]
     from plumkeras.recipes import load_run, predictions, terminal
 
     with _quiet_start():
@@ -227,15 +232,15 @@ def _benchmark(arguments):
 
 
 def _for_run(directory, data):
-    """The data set to put to a run, checked against it, and the run's configuration."""
+    """The data set to put to a run, checked against its network, and what the run says of the network."""
     from plumkeras.recipes.checks import check_run, check_widths
-    from plumkeras.recipes.run_directory import CONFIG, read_config, read_feature_dims
+    from plumkeras.recipes.run_directory import CONFIG, read_network
 
     check_run(directory)
-    recipe = read_config(directory / CONFIG)
-    dataset = _read(data, recipe)
-    check_widths(read_feature_dims(directory / CONFIG), dataset)
-    return dataset, recipe
+    described = read_network(directory / CONFIG)
+    dataset = _read(data, read_config(directory / CONFIG))
+    check_widths(described["feature_dims"], dataset)
+    return dataset, described
 
 
 def _read(path, recipe):
@@ -262,7 +267,7 @@ def _parse_train(arguments):
         raise UsageError(f"train needs a recipe: {', '.join(recipe_names())}, a recipe file, or --config FILE")
     # One flat line: the options of the command, then the fields of the recipe with the recipe's own values.
     line = dataclasses.make_dataclass(
-        "TrainLine", [], bases=(Train, type(recipe)), frozen=True, namespace={"__doc__": Train.__doc__}
+        "train", [], bases=(Train, type(recipe)), frozen=True, namespace={"__doc__": Train.__doc__}
     )
     default = line(output=tyro.MISSING, **{f.name: getattr(recipe, f.name) for f in dataclasses.fields(recipe)})
     parsed = _parse(line, arguments, f"plumkeras train {named}", default)

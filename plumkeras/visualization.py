@@ -1,10 +1,12 @@
 """Pictures of a run."""
 
+import itertools
+
 import numpy as np
 
 # Okabe and Ito's colours: told apart by colour-blind readers and in grey.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
-_TITLES = {"alignment": "Stage 1: common-private alignment", "refinement": "Stage 2: fusion refinement"}
+STAGE_TITLES = {"alignment": "Stage 1: common-private alignment", "refinement": "Stage 2: fusion refinement"}
 
 
 def plot_losses(histories, path):
@@ -20,7 +22,7 @@ def plot_losses(histories, path):
     """
     from matplotlib.figure import Figure
 
-    stages = [stage for stage in _TITLES if histories.get(stage, {}).get("loss")]
+    stages = [stage for stage in STAGE_TITLES if histories.get(stage, {}).get("loss")]
     # A figure of its own, without pyplot: nothing global is touched, and no display is needed.
     figure = Figure(figsize=(6.2 * max(len(stages), 1), 8.2), layout="constrained")
     axes = figure.subplots(2, max(len(stages), 1), squeeze=False)
@@ -28,7 +30,7 @@ def plot_losses(histories, path):
         history = histories[stage]
         epochs = np.arange(1, len(history["loss"]) + 1)
         _terms(axes[0, column], epochs, history)
-        axes[0, column].set_title(_TITLES[stage])
+        axes[0, column].set_title(STAGE_TITLES[stage])
         _train_and_validation(axes[1, column], epochs, history)
     figure.savefig(path, dpi=110)
 
@@ -42,7 +44,7 @@ def _terms(axis, epochs, history):
     # One colour for each kind of term, one dash for each modality: twelve lines stay readable.
     dashes = ("-", "--", ":", "-.")
     for colour, (_, names) in zip(_COLOURS, groups.items(), strict=False):
-        for dash, name in zip(dashes, names, strict=False):
+        for dash, name in zip(itertools.cycle(dashes), names, strict=False):
             axis.plot(epochs, history[name], dash, color=colour, label=name.removesuffix("_loss").replace("_", " "))
     axis.set_ylabel("training loss, by term")
     axis.set_ylim(bottom=0)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from plumkeras.recipes import mosi as _mosi
 from plumkeras.recipes import synthetic as _synthetic
-from plumkeras.recipes.config import ConfigError, RecipeConfig
+from plumkeras.recipes.config import ConfigError, RecipeConfig, from_dict, to_dict
 from plumkeras.recipes.run import load_run
 
 _RECIPES = {config.name: config for config in (_mosi.mosi, _mosi.mosi_frozen, _synthetic.synthetic)}
@@ -53,4 +53,5 @@ def _read_recipe_file(path):
     recipe = getattr(module, "recipe", None)
     if not isinstance(recipe, RecipeConfig):
         raise ConfigError(f"{path}: a recipe file sets `recipe` to a plumkeras.recipes.RecipeConfig; found {recipe!r}")
-    return recipe
+    # As if replayed from JSON: that checks the type of every value.
+    return from_dict(to_dict(recipe), str(path))

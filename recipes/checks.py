@@ -1,11 +1,14 @@
 """Everything that is refused before a backend starts, and before anything is written."""
 
 import os
+import re
 from pathlib import Path
 
-from plumkeras.data_pipelines import DataError
+import numpy as np
+
+from plumkeras.data_pipelines import MODALITIES, DataError
 from plumkeras.recipes.config import ConfigError
-from plumkeras.recipes.run_directory import CONFIG, NETWORK
+from plumkeras.recipes.run_directory import CONFIG, NETWORK, read_network
 
 
 def check_output(directory, overwrite):
@@ -26,8 +29,11 @@ def check_output(directory, overwrite):
         raise ConfigError(f"--output {directory}: the directory cannot be written to")
     if not any(directory.iterdir()):
         return
-    if not (directory / CONFIG).is_file():
-        raise ConfigError(f"--output {directory}: is not empty and holds no run; choose another directory")
+    try:
+        # Other software has files named config.json too.
+        read_network(directory / CONFIG)
+    except ConfigError:
+        raise ConfigError(f"--output {directory}: is not empty and holds no run; choose another directory") from None
     if not overwrite:
         raise ConfigError(f"--output {directory}: already holds a run; choose another directory or add --overwrite")
 
@@ -49,15 +55,18 @@ def check_csv_target(path, overwrite):
         raise ConfigError(f"--output {path}: is a directory; name a csv file")
     if path.exists() and not overwrite:
         raise ConfigError(f"--output {path}: exists; choose another file or add --overwrite")
-    if not path.absolute().parent.is_dir():
-        raise ConfigError(f"--output {path}: the folder {path.absolute().parent} does not exist")
+    folder = path.absolute().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise ConfigError(f"--output {path}: {folder} is not a folder that can be written to")
 
 
 def check_dataset(config, dataset):
     """Whether a data set can be trained on by a recipe.
 
     Raises:
-        DataError: a split, the labels or a wanted modality is missing.
+        DataError: a split, the labels, a wanted modality or every frame of it is missing, or a class stands in `valid`
+            or `test` alone.
+        ConfigError: the recipe names a modality that there never is.
     """
     where = dataset.path or "the data set"
     if "all" in dataset:
@@ -65,9 +74,33 @@ def check_dataset(config, dataset):
     for name in ("train", "valid", "test"):
         if dataset.split(name).labels is None:
             raise DataError(f"{where}: {name} has no labels")
+    has = ", ".join(dataset.modalities)
     for m in config.modalities:
         if m not in dataset.modalities:
-            raise DataError(f"{where}: no modality {m!r}, which `modalities` asks for; it has {dataset.modalities}")
+            raise DataError(f"{where}: no modality {m!r}, which `modalities` asks for; it has {has}")
+    for m in config.network.signed_log1p:
+        if m not in (*MODALITIES, *dataset.modalities):
+            raise ConfigError(f"network.signed_log1p names {m!r}, which is no modality; {where} has {has}")
+    for m in config.modalities or dataset.modalities:
+        if not re.fullmatch(r"[A-Za-z]\w*", m):
+            raise DataError(f"{where}: a modality named {m!r}; letters, digits and _ are wanted")
+        if not dataset["train"].lengths[m].any():
+            raise DataError(f"{where}: train/{m} has no frame at all: every length is 0; leave it out by --modalities")
+    if dataset.task == "classification":
+        _check_classes(dataset, where)
+
+
+def _check_classes(dataset, where):
+    classes = np.unique(dataset["train"].labels)
+    if len(classes) < 2 or len(classes) != dataset.num_classes:
+        raise DataError(
+            f"{where}: train/classification_labels holds the classes {classes.tolist()[:8]}; two or more are wanted, "
+            "numbered from 0 without a gap"
+        )
+    for name in ("valid", "test"):
+        highest = int(dataset[name].labels.max())
+        if highest >= dataset.num_classes:
+            raise DataError(f"{where}: {name}/classification_labels holds class {highest}, which train lacks")
 
 
 def check_widths(feature_dims, dataset):
@@ -81,6 +114,26 @@ def check_widths(feature_dims, dataset):
             )
         if found != width:
             raise DataError(f"{where}: {modality} has width {found}; the network was trained on width {width}")
+
+
+def check_labels(network, dataset, name):
+    """Raises `DataError` unless a split has labels that a trained network can be measured against.
+
+    Args:
+        network: dict with `task` and `num_classes`, as `run_directory.read_network` gives it.
+        dataset: `Dataset`.
+        name: name of the split.
+    """
+    where = dataset.path or "the data set"
+    labels = dataset.split(name).labels
+    if labels is None:
+        raise DataError(f"{where}: {name} has no labels to measure against")
+    if dataset.task != network["task"]:
+        raise DataError(f"{where}: has labels for {dataset.task}; the network was trained for {network['task']}")
+    if dataset.task == "classification" and labels.max() >= network["num_classes"]:
+        raise DataError(
+            f"{where}: {name} holds class {labels.max()}; the network was trained on {network['num_classes']} classes"
+        )
 
 
 def choose_split(dataset, name=None):

@@ -5,6 +5,7 @@ Nothing here imports a backend, so that a mistake on the line is told before one
 
 import dataclasses
 import json
+import math
 import types
 import typing
 from pathlib import Path
@@ -137,6 +138,8 @@ class RecipeConfig:
     """The modalities to use; none named: all of the file's."""
     batch_size: int = 32
     """Samples in a batch."""
+    drop_remainder: bool = False
+    """Leave out the last, partial batch of each training epoch."""
     seed: int = 0
     """Seed of weights, dropout and data order."""
     prototype_policy: Literal["epoch", "ema", "batch"] = "epoch"
@@ -158,7 +161,7 @@ class RecipeConfig:
                 "network.hidden_dim must be even and a multiple of network.num_heads. Received: "
                 f"network.hidden_dim={self.network.hidden_dim}, network.num_heads={self.network.num_heads}"
             )
-        modules = self.network.modules
+        modules = tuple(self.network.modules)
         if modules != ("msa", "psl_tfb", "prm")[: len(modules)]:
             raise ConfigError(
                 f"network.modules must be a leading part of msa psl_tfb prm. Received: {' '.join(modules)}"
@@ -166,7 +169,8 @@ class RecipeConfig:
         if not self.refinement.epochs:
             raise ConfigError("refinement.epochs must be 1 or more. Received: 0")
         edges = self.objective.label_classes
-        if not isinstance(edges, str) and (not edges or list(edges) != sorted(set(edges))):
+        finite = isinstance(edges, str) or all(map(math.isfinite, edges))
+        if not isinstance(edges, str) and (not edges or not finite or list(edges) != sorted(set(edges))):
             raise ConfigError(f"objective.label_classes must be sign3, round7 or increasing edges. Received: {edges}")
 
 
@@ -222,7 +226,7 @@ def _check_numbers(config):
             continue
         low, high = _RANGES[field.name]
         value = getattr(config, field.name)
-        if not (low <= value and (high is None or value < high)):
+        if not (math.isfinite(value) and low <= value and (high is None or value < high)):
             bound = f"in [{low}, {high})" if high is not None else f"{low} or more"
             raise ConfigError(f"{_SECTIONS.get(type(config), '')}{field.name} must be {bound}. Received: {value}")
 

@@ -4,10 +4,8 @@ import sys
 
 import keras
 
-TITLES = {
-    "alignment": "Stage 1, common-private alignment",
-    "refinement": "Stage 2, fusion refinement",
-}
+from plumkeras.visualization import STAGE_TITLES
+
 _SHOWN = ("loss", "val_loss", "prediction_loss", "val_prediction_loss", "val_corr", "val_accuracy")
 
 
@@ -27,7 +25,7 @@ class StageProgress(keras.callbacks.ProgbarLogger):
         super().set_params({**params, "verbose": 1 if sys.stdout.isatty() else 2})
 
     def on_train_begin(self, logs=None):
-        print(f"{TITLES[self.stage]}: {self.epochs} epochs, at most")
+        print(f"{STAGE_TITLES[self.stage]}: {self.epochs} epochs, at most")
         super().on_train_begin(logs)
 
     def on_train_batch_end(self, batch, logs=None):

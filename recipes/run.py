@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from plumkeras.data_pipelines import DataError, Dataset, Split, load
+from plumkeras.data_pipelines import DataError, Dataset, Split, cleaning, load
 from plumkeras.recipes import checks, predictions, run_directory
 from plumkeras.recipes.config import ConfigError
 
@@ -44,6 +44,10 @@ class Run:
         return predictions.predict_split(self.network, chosen, batch_size)
 
     def _predict_arrays(self, arrays, batch_size):
+        for name in arrays:
+            m = next((m for m in self.network.modalities if str(name).startswith(f"{m}_")), None)
+            if m and name != f"{m}_length":
+                raise DataError(f"the dict of arrays has {name!r}; the lengths of {m} are named '{m}_length'")
         features, lengths = {}, {}
         for m, width in self.network.feature_dims.items():
             if m not in arrays:
@@ -53,7 +57,7 @@ class Run:
                 values = values[:, None, :]
             if values.ndim != 3 or values.shape[2] != width:
                 raise DataError(f"{m} must be [N, T, {width}]. Received: shape={values.shape}")
-            features[m] = values
+            features[m], _ = cleaning.clean_array(values)
             lengths[m] = np.asarray(arrays.get(f"{m}_length", np.full(len(values), values.shape[1])))
         ids = np.arange(len(next(iter(features.values())))).astype(str)
         dataset = Dataset({"all": Split(ids, features, lengths)})

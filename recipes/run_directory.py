@@ -11,25 +11,24 @@ from pathlib import Path
 from plumkeras.recipes.config import ConfigError, from_dict, read_json, to_dict
 
 CONFIG, METRICS, NETWORK, LOGS, PICTURE = "config.json", "metrics.json", "network.keras", "logs", "losses.png"
+_FILES = (
+    *(CONFIG, METRICS, NETWORK, PICTURE),
+    *("alignment_history.csv", "refinement_history.csv", "predictions_valid.csv", "predictions_test.csv"),
+)
 _PACKAGES = ("plumkeras", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy")
 
 
-def start(directory, config, dataset):
-    """Makes the directory, clears an earlier run of ours out of it, and writes `config.json`."""
+def start(directory, config, dataset, network):
+    """Makes the directory, clears an earlier run of ours out of it, and writes `config.json`. Other files stay."""
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    ours = [CONFIG, METRICS, NETWORK, PICTURE]
-    for path in [
-        *(directory / name for name in ours),
-        *directory.glob("*_history.csv"),
-        *directory.glob("predictions_*"),
-    ]:
-        path.unlink(missing_ok=True)
+    for name in _FILES:
+        (directory / name).unlink(missing_ok=True)
     shutil.rmtree(directory / LOGS, ignore_errors=True)
-    write_json(directory / CONFIG, describe(config, dataset))
+    write_json(directory / CONFIG, describe(config, dataset, network))
 
 
-def describe(config, dataset):
+def describe(config, dataset, network):
     """What `config.json` holds: the resolved configuration, the data, the command and the versions."""
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
@@ -40,7 +39,11 @@ def describe(config, dataset):
     return {
         "recipe": to_dict(config),
         "seed": config.seed,
-        "network_inputs": {m: dataset.feature_dims[m] for m in config.modalities or dataset.modalities},
+        "network": {
+            "feature_dims": network.feature_dims,
+            "task": network.task,
+            "num_classes": network.num_classes,
+        },
         "data": {
             "path": dataset.path and str(Path(dataset.path).absolute()),
             "format": dataset.format,
@@ -78,16 +81,22 @@ def read_config(path):
     return from_dict(values, str(path))
 
 
-def read_feature_dims(path):
-    """Dict from modality to width of the network of a run, from its `config.json`.
+def read_network(path):
+    """What the `config.json` of a run says of its network: `feature_dims`, `task` and `num_classes`.
 
     Raises:
-        ConfigError: the file does not say.
+        ConfigError: it says nothing of a network.
     """
+    values = read_json(path)
     try:
-        return {str(m): int(width) for m, width in read_json(path)["network_inputs"].items()}
+        network = values["network"]
+        return {
+            "feature_dims": {str(m): int(width) for m, width in network["feature_dims"].items()},
+            "task": str(network["task"]),
+            "num_classes": int(network["num_classes"]),
+        }
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise ConfigError(f"{path}: holds no network_inputs; is it the config.json of a run?") from None
+        raise ConfigError(f"{path}: says nothing of a network; is it the config.json of a run?") from None
 
 
 def write_json(path, values):

@@ -34,7 +34,7 @@ METRICS = ("mae", "corr", "acc7", "acc2_has0", "acc2_non0")
 
 
 class Repeated:
-    """One recipe trained again and again: the compiled steps are kept, weights and optimizer start anew each time."""
+    """One recipe trained again and again: compiled steps and dropout go on, weights and optimizer start anew."""
 
     def __init__(self, config):
         self.config = config

@@ -10,6 +10,7 @@ from plumkeras.metrics import PearsonCorrelation, SentimentAccuracy
 from plumkeras.plum_net import PLUMNet
 from plumkeras.recipes import predictions, run_directory
 from plumkeras.recipes.checks import check_dataset
+from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.progress import StageProgress
 from plumkeras.trainers import AlignmentTrainer, RefinementTrainer
 
@@ -86,14 +87,21 @@ class StageData:
         self.train = dataset.split("train").select(modalities)
         self.in_order = make_dataset(self.train, batch_size=_EVALUATION_BATCH)
         self.validation = make_dataset(dataset.split("valid").select(modalities), batch_size=_EVALUATION_BATCH)
-        self.steps_per_epoch = -(-len(self.train) // config.batch_size)
+        whole, rest = divmod(len(self.train), config.batch_size)
+        self.steps_per_epoch = whole + bool(rest and not config.drop_remainder)
 
     def fit(self, stage, trainer, callbacks=()):
         """Trains one stage; returns its history, a dict."""
         # Each stage has an order of its own.
         seed = self.config.seed + (2**32 if stage == "refinement" else 0)
         history = trainer.fit(
-            make_dataset(self.train, batch_size=self.config.batch_size, training=True, seed=seed),
+            make_dataset(
+                self.train,
+                batch_size=self.config.batch_size,
+                training=True,
+                seed=seed,
+                drop_remainder=self.config.drop_remainder,
+            ),
             prototype_data=self.in_order,
             validation_data=self.validation,
             epochs=getattr(self.config, stage).epochs,
@@ -104,30 +112,48 @@ class StageData:
         return dict(history.history)
 
 
-def fit(config, dataset, directory=None, verbose=1):
-    """Both stages of a recipe on the `train` and `valid` splits; `test` is not read.
+class Training:
+    """Everything of a run that can fail before the first step: network, statistics, trainers. Then `fit`.
 
     Args:
         config: `RecipeConfig`.
-        dataset: `Dataset` with `train` and `valid`.
-        directory: where TensorBoard logs and histories go; `None`: nowhere.
-        verbose: 0 or 1, Keras's progress bars.
-
-    Returns:
-        The trained network and a dict of histories by stage (`alignment`, `refinement`); the number of the best epoch,
-        from 0, stands in `histories["refinement"]["best_epoch"]`.
+        dataset: `Dataset` with `train` and `valid`; `test` is not read.
     """
-    keras.utils.set_random_seed(config.seed)
-    network = build_network(config, dataset)
-    data = StageData(config, dataset, network.modalities)
-    network.adapt(data.in_order)
-    trainers = build_trainers(config, network, data.steps_per_epoch)
-    histories = {
-        stage: data.fit(stage, trainer, _callbacks(getattr(config, stage), stage, directory, verbose))
-        for stage, trainer in trainers.items()
-    }
-    histories["refinement"]["best_epoch"] = trainers["refinement"].best_epoch
-    return network, histories
+
+    def __init__(self, config, dataset):
+        keras.utils.set_random_seed(config.seed)
+        self.config = config
+        self.network = build_network(config, dataset)
+        self.data = StageData(config, dataset, self.network.modalities)
+        self.network.adapt(self.data.in_order)
+        self.trainers = build_trainers(config, self.network, self.data.steps_per_epoch)
+
+    def fit(self, directory=None, verbose=1):
+        """Trains both stages.
+
+        Args:
+            directory: where TensorBoard logs and histories go; `None`: nowhere.
+            verbose: 0 or 1, progress bars.
+
+        Returns:
+            Dict of histories by stage (`alignment`, `refinement`); the number of the best epoch, from 0, stands in
+            `histories["refinement"]["best_epoch"]`.
+
+        Raises:
+            ConfigError: training diverged: no epoch of stage 2 has a finite validation loss.
+        """
+        histories = {
+            stage: self.data.fit(stage, trainer, _callbacks(getattr(self.config, stage), stage, directory, verbose))
+            for stage, trainer in self.trainers.items()
+        }
+        best = self.trainers["refinement"].best_epoch
+        if best is None:
+            raise ConfigError(
+                "training diverged: no epoch of stage 2 has a finite validation loss; try a refinement.learning_rate "
+                f"below {self.config.refinement.learning_rate:g}"
+            )
+        histories["refinement"]["best_epoch"] = best
+        return histories
 
 
 def make_optimizer(options, steps_per_epoch):
@@ -168,8 +194,11 @@ def train(config, dataset, directory, verbose=1):
     """
     directory = Path(directory)
     check_dataset(config, dataset)
-    run_directory.start(directory, config, dataset)
-    network, histories = fit(config, dataset, directory, verbose)
+    training = Training(config, dataset)
+    network = training.network
+    # Only now, when nothing of the user's can be wrong any more, does an earlier run make place.
+    run_directory.start(directory, config, dataset, network)
+    histories = training.fit(directory, verbose)
     partial = directory / f"partial.{run_directory.NETWORK}"
     network.save(partial)
     partial.replace(directory / run_directory.NETWORK)

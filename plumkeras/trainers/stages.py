@@ -81,11 +81,15 @@ class StageTrainer(BackendTrainer):
             return keras.metrics.SparseCategoricalAccuracy(name=metric)
         return keras.metrics.get(metric)
 
-    def fit(self, x=None, y=None, *, prototype_data=None, callbacks=None, **kwargs):
+    def save(self, filepath, **kwargs):
+        """Saves the network: a trainer is nothing that outlives its `fit`. Arguments as in `keras.Model.save`."""
+        return self.network.save(filepath, **kwargs)
+
+    def fit(self, x=None, y=None, batch_size=None, *, prototype_data=None, callbacks=None, **kwargs):
         """As `keras.Model.fit`, with the stage's own schedule in front of the callbacks.
 
         Args:
-            x, y, callbacks, **kwargs: as in Keras.
+            x, y, batch_size, callbacks, **kwargs: as in Keras.
             prototype_data: an iterable of `(inputs, labels)` batches: the complete, unshuffled training split, which
                 `prototype_policy="epoch"` goes through before each epoch. When `x` is a dict of arrays it defaults to
                 `x` and `y` themselves.
@@ -108,7 +112,7 @@ class StageTrainer(BackendTrainer):
         callbacks = [] if callbacks is None else callbacks
         callbacks = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
         schedule = StageSchedule(prototype_data if self._refreshes else None)
-        return super().fit(x, y, callbacks=[schedule, *self._own_callbacks(kwargs), *callbacks], **kwargs)
+        return super().fit(x, y, batch_size, callbacks=[schedule, *self._own_callbacks(kwargs), *callbacks], **kwargs)
 
     def _own_callbacks(self, fit_arguments):
         return []

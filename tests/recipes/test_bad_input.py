@@ -1,5 +1,6 @@
 """A user's mistake is one clear line on standard error, status 2, and nothing written or overwritten."""
 
+import pickle
 import subprocess
 import sys
 
@@ -101,6 +102,46 @@ def test_label_out_of_range(good, tmp_path, capsys):
     _refused(capsys, _train(path, tmp_path / "run"), "bad.npz", "4.5", good[1]["train/id"][5])
 
 
+@pytest.mark.parametrize("keep", [0.5, 0.97])
+def test_truncated_pickle(tmp_path, capsys, keep):
+    whole = pickle.dumps({"train": {"text": np.zeros((4, 3, 2)), "regression_labels": np.zeros(4), "id": list("abcd")}})
+    path = tmp_path / "cut.pkl"
+    path.write_bytes(whole[: int(keep * len(whole))])
+    _refused(capsys, _train(path, tmp_path / "run"), "cut.pkl", "corrupt")
+
+
+def test_modality_missing_everywhere_in_train(good, tiny_run, tmp_path, capsys):
+    before = {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*")}
+    path = _spoiled(tmp_path, good[1], train__audio_lengths=np.zeros(16, "int32"))
+    _refused(capsys, [*_train(path, tiny_run), "--overwrite"], "bad.npz", "train/audio", "length is 0")
+    assert before == {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*")}
+
+
+@pytest.mark.parametrize(
+    ("split", "classes", "told"),
+    [
+        ("train", np.zeros(16), ["train/classification_labels", "[0]"]),
+        ("train", np.arange(16) % 2 * 2_000_000_000, ["train/classification_labels", "2000000000"]),
+        ("test", np.full(8, 7), ["test/classification_labels", "7"]),
+    ],
+)
+def test_classes(good, tmp_path, capsys, split, classes, told):
+    arrays = {key: value for key, value in good[1].items() if not key.endswith("regression_labels")}
+    for name, count in (("train", 16), ("valid", 8), ("test", 8)):
+        arrays[f"{name}/classification_labels"] = np.arange(count) % 2
+    arrays[f"{split}/classification_labels"] = classes.astype("int64")
+    _refused(capsys, _train(_spoiled(tmp_path, arrays), tmp_path / "run"), "bad.npz", *told)
+    assert not (tmp_path / "run").exists()
+
+
+def test_evaluate_on_labels_of_another_kind(good, tiny_run, tmp_path, capsys):
+    arrays = {key: value for key, value in good[1].items() if not key.endswith("regression_labels")}
+    for name, count in (("train", 16), ("valid", 8), ("test", 8)):
+        arrays[f"{name}/classification_labels"] = np.arange(count) % 3
+    path = _spoiled(tmp_path, arrays)
+    _refused(capsys, ["evaluate", tiny_run, "--data", path], "bad.npz", "classification", "regression")
+
+
 def test_length_beyond_the_frames(good, tmp_path, capsys):
     lengths = good[1]["train/text_lengths"].copy()
     lengths[0] = 99
@@ -123,6 +164,9 @@ def test_length_beyond_the_frames(good, tmp_path, capsys):
         (["train", "synthetic", "--output", "run", "--network.modules", "prm"], ["network.modules", "prm"]),
         (["train", "synthetic", "--output", "run", "--refinement.epochs", "0"], ["refinement.epochs", "0"]),
         (["train", "synthetic", "--output", "run", "--objective.private-target", "soggy"], ["private-target", "soggy"]),
+        (["train", "synthetic", "--output", "run", "--refinement.learning-rate", "inf"], ["learning_rate", "inf"]),
+        (["train", "synthetic", "--output", "run", "--objective.label-classes", "nan"], ["label_classes", "nan"]),
+        (["train", "synthetic", "--output", "run", "--network.signed-log1p", "adio"], ["signed_log1p", "adio"]),
         (["train", "mosi_frozen", "--output", "run"], ["--data"]),
         (["train", "--config", "absent.json", "--output", "run"], ["absent.json"]),
         (["evaluate", "absent", "--data", "x.npz"], ["absent"]),
@@ -161,6 +205,13 @@ def test_recipe_file_that_fails(capsys, tmp_path):
     _refused(capsys, ["train", path, "--output", tmp_path / "run"], "mine.py", "a_module_that_is_not_there")
 
 
+def test_recipe_file_with_a_value_of_another_type(capsys, tmp_path):
+    path = tmp_path / "mine.py"
+    for value, told in (("batch_size=3.5", "batch_size"), ("modalities='text'", "modalities")):
+        path.write_text(f"from plumkeras.recipes import RecipeConfig\nrecipe = RecipeConfig(name='mine', {value})\n")
+        _refused(capsys, ["train", path, "--data", "x.npz", "--output", tmp_path / "run"], "mine.py", told)
+
+
 def test_a_run_is_not_overwritten_without_being_asked(tiny_run, capsys):
     before = {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*")}
     _refused(capsys, ["train", "synthetic", "--output", tiny_run], "already holds a run", "--overwrite")
@@ -171,6 +222,25 @@ def test_a_strangers_directory_is_never_overwritten(tmp_path, capsys):
     (tmp_path / "thesis.tex").write_text("precious")
     _refused(capsys, ["train", "synthetic", "--output", tmp_path, "--overwrite"], "holds no run")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_config_of_other_software_is_no_run(tmp_path, capsys):
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    _refused(capsys, ["train", "synthetic", "--output", tmp_path, "--overwrite"], "holds no run")
+    assert (tmp_path / "config.json").read_text() == '{"model_type": "bert"}'
+
+
+def test_overwriting_leaves_files_that_are_not_ours(tmp_path):
+    from plumkeras.recipes import run_directory
+    from plumkeras.recipes.synthetic import generate, synthetic
+
+    class Network:
+        feature_dims, task, num_classes = {"text": 2}, "regression", 3
+
+    (tmp_path / "predictions_mine.csv").write_text("precious")
+    (tmp_path / "predictions_test.csv").write_text("of the run before")
+    run_directory.start(tmp_path, synthetic, generate(synthetic.synthetic)[0], Network)
+    assert {path.name for path in tmp_path.iterdir()} == {"predictions_mine.csv", "config.json"}
 
 
 def test_a_bad_file_leaves_an_earlier_run_alone(tiny_run, tmp_path, capsys):

@@ -123,6 +123,15 @@ def test_load_run_predicts_from_file_dataset_and_arrays(tiny_run, feature_file):
     assert run.config.network.hidden_dim == 8
 
 
+def test_lengths_by_another_name_are_refused(tiny_run):
+    import plumkeras
+
+    test = make_synthetic({"test": 4})[0]["test"]
+    arrays = {**test.features, "text_lengths": test.lengths["text"]}
+    with pytest.raises(plumkeras.data_pipelines.DataError, match="text_lengths"):
+        plumkeras.load_run(tiny_run).predict(arrays)
+
+
 def test_same_seed_same_weights_other_seed_others(tmp_path, tiny_options):
     import keras
 
