@@ -4,14 +4,8 @@ import keras
 from keras import ops
 
 from plumkeras.layers.feature_standardization import FrameMoments
-from plumkeras.layers.masking import (
-    PACKAGE,
-    AbsentVector,
-    ModalityDropout,
-    Presence,
-    SequenceMean,
-    ZeroWhenMissing,
-)
+from plumkeras.layers.masking import PACKAGE, SequenceMean
+from plumkeras.layers.missing_modality import AbsentVector, ModalityDropout, Presence, ZeroWhenMissing
 from plumkeras.layers.modality_encoder import ModalityEncoder
 from plumkeras.layers.multilevel_semantic_alignment import MultilevelSemanticAlignment
 from plumkeras.layers.private_refinement import PrivateRefinement

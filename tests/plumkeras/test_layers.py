@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from plumkeras import layers
-from plumkeras.layers import masking, transformer
+from plumkeras.layers import masking, missing_modality, transformer
 from plumkeras.plum_net import Prediction
 
 from .testing import assert_close, run_layer_test, to_numpy
@@ -110,12 +110,18 @@ CASES = {
         (B, T, D),
         (34, 0),
     ),
-    "Presence": (masking.Presence, {}, {"length": LENGTH}, (B,), (0, 0)),
+    "Presence": (missing_modality.Presence, {}, {"length": LENGTH}, (B,), (0, 0)),
     "SequenceMean": (masking.SequenceMean, {}, SEQUENCE, (B, D), (0, 0)),
-    "ZeroWhenMissing": (masking.ZeroWhenMissing, {}, {"vector": array(B, D), "present": PRESENT}, (B, D), (0, 0)),
-    "AbsentVector": (masking.AbsentVector, {}, {"vector": array(B, D), "present": PRESENT}, (B, D), (1, 0)),
+    "ZeroWhenMissing": (
+        missing_modality.ZeroWhenMissing,
+        {},
+        {"vector": array(B, D), "present": PRESENT},
+        (B, D),
+        (0, 0),
+    ),
+    "AbsentVector": (missing_modality.AbsentVector, {}, {"vector": array(B, D), "present": PRESENT}, (B, D), (1, 0)),
     "ModalityDropout": (
-        masking.ModalityDropout,
+        missing_modality.ModalityDropout,
         {"rate": 0.3, "seed": 1},
         {"lengths": two(lambda: LENGTH)},
         two(lambda: (B,)),
@@ -189,8 +195,8 @@ def test_dropout_acts_in_training_only():
         (lambda: layers.PrivateRefinement(10, 3, num_heads=4), "`hidden_dim`.*hidden_dim=10, num_heads=4"),
         (lambda: layers.PrivateRefinement(8, 3, 2, fusion="sum"), "`fusion`.*fusion='sum'"),
         (lambda: transformer.TransformerEncoder(8, num_heads=3), "`hidden_dim`.*hidden_dim=8, num_heads=3"),
-        (lambda: masking.ModalityDropout(1.0), "`rate`.*rate=1.0"),
-        (lambda: masking.ModalityDropout(-0.1), "`rate`.*rate=-0.1"),
+        (lambda: missing_modality.ModalityDropout(1.0), "`rate`.*rate=1.0"),
+        (lambda: missing_modality.ModalityDropout(-0.1), "`rate`.*rate=-0.1"),
     ],
 )
 def test_errors_name_the_argument_and_the_value(build, match):

@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plumkeras.layers import masking
+from plumkeras.layers import masking, missing_modality
 from plumkeras.layers.modality_encoder import ModalityEncoder, sinusoidal_positions
 from plumkeras.layers.multilevel_semantic_alignment import MultilevelSemanticAlignment
 
@@ -29,7 +29,7 @@ def test_masks_follow_the_lengths(batch):
     attended = np.array([[t < max(length, 1) for t in range(frames)] for length in lengths])
     np.testing.assert_array_equal(masking.attended_frames(x, np.array(lengths)), attended)
     assert attended.any(axis=1).all()
-    np.testing.assert_array_equal(masking.Presence()(np.array(lengths)), np.array(lengths) > 0)
+    np.testing.assert_array_equal(missing_modality.Presence()(np.array(lengths)), np.array(lengths) > 0)
 
 
 @SETTINGS
@@ -63,7 +63,7 @@ def test_masked_mean_is_the_mean_of_the_valid_frames(batch):
 def test_modality_dropout_never_hides_every_modality(lengths, rate, seed):
     lengths = np.array(lengths)
     given_lengths = {m: lengths[:, i] for i, m in enumerate("abc")}
-    layer = masking.ModalityDropout(rate, seed=seed)
+    layer = missing_modality.ModalityDropout(rate, seed=seed)
     hidden = np.stack([np.array(v) for v in layer(given_lengths, training=True).values()], axis=1)
     assert np.all((hidden == 0) | (hidden == lengths))
     np.testing.assert_array_equal((hidden > 0).any(axis=1), (lengths > 0).any(axis=1))
@@ -73,7 +73,7 @@ def test_modality_dropout_never_hides_every_modality(lengths, rate, seed):
 
 
 def test_modality_dropout_hides_about_its_rate():
-    layer = masking.ModalityDropout(0.3, seed=0)
+    layer = missing_modality.ModalityDropout(0.3, seed=0)
     ones = dict.fromkeys("abcd", np.ones(4000, "int32"))
     hidden = {m: np.mean(np.array(v) == 0) for m, v in layer(ones, training=True).items()}
     # All four at once would be hidden with probability 0.3 ** 4; the rule spares one of them.
@@ -86,11 +86,11 @@ def test_modality_dropout_hides_about_its_rate():
 def test_absent_rows_are_replaced_and_zeroed():
     x, present = np.ones((3, 2), "float32"), np.array([True, False, True])
     x[1] = np.nan
-    layer = masking.AbsentVector()
+    layer = missing_modality.AbsentVector()
     layer.build(x.shape, present.shape)
     layer.absent.assign([5.0, 6.0])
     np.testing.assert_array_equal(layer(x, present), [[1, 1], [5, 6], [1, 1]])
-    np.testing.assert_array_equal(masking.ZeroWhenMissing()(x, present), [[1, 1], [0, 0], [1, 1]])
+    np.testing.assert_array_equal(missing_modality.ZeroWhenMissing()(x, present), [[1, 1], [0, 0], [1, 1]])
 
 
 def test_positions_are_sinusoids():
