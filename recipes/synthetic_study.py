@@ -30,6 +30,21 @@ STRENGTHS = (0.0, 0.25, 0.5, 1.0)
 SEEDS = (0, 1, 2, 3, 4)
 MOMENTS = ("untrained", "MSA alone", "stage 1", "stage 2")
 ROWS = ((), ("msa",), ("msa", "psl_tfb"), ("msa", "psl_tfb", "prm"))
+# Written by hand under the run of version 0.1.0: a new run needs new words.
+READING = """\
+## What version 0.1.0's run says
+
+- The contrast on the true label does not pull the prototype labels to the multimodal class. It makes the prototypes
+  better at both, and at the private class more: at strength 1 agreement rises from 68.4 to 77.9 % with the private
+  class, and from 61.2 to 66.3 % with the multimodal one. Later training changes little.
+- The labels stay 20 to 25 points short of the truth even at strength 0, where both classes are one: only 5 % of the
+  samples are exactly neutral, and the nearest of three prototypes gives the neutral class far more.
+- Common embeddings are closer across modalities than private ones by linear CKA, by 0.01 to 0.07; the intervals part
+  after stage 1 at strengths 0 and 0.25 alone. By cosine neither is close: each modality has an encoder of its own, and
+  nothing ties their axes.
+- On these easy data `msa` is the best row; branches without refinement lose what it gained, and PRM regains most of
+  it. The intervals of neighbouring rows overlap.
+"""
 METRICS = ("mae", "corr", "acc7", "acc2_has0", "acc2_non0")
 
 
@@ -284,7 +299,8 @@ def write_page(strength_rows, module_rows, directory):
             plain = metric in ("mae", "corr")
             cells.append(_cell(_select(module_rows, metric, modules=name), 1 if plain else 100, 3 if plain else 1))
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    (directory / "synthetic_study.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    text = "\n".join(lines) + "\n\n" + READING
+    (directory / "synthetic_study.md").write_text(text, encoding="utf-8")
 
 
 def main():
