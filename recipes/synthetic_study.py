@@ -38,12 +38,13 @@ READING = """\
   better at both, and at the private class more: at strength 1 agreement rises from 68.4 to 77.9 % with the private
   class, and from 61.2 to 66.3 % with the multimodal one. Later training changes little.
 - The labels stay 20 to 25 points short of the truth even at strength 0, where both classes are one: only 5 % of the
-  samples are exactly neutral, and the nearest of three prototypes gives the neutral class far more.
+  samples are exactly neutral, and the nearest of three prototypes gives that class far more (77 to 89 of 384 test
+  samples against 18 or 19 in truth: recipe `synthetic`, seed 0, strength 1/2).
 - Common embeddings are closer across modalities than private ones by linear CKA, by 0.01 to 0.07; the intervals part
   after stage 1 at strengths 0 and 0.25 alone. By cosine neither is close: each modality has an encoder of its own, and
   nothing ties their axes.
 - On these easy data `msa` is the best row; branches without refinement lose what it gained, and PRM regains most of
-  it. The intervals of neighbouring rows overlap.
+  it. Of neighbouring rows, only `msa` and `msa psl_tfb` have MAE intervals that do not overlap.
 """
 METRICS = ("mae", "corr", "acc7", "acc2_has0", "acc2_non0")
 
