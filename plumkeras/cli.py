@@ -96,7 +96,7 @@ class Benchmark:
     """What to measure."""
     data: Path
     """Feature file."""
-    recipe: str = "mosi_frozen"
+    recipe: str = "mosi"
     """Recipe whose network and batch size are used."""
     rounds: int = 5
     """Counted epochs of each kind."""

@@ -2,8 +2,8 @@
 
     python -m plumkeras.recipes.synthetic_study --output recipes/results
 
-Writes `synthetic_study.md` with its pictures and `synthetic_study.json` with every number. About a quarter of an hour
-on two CPU cores. The generator was fixed before any network was trained on it, and nothing here was chosen by its
+Writes `synthetic_study.md` with its pictures and `synthetic_study.json` with every number. About half an hour on
+one CPU core. The generator was fixed before any network was trained on it, and nothing here was chosen by its
 outcome: the recipe `synthetic`, five seeds, each with data and weights of its own.
 
 1. Relative strength of the private latents 0, 1/4, 1/2 and 1: how often the prototype label of a modality agrees with
