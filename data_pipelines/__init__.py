@@ -10,6 +10,7 @@ from plumkeras.data_pipelines.pipeline import make_dataset
 from plumkeras.data_pipelines.report import describe
 from plumkeras.data_pipelines.saving import save_npz
 from plumkeras.data_pipelines.schema import MODALITIES, DataError, Dataset, Split
+from plumkeras.data_pipelines.sequence import make_sequence
 
 __all__ = [
     "MODALITIES",
@@ -19,6 +20,7 @@ __all__ = [
     "describe",
     "load",
     "make_dataset",
+    "make_sequence",
     "make_synthetic",
     "save_npz",
 ]

@@ -1,6 +1,35 @@
-"""What happens between the epochs of a stage."""
+"""What happens between the steps and the epochs of a stage."""
+
+import math
 
 import keras
+
+
+class NonFiniteLossError(FloatingPointError):
+    """A loss that is NaN or infinite. The step that gave it has already changed the weights.
+
+    Attributes:
+        epoch, step: ints, counted from 0; the step is the position of the batch in its epoch.
+        terms: names of the terms that are not finite.
+    """
+
+    def __init__(self, epoch, step, terms):
+        self.epoch, self.step, self.terms = epoch, step, tuple(terms)
+        super().__init__(f"{', '.join(self.terms)} not finite at step {step} of epoch {epoch} (both counted from 0)")
+
+
+class StopOnNonFiniteLoss(keras.callbacks.Callback):
+    """Raises `NonFiniteLossError` at the first step whose loss is not finite."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        # The logs are means over the epoch so far: what is not finite stays so, and this is the first step of it.
+        if math.isfinite(float(logs["loss"])):
+            return
+        terms = [name for name in self.model.term_trackers if not math.isfinite(float(logs[name]))]
+        raise NonFiniteLossError(self.epoch, batch, terms or ["loss"])
 
 
 class StageSchedule(keras.callbacks.Callback):
@@ -32,14 +61,23 @@ class BestEpoch(keras.callbacks.Callback):
 
     Args:
         monitor: str. A quantity of the logs. Defaults to `"val_prediction_loss"`.
+
+    Attributes:
+        best: float. The lowest value of this `fit`; infinite when nothing was measured.
+        best_epoch: int, from 0, or `None`.
+        best_weights: list of arrays, or `None`.
     """
 
     def __init__(self, monitor="val_prediction_loss"):
         super().__init__()
         self.monitor = monitor
+        self.reset()
+
+    def reset(self):
+        self.best, self.best_epoch, self.best_weights = float("inf"), None, None
 
     def on_train_begin(self, logs=None):
-        self.best, self.best_epoch, self.best_weights = float("inf"), None, None
+        self.reset()
 
     def on_test_end(self, logs=None):
         self.measured_weights = self.model.get_weights()
@@ -52,4 +90,3 @@ class BestEpoch(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         if self.best_weights is not None:
             self.model.set_weights(self.best_weights)
-        self.model.best_epoch = self.best_epoch

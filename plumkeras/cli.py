@@ -14,9 +14,8 @@ from typing import Annotated, Literal
 import tyro
 
 from plumkeras.data_pipelines import DataError, describe, load
-from plumkeras.recipes import ConfigError, RecipeConfig, find_recipe, recipe_names
-from plumkeras.recipes.config import SyntheticRecipeConfig
-from plumkeras.recipes.run_directory import read_config
+from plumkeras.recipes import ConfigError, RecipeConfig, find_recipe, recipe_names, run_directory
+from plumkeras.recipes.config import SyntheticRecipeConfig, TrainingError
 from plumkeras.recipes.synthetic import generate
 
 SUMMARY = """\
@@ -50,6 +49,8 @@ class Train:
     """Feature file: native npz or MMSA pickle. `synthetic` needs none."""
     overwrite: bool = False
     """Replace a run that the output directory holds."""
+    resume: bool = False
+    """Go on with the output directory's run where it was stopped; start it where there is none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +131,7 @@ def main(arguments=None):
         # The reader of a pipe went away, as `head` does; nothing more can be written there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
-    except (UsageError, ConfigError, DataError, OSError) as error:
+    except (UsageError, ConfigError, DataError, TrainingError, OSError) as error:
         print(f"plumkeras: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -140,7 +141,7 @@ def main(arguments=None):
 
 @contextlib.contextmanager
 def _quiet_start():
-    """Holds back what TensorFlow's C++ prints on standard error while it is imported, unless the import fails."""
+    """Around what starts the backend: holds back what TensorFlow's C++ prints on standard error, unless that fails."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
     with tempfile.TemporaryFile() as held:
@@ -148,6 +149,9 @@ def _quiet_start():
         os.dup2(held.fileno(), 2)
         try:
             yield
+        except ImportError as error:
+            backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+            raise UsageError(f"the {backend} backend (KERAS_BACKEND) cannot be imported: {error}") from error
         except BaseException:
             os.dup2(real, 2)
             held.seek(0)
@@ -162,15 +166,22 @@ def _train(arguments):
     options, recipe = _parse_train(arguments)
     from plumkeras.recipes.checks import check_dataset, check_output
 
-    check_output(options.output, options.overwrite)
+    if options.overwrite and options.resume:
+        raise UsageError("--overwrite replaces a run and --resume goes on with it; choose one")
+    check_output(options.output, options.overwrite, options.resume)
     dataset = _read(options.data, recipe)
     check_dataset(recipe, dataset)
+    going_on = options.resume and run_directory.holds_run(options.output)
+    if going_on:
+        run_directory.check_same(options.output, recipe, dataset)
+        if run_directory.is_finished(options.output):
+            print(f"{options.output}: this run is finished; its metrics:")
     from plumkeras.recipes import terminal
 
     terminal.print_data(dataset)
     with _quiet_start():
         from plumkeras.recipes.train import train
-    metrics = train(recipe, dataset, options.output)
+    metrics = train(recipe, dataset, options.output, resume=options.resume)
     rows = {"valid": metrics["valid"], "test": metrics["test"], "test, baseline": metrics["baseline"]}
     terminal.print_metrics(rows, dataset.task)
     print(f"Run directory: {options.output}")
@@ -188,7 +199,7 @@ def _evaluate(arguments):
     with _quiet_start():
         network = load_run(options.run).network
     outputs = predictions.predict_split(network, split)
-    terminal.print_metrics({options.split: predictions.report(network, split.labels, outputs)}, network.task)
+    terminal.print_metrics({options.split: predictions.report(network.task, split.labels, outputs)}, network.task)
 
 
 def _predict(arguments):
@@ -234,11 +245,11 @@ def _benchmark(arguments):
 def _for_run(directory, data):
     """The data set to put to a run, checked against its network, and what the run says of the network."""
     from plumkeras.recipes.checks import check_run, check_widths
-    from plumkeras.recipes.run_directory import CONFIG, read_network
 
     check_run(directory)
-    described = read_network(directory / CONFIG)
-    dataset = _read(data, read_config(directory / CONFIG))
+    path = directory / run_directory.CONFIG
+    described = run_directory.read_network(path)
+    dataset = _read(data, run_directory.read_config(path))
     check_widths(described["feature_dims"], dataset)
     return dataset, described
 
@@ -260,7 +271,7 @@ def _parse_train(arguments):
         named = arguments.pop(0)
         recipe = find_recipe(named)
     elif (replayed := _take(arguments, "--config")) is not None:
-        named, recipe = f"--config {replayed}", read_config(replayed)
+        named, recipe = f"--config {replayed}", run_directory.read_config(replayed)
     elif {"-h", "--help"} & set(arguments):
         named, recipe = "RECIPE", RecipeConfig(name="RECIPE")
     else:

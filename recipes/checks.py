@@ -8,14 +8,14 @@ import numpy as np
 
 from plumkeras.data_pipelines import MODALITIES, DataError
 from plumkeras.recipes.config import ConfigError
-from plumkeras.recipes.run_directory import CONFIG, NETWORK, read_network
+from plumkeras.recipes.run_directory import CHECKPOINT, CONFIG, NETWORK, is_finished, read_network
 
 
-def check_output(directory, overwrite):
+def check_output(directory, overwrite, resume=False):
     """Refuses a directory that a run must not be written to. Nothing is changed.
 
     Raises:
-        ConfigError: it is a file, holds a run and `overwrite` is off, or holds something else.
+        ConfigError: it is a file, holds a run while `overwrite` and `resume` are off, or holds something else.
     """
     directory = Path(directory)
     if not directory.exists():
@@ -27,15 +27,18 @@ def check_output(directory, overwrite):
         raise ConfigError(f"--output {directory}: is a file, not a directory")
     if not os.access(directory, os.W_OK):
         raise ConfigError(f"--output {directory}: the directory cannot be written to")
-    if not any(directory.iterdir()):
+    if all(path.name.endswith(".partial") for path in directory.iterdir()):
         return
     try:
         # Other software has files named config.json too.
         read_network(directory / CONFIG)
     except ConfigError:
         raise ConfigError(f"--output {directory}: is not empty and holds no run; choose another directory") from None
-    if not overwrite:
-        raise ConfigError(f"--output {directory}: already holds a run; choose another directory or add --overwrite")
+    if not (overwrite or resume):
+        unfinished = "" if is_finished(directory) else " that is not finished; go on with it by --resume"
+        raise ConfigError(
+            f"--output {directory}: already holds a run{unfinished or '; choose another directory'} or add --overwrite"
+        )
 
 
 def check_run(directory):
@@ -45,7 +48,8 @@ def check_run(directory):
         raise ConfigError(f"{directory}: there is no such run directory")
     for name in (CONFIG, NETWORK):
         if not (directory / name).is_file():
-            raise ConfigError(f"{directory}: holds no finished run: {name} is missing")
+            how = "; go on with it by plumkeras train --resume" if (directory / CHECKPOINT).is_file() else ""
+            raise ConfigError(f"{directory}: holds no finished run: {name} is missing{how}")
 
 
 def check_csv_target(path, overwrite):

@@ -16,6 +16,10 @@ class ConfigError(ValueError):
     """A recipe, a field or a value that does not exist or does not fit."""
 
 
+class TrainingError(RuntimeError):
+    """A run that cannot go on: it diverged, or what it keeps cannot be written or read."""
+
+
 @dataclasses.dataclass(frozen=True)
 class NetworkConfig:
     """What `plumkeras.PLUMNet` is built with; the feature widths come from the data."""
@@ -142,6 +146,12 @@ class RecipeConfig:
     """Leave out the last, partial batch of each training epoch."""
     seed: int = 0
     """Seed of weights, dropout and data order."""
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    """What the network computes in; weights, losses, distances, softmax and metrics stay float32."""
+    devices: int = 1
+    """GPUs (or, without one, logical CPU devices) that share each batch; results are those of one."""
+    deterministic: bool = False
+    """The same bits from the same seed, at some cost in speed; needed for a resumed run to equal an unbroken one."""
     prototype_policy: Literal["epoch", "ema", "batch"] = "epoch"
     """When prototypes are computed: from the whole training split before each epoch, or from batches."""
     prototype_momentum: float = 0.99
@@ -168,6 +178,10 @@ class RecipeConfig:
             )
         if not self.refinement.epochs:
             raise ConfigError("refinement.epochs must be 1 or more. Received: 0")
+        if self.batch_size < self.devices:
+            raise ConfigError(
+                f"batch_size must not be below devices. Received: batch_size={self.batch_size}, devices={self.devices}"
+            )
         edges = self.objective.label_classes
         finite = isinstance(edges, str) or all(map(math.isfinite, edges))
         if not isinstance(edges, str) and (not edges or not finite or list(edges) != sorted(set(edges))):
@@ -200,6 +214,7 @@ _RANGES = {
     "patience": (0, None),
     "label_warmup_epochs": (0, None),
     "batch_size": (2, None),
+    "devices": (1, None),
     "seed": (0, 2**32),
     "prototype_momentum": (0, 1),
     "train": (2, None),
@@ -306,4 +321,4 @@ def read_json(path):
         raise ConfigError(f"{path}: not valid JSON: {error}") from None
 
 
-__all__ = ["ConfigError", "RecipeConfig", "from_dict", "read_json", "to_dict"]
+__all__ = ["ConfigError", "RecipeConfig", "TrainingError", "from_dict", "read_json", "to_dict"]

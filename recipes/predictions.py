@@ -5,29 +5,28 @@ from pathlib import Path
 
 import numpy as np
 
-from plumkeras.data_pipelines import make_dataset
+from plumkeras.recipes.feed import feed
 from plumkeras.reports import classification_report, sentiment_report
 
 
 def predict_split(network, split, batch_size=256, verbose=0):
     """Every output of the network, in file order: dict of arrays `[N, ...]`."""
-    data = make_dataset(split.select(network.modalities), batch_size=batch_size)
-    return network.predict(data, verbose=verbose)
+    return network.predict(feed(split.select(network.modalities), batch_size), verbose=verbose)
 
 
-def report(network, labels, outputs):
+def report(task, labels, outputs):
     """The metrics of a split: `sentiment_report` or `classification_report`."""
-    measure = sentiment_report if network.task == "regression" else classification_report
+    measure = sentiment_report if task == "regression" else classification_report
     return measure(labels, outputs["prediction"])
 
 
-def baseline_report(network, train_labels, labels):
+def baseline_report(task, train_labels, labels):
     """The same metrics for the median (or the most frequent class) of the training labels: what chance gives."""
-    if network.task == "regression":
+    if task == "regression":
         constant = np.full(len(labels), np.median(train_labels))
     else:
         constant = np.full(len(labels), np.bincount(train_labels).argmax())
-    return report(network, labels, {"prediction": constant})
+    return report(task, labels, {"prediction": constant})
 
 
 def write_csv(path, ids, network, outputs):

@@ -14,18 +14,20 @@ class StageProgress(keras.callbacks.ProgbarLogger):
 
     Args:
         stage: `"alignment"` or `"refinement"`.
+        done: int. Epochs that a resumed run has behind it. Defaults to `0`.
     """
 
-    def __init__(self, stage):
+    def __init__(self, stage, done=0):
         super().__init__()
-        self.stage = stage
+        self.stage, self.done = stage, done
 
     def set_params(self, params):
         # `fit` itself runs silent; this takes its place: a bar in a terminal, a line an epoch in a log file.
         super().set_params({**params, "verbose": 1 if sys.stdout.isatty() else 2})
 
     def on_train_begin(self, logs=None):
-        print(f"{STAGE_TITLES[self.stage]}: {self.epochs} epochs, at most")
+        behind = f", {self.done} of them done" if self.done else ""
+        print(f"{STAGE_TITLES[self.stage]}: {self.epochs} epochs, at most{behind}")
         super().on_train_begin(logs)
 
     def on_train_batch_end(self, batch, logs=None):

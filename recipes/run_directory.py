@@ -1,7 +1,9 @@
 """What a run leaves on disk, and the rules about not losing it."""
 
+import csv
 import hashlib
 import json
+import os
 import platform
 import shutil
 import sys
@@ -11,8 +13,10 @@ from pathlib import Path
 from plumkeras.recipes.config import ConfigError, from_dict, read_json, to_dict
 
 CONFIG, METRICS, NETWORK, LOGS, PICTURE = "config.json", "metrics.json", "network.keras", "logs", "losses.png"
+# Kept while a run is under way; see `plumkeras.recipes.checkpoint`.
+CHECKPOINT = "checkpoint.npz"
 _FILES = (
-    *(CONFIG, METRICS, NETWORK, PICTURE),
+    *(CONFIG, METRICS, NETWORK, PICTURE, CHECKPOINT, f"{CHECKPOINT}.partial"),
     *("alignment_history.csv", "refinement_history.csv", "predictions_valid.csv", "predictions_test.csv"),
 )
 _PACKAGES = ("plumkeras", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy")
@@ -28,8 +32,20 @@ def start(directory, config, dataset, network):
     write_json(directory / CONFIG, describe(config, dataset, network))
 
 
+def holds_run(directory):
+    """Whether a run was begun in the directory, finished or not."""
+    return (Path(directory) / CONFIG).is_file()
+
+
+def is_finished(directory):
+    """Whether the directory's run came to its end: `metrics.json` is what it writes last."""
+    return (Path(directory) / METRICS).is_file()
+
+
 def describe(config, dataset, network):
-    """What `config.json` holds: the resolved configuration, the data, the command and the versions."""
+    """What `config.json` holds: the resolved configuration, the data, the command, the backend and the versions."""
+    import keras
+
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -47,15 +63,73 @@ def describe(config, dataset, network):
         "data": {
             "path": dataset.path and str(Path(dataset.path).absolute()),
             "format": dataset.format,
-            "sha256": dataset.sha256 or fingerprint(dataset),
+            "sha256": _sha256(dataset),
             "task": dataset.task,
             "label_range": dataset.label_range and list(dataset.label_range),
             "samples": {name: len(split) for name, split in dataset.items()},
             "feature_dims": dataset.feature_dims,
         },
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "backend": keras.backend.backend(),
         "versions": versions,
     }
+
+
+def check_same(directory, config, dataset, backend=None):
+    """Whether the run in the directory is of this configuration and these data, so that it can be gone on with.
+
+    Args:
+        directory: path of the run.
+        config: `RecipeConfig`.
+        dataset: `Dataset`.
+        backend: name of the Keras backend, or `None`: not compared.
+
+    Raises:
+        ConfigError: something differs; the first field that does is named, with both values.
+    """
+    path = Path(directory) / CONFIG
+    # Fields that a later version added have their defaults in an older file.
+    then, now = _flat(to_dict(read_config(path))), _flat(to_dict(config))
+    values = read_json(path)
+    try:
+        then["data.sha256"] = values["data"]["sha256"]
+    except (KeyError, TypeError):
+        raise ConfigError(f"{path}: says nothing of the data; is it the config.json of a run?") from None
+    now["data.sha256"] = _sha256(dataset)
+    if backend is not None:
+        then["backend"], now["backend"] = values.get("backend", backend), backend
+    for field in sorted(then.keys() | now.keys(), key=lambda name: (name == "data.sha256", name)):
+        if then.get(field) != now.get(field):
+            raise ConfigError(
+                f"--resume: {field} has changed: the run in {directory} has {then.get(field)!r}, and now it is "
+                f"{now.get(field)!r}; go on with what the run has, or choose another --output"
+            )
+
+
+def _flat(values, prefix=""):
+    flat = {}
+    for name, value in values.items():
+        flat.update(_flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value})
+    return flat
+
+
+def cut_history(path, epochs):
+    """Leaves only the rows of the first `epochs` epochs in a stage's history, where there is one."""
+    path = Path(path)
+    if not path.exists():
+        return
+    with path.open(newline="", encoding="utf-8") as file:
+        header, *rows = list(csv.reader(file)) or [[]]
+    # A row that was being written when the run was killed is short, and of a later epoch in any case.
+    kept = [row for row in rows if row and row[0].isdigit() and int(row[0]) < epochs]
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator=os.linesep).writerows([header, *kept] if kept else [])
+    partial.replace(path)
+
+
+def _sha256(dataset):
+    return dataset.sha256 or fingerprint(dataset)
 
 
 def fingerprint(dataset):

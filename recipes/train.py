@@ -5,17 +5,18 @@ from pathlib import Path
 import keras
 
 from plumkeras import visualization
-from plumkeras.data_pipelines import make_dataset
+from plumkeras.callbacks import NonFiniteLossError
+from plumkeras.data_pipelines.batching import BatchStream
+from plumkeras.devices import data_parallel, enable_determinism, set_seed
 from plumkeras.metrics import PearsonCorrelation, SentimentAccuracy
 from plumkeras.plum_net import PLUMNet
 from plumkeras.recipes import predictions, run_directory
+from plumkeras.recipes.checkpoint import CheckpointFile, StageCheckpoint
 from plumkeras.recipes.checks import check_dataset
-from plumkeras.recipes.config import ConfigError
+from plumkeras.recipes.config import ConfigError, TrainingError
+from plumkeras.recipes.feed import feed
 from plumkeras.recipes.progress import StageProgress
 from plumkeras.trainers import AlignmentTrainer, RefinementTrainer
-
-# Batches of validation, prototypes and prediction; nothing is learned from them, so they are large.
-_EVALUATION_BATCH = 256
 
 
 def build_network(config, dataset):
@@ -40,6 +41,7 @@ def build_network(config, dataset):
         fusion=network.fusion,
         share_common_encoder=network.share_common_encoder,
         modality_dropout=network.modality_dropout,
+        dtype=config.precision,
     )
 
 
@@ -85,54 +87,72 @@ class StageData:
     def __init__(self, config, dataset, modalities):
         self.config = config
         self.train = dataset.split("train").select(modalities)
-        self.in_order = make_dataset(self.train, batch_size=_EVALUATION_BATCH)
-        self.validation = make_dataset(dataset.split("valid").select(modalities), batch_size=_EVALUATION_BATCH)
-        whole, rest = divmod(len(self.train), config.batch_size)
-        self.steps_per_epoch = whole + bool(rest and not config.drop_remainder)
+        self.in_order = feed(self.train)
+        self.validation = feed(dataset.split("valid").select(modalities))
+        self.steps_per_epoch = len(self._stream("alignment"))
 
-    def fit(self, stage, trainer, callbacks=()):
-        """Trains one stage; returns its history, a dict."""
-        # Each stage has an order of its own.
-        seed = self.config.seed + (2**32 if stage == "refinement" else 0)
+    def fit(self, stage, trainer, callbacks=(), initial_epoch=0):
+        """Trains one stage from an epoch on; returns the history of the epochs that were trained, a dict."""
         history = trainer.fit(
-            make_dataset(
-                self.train,
-                batch_size=self.config.batch_size,
-                training=True,
-                seed=seed,
-                drop_remainder=self.config.drop_remainder,
-            ),
+            feed(self.train, **self._order(stage), initial_epoch=initial_epoch),
             prototype_data=self.in_order,
             validation_data=self.validation,
             epochs=getattr(self.config, stage).epochs,
+            initial_epoch=initial_epoch,
             callbacks=list(callbacks),
             verbose=0,
             shuffle=False,
         )
         return dict(history.history)
 
+    def sample_ids(self, stage, epoch, step):
+        """The ids of the samples that made up a training batch."""
+        return self.train.ids[self._stream(stage).order(epoch)[step]]
+
+    def _stream(self, stage):
+        return BatchStream(self.train, **self._order(stage))
+
+    def _order(self, stage):
+        return {
+            "batch_size": self.config.batch_size,
+            "training": True,
+            # Each stage has an order of its own.
+            "seed": self.config.seed + (2**32 if stage == "refinement" else 0),
+            "drop_remainder": self.config.drop_remainder,
+        }
+
 
 class Training:
-    """Everything of a run that can fail before the first step: network, statistics, trainers. Then `fit`.
+    """Everything of a run that can fail before the first step: devices, network, statistics, trainers. Then `fit`.
 
     Args:
         config: `RecipeConfig`.
         dataset: `Dataset` with `train` and `valid`; `test` is not read.
+
+    Raises:
+        ConfigError: the devices that the recipe asks for are not there.
     """
 
     def __init__(self, config, dataset):
-        keras.utils.set_random_seed(config.seed)
+        if config.deterministic:
+            enable_determinism()
+        try:
+            self.parallel = data_parallel(config.devices)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        set_seed(config.seed)
         self.config = config
-        self.network = build_network(config, dataset)
-        self.data = StageData(config, dataset, self.network.modalities)
-        self.network.adapt(self.data.in_order)
-        self.trainers = build_trainers(config, self.network, self.data.steps_per_epoch)
+        with self.parallel.scope():
+            self.network = build_network(config, dataset)
+            self.data = StageData(config, dataset, self.network.modalities)
+            self.network.adapt(self.data.in_order)
+            self.trainers = build_trainers(config, self.network, self.data.steps_per_epoch)
 
     def fit(self, directory=None, verbose=1):
-        """Trains both stages.
+        """Trains both stages, from the checkpoint in the directory on if there is one.
 
         Args:
-            directory: where TensorBoard logs and histories go; `None`: nowhere.
+            directory: where checkpoints, TensorBoard logs and histories go; `None`: nowhere.
             verbose: 0 or 1, progress bars.
 
         Returns:
@@ -140,20 +160,46 @@ class Training:
             `histories["refinement"]["best_epoch"]`.
 
         Raises:
-            ConfigError: training diverged: no epoch of stage 2 has a finite validation loss.
+            TrainingError: training diverged, or a checkpoint cannot be written or read.
         """
-        histories = {
-            stage: self.data.fit(stage, trainer, _callbacks(getattr(self.config, stage), stage, directory, verbose))
-            for stage, trainer in self.trainers.items()
-        }
+        file = None if directory is None else CheckpointFile(directory)
+        position = file and file.read()
+        histories = {}
+        if position:
+            histories = {s: h for s, h in position.histories.items() if s != position.stage}
+        for stage, trainer in self.trainers.items():
+            if stage in histories:
+                continue
+            here = position if position and position.stage == stage else None
+            with self.parallel.scope():
+                histories[stage] = self._fit_stage(stage, trainer, directory, verbose, file, histories, here)
         best = self.trainers["refinement"].best_epoch
         if best is None:
-            raise ConfigError(
+            raise TrainingError(
                 "training diverged: no epoch of stage 2 has a finite validation loss; try a refinement.learning_rate "
                 f"below {self.config.refinement.learning_rate:g}"
             )
         histories["refinement"]["best_epoch"] = best
         return histories
+
+    def _fit_stage(self, stage, trainer, directory, verbose, file, histories, position):
+        options = getattr(self.config, stage)
+        done = 0
+        if position:
+            done = options.epochs if position.stopped else position.epochs
+        callbacks = _callbacks(options, stage, directory, verbose, done)
+        early_stopping = next((c for c in callbacks if isinstance(c, keras.callbacks.EarlyStopping)), None)
+        checkpoint = StageCheckpoint(file, stage, histories, position, early_stopping)
+        try:
+            self.data.fit(stage, trainer, [*callbacks, checkpoint], done)
+        except NonFiniteLossError as error:
+            ids = ", ".join(map(str, self.data.sample_ids(stage, error.epoch, error.step)))
+            kept = "" if file is None or not file.path.exists() else "; the checkpoint before it is untouched"
+            raise TrainingError(
+                f"training diverged in stage {stage}: {error}, on the samples {ids}{kept}; try a "
+                f"{stage}.learning_rate below {options.learning_rate:g}"
+            ) from error
+        return checkpoint.history
 
 
 def make_optimizer(options, steps_per_epoch):
@@ -173,43 +219,69 @@ def _shown_metrics(network):
     return ["accuracy"]
 
 
-def _callbacks(options, stage, directory, verbose):
+def _callbacks(options, stage, directory, verbose, done):
     callbacks = []
     if options.patience and stage == "refinement":
         callbacks.append(keras.callbacks.EarlyStopping("val_prediction_loss", mode="min", patience=options.patience))
     if directory is not None:
-        callbacks.append(keras.callbacks.CSVLogger(str(Path(directory) / f"{stage}_history.csv")))
-        callbacks.append(keras.callbacks.TensorBoard(str(Path(directory) / run_directory.LOGS / stage)))
+        path = Path(directory) / f"{stage}_history.csv"
+        run_directory.cut_history(path, done)
+        callbacks.append(keras.callbacks.CSVLogger(str(path), append=bool(done)))
+        if keras.backend.backend() == "tensorflow":  # Keras writes TensorBoard logs by TensorFlow alone.
+            callbacks.append(keras.callbacks.TensorBoard(str(Path(directory) / run_directory.LOGS / stage)))
     if verbose:
-        callbacks.append(StageProgress(stage))
+        callbacks.append(StageProgress(stage, done))
     return callbacks
 
 
-def train(config, dataset, directory, verbose=1):
+def train(config, dataset, directory, verbose=1, resume=False):
     """A whole run: trains both stages, measures `valid` and `test` once, and writes the run directory.
+
+    Args:
+        config: `RecipeConfig`.
+        dataset: `Dataset` with `train`, `valid` and `test`.
+        directory: path of the run directory. A run that it holds is cleared away, or gone on with.
+        verbose: 0 or 1, progress bars.
+        resume: bool. Whether to go on with the directory's run, which must have had the same configuration and data.
+            Without a run there, this one starts from the beginning.
 
     Returns:
         Dict of what `metrics.json` holds, `valid` and `test`, and `baseline`, the same metrics of the training labels'
         median or most frequent class.
+
+    Raises:
+        ConfigError, DataError: the configuration or the data do not fit, each other or those of the run to resume.
+        TrainingError: training diverged, or the run directory cannot be written.
     """
     directory = Path(directory)
     check_dataset(config, dataset)
-    training = Training(config, dataset)
+    going_on = resume and run_directory.holds_run(directory)
+    if going_on:
+        run_directory.check_same(directory, config, dataset, keras.backend.backend())
+    if not (going_on and run_directory.is_finished(directory)):
+        training = Training(config, dataset)
+        if not going_on:
+            # Only now, when nothing of the user's can be wrong any more, does an earlier run make place.
+            run_directory.start(directory, config, dataset, training.network)
+        _finish(directory, training, training.fit(directory, verbose), dataset)
+    metrics = run_directory.read_json(directory / run_directory.METRICS)
+    baseline = predictions.baseline_report(dataset.task, dataset["train"].labels, dataset["test"].labels)
+    return {**metrics, "baseline": baseline}
+
+
+def _finish(directory, training, histories, dataset):
+    """Writes what a trained run leaves; `metrics.json` comes last, and says that the run is finished."""
     network = training.network
-    # Only now, when nothing of the user's can be wrong any more, does an earlier run make place.
-    run_directory.start(directory, config, dataset, network)
-    histories = training.fit(directory, verbose)
     partial = directory / f"partial.{run_directory.NETWORK}"
     network.save(partial)
     partial.replace(directory / run_directory.NETWORK)
     visualization.plot_losses(histories, directory / run_directory.PICTURE)
-
     metrics = {}
     for name in ("valid", "test"):
         split = dataset.split(name)
-        outputs = predictions.predict_split(network, split)
-        metrics[name] = predictions.report(network, split.labels, outputs)
+        with training.parallel.scope():
+            outputs = predictions.predict_split(network, split)
+        metrics[name] = predictions.report(network.task, split.labels, outputs)
         predictions.write_csv(directory / f"predictions_{name}.csv", split.ids, network, outputs)
     run_directory.write_json(directory / run_directory.METRICS, metrics)
-    baseline = predictions.baseline_report(network, dataset["train"].labels, dataset["test"].labels)
-    return {**metrics, "baseline": baseline}
+    CheckpointFile(directory).remove()

@@ -26,9 +26,13 @@ def zero_padding(sequence, length):
 
 
 def masked_mean(sequence, mask):
-    """Mean over the frames of `mask`. `sequence [B, T, d]`, `mask [B, T]` bool -> `[B, d]`."""
-    weight = ops.cast(mask, sequence.dtype)[:, :, None]
-    return ops.sum(sequence * weight, axis=1) / ops.maximum(ops.sum(weight, axis=1), 1)
+    """Mean over the frames of `mask`. `sequence [B, T, d]`, `mask [B, T]` bool -> `[B, d]`.
+
+    Summed in float32 whatever the precision: 16 bits can't count more than a few hundred frames.
+    """
+    weight = ops.cast(mask, "float32")[:, :, None]
+    total = ops.sum(ops.cast(sequence, "float32") * weight, axis=1)
+    return ops.cast(total / ops.maximum(ops.sum(weight, axis=1), 1), sequence.dtype)
 
 
 def check_divisible(hidden_dim, num_heads):

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from plumkeras.callbacks import BestEpoch, StageSchedule
+from plumkeras.callbacks import BestEpoch, StageSchedule, StopOnNonFiniteLoss
 from plumkeras.metrics import ClassCentroids
 from plumkeras.trainers.backend import BackendTrainer
 from plumkeras.trainers.objectives import AlignmentObjective, PredictionObjective
@@ -15,13 +15,14 @@ OBJECTIVES = ("total", "refinement")
 class StageTrainer(BackendTrainer):
     """What both stages share: tracked terms, prototypes, label warm-up, user metrics.
 
-    The backend's base class calls `forward`, `before_step`, `loss_terms` and `track`.
+    The backend's base class calls `forward`, `before_step`, `loss_terms` and `track`, and gives `embed`.
     """
 
     refreshes_at_end = False
 
     def __init__(self, network, prototype_policy, prototype_momentum, objective_options, name):
-        super().__init__(name=name)
+        # The network's precision, by which Keras decides whether the loss is to be scaled.
+        super().__init__(name=name, dtype=network.policy)
         if prototype_policy not in PROTOTYPE_POLICIES:
             raise ValueError(f"`prototype_policy` must be one of {PROTOTYPE_POLICIES}. Received: {prototype_policy!r}")
         if not 0 <= prototype_momentum < 1:
@@ -49,13 +50,13 @@ class StageTrainer(BackendTrainer):
         }
         self.built = True
 
-    def compile(self, optimizer="adam", metrics=None, weighted_metrics=None, jit_compile=False, **kwargs):
+    def compile(self, optimizer="adam", metrics=None, weighted_metrics=None, jit_compile=None, **kwargs):
         """As `keras.Model.compile`, without losses: the objective is the trainer's.
 
         Args:
             optimizer: as in Keras.
             metrics, weighted_metrics: Keras metrics of the prediction (stage 2).
-            jit_compile: bool. `False` by default, since every batch length would be compiled anew.
+            jit_compile: bool. By default `True` on JAX alone: XLA compiles every batch length anew.
             **kwargs: `run_eagerly`, `steps_per_execution`, `auto_scale_loss`.
 
         Raises:
@@ -67,6 +68,8 @@ class StageTrainer(BackendTrainer):
             raise ValueError(f"{type(self).__name__}.compile takes no metrics: stage 1 makes no prediction")
         self.user_metrics = [self._metric(m) for m in metrics or []]
         self.weighted_user_metrics = [self._metric(m) for m in weighted_metrics or []]
+        if jit_compile is None:
+            jit_compile = self.compiles_by_default
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
 
     @property
@@ -96,6 +99,7 @@ class StageTrainer(BackendTrainer):
 
         Raises:
             ValueError: when the policy needs `prototype_data` and there is none, or for `validation_split`.
+            NonFiniteLossError: the loss of a step is NaN or infinite; it names the step and the terms.
         """
         if kwargs.get("validation_split"):
             raise ValueError(
@@ -111,8 +115,8 @@ class StageTrainer(BackendTrainer):
             prototype_data = array_batches(x, y)
         callbacks = [] if callbacks is None else callbacks
         callbacks = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
-        schedule = StageSchedule(prototype_data if self._refreshes else None)
-        return super().fit(x, y, batch_size, callbacks=[schedule, *self._own_callbacks(kwargs), *callbacks], **kwargs)
+        own = [StopOnNonFiniteLoss(), StageSchedule(prototype_data if self._refreshes else None)]
+        return super().fit(x, y, batch_size, callbacks=[*own, *self._own_callbacks(kwargs), *callbacks], **kwargs)
 
     def _own_callbacks(self, fit_arguments):
         return []
@@ -139,7 +143,7 @@ class StageTrainer(BackendTrainer):
         batch = None
         for batch in data:
             inputs, y = batch[0], batch[1]
-            outputs = self.embedding_part.predict_on_batch({name: inputs[name] for name in self.network.input})
+            outputs = self.embed({name: inputs[name] for name in self.network.input})
             self._accumulate(centroids, outputs, y)
         if batch is None:
             raise ValueError("`prototype_data` holds no batch; an iterator is used up after one epoch, give a dataset")
@@ -198,6 +202,17 @@ class StageTrainer(BackendTrainer):
     @property
     def trainable_weights(self):
         return self.trainable_variables
+
+    @property
+    def non_trainable_variables(self):
+        # What this stage leaves as it is counts among them: a JAX step is handed every variable that it reads.
+        trained = {id(v) for v in self.trainable_variables}
+        return [v for v in self.variables if id(v) not in trained]
+
+    @property
+    def non_trainable_weights(self):
+        trained = {id(v) for v in self.trainable_variables}
+        return [v for v in self.weights if id(v) not in trained]
 
 
 class AlignmentTrainer(StageTrainer):
@@ -288,7 +303,7 @@ class RefinementTrainer(StageTrainer):
         self.objective = objective
         self.freeze_alignment = freeze_alignment
         self.prediction = PredictionObjective(network)
-        self.best_epoch = None
+        self.keep_best = BestEpoch()
         self.frozen = set()
         if freeze_alignment:
             self.frozen = {id(v) for v in network.select(*self.alignment.output_names).trainable_variables}
@@ -301,8 +316,14 @@ class RefinementTrainer(StageTrainer):
 
     def _own_callbacks(self, fit_arguments):
         if fit_arguments.get("validation_data") is None:
+            self.keep_best.reset()
             return []
-        return [BestEpoch()]
+        return [self.keep_best]
+
+    @property
+    def best_epoch(self):
+        """Number, from 0, of the epoch whose weights the last `fit` ended on; `None` when no epoch was measured."""
+        return self.keep_best.best_epoch
 
     def loss_terms(self, outputs, y, sample_weight):
         terms = self.prediction.terms(outputs, y, sample_weight)

@@ -12,6 +12,9 @@ class TensorFlowTrainer(keras.Model):
     that of one device.
     """
 
+    # XLA would compile every batch length anew.
+    compiles_by_default = False
+
     def train_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         self.before_step(x, y, self._gather)
@@ -28,6 +31,12 @@ class TensorFlowTrainer(keras.Model):
         outputs = self.forward(x, training=False)
         return self._log(self._terms(outputs, y, sample_weight), outputs, y, sample_weight)
 
+    def embed(self, inputs):
+        """Outputs of `embedding_part` for a batch outside of a step, on one replica: the same for any number."""
+        if getattr(self, "_embed", None) is None:
+            self._embed = tf.function(self.embedding_part, reduce_retracing=True)
+        return self._embed(keras.tree.map_structure(tf.convert_to_tensor, inputs))
+
     def _terms(self, outputs, y, sample_weight):
         return self.loss_terms(*self._gather((outputs, y, sample_weight)))
 
@@ -37,8 +46,23 @@ class TensorFlowTrainer(keras.Model):
         return self.get_metrics_result()
 
     def _gather(self, structure):
-        """Concatenates each tensor of the structure over the replicas."""
+        """Concatenates each tensor of the structure over the replicas, whose parts may differ in size."""
         if tf.distribute.get_strategy().num_replicas_in_sync == 1:
             return structure
         context = tf.distribute.get_replica_context()
-        return tf.nest.map_structure(lambda t: t if t is None else context.all_gather(t, axis=0), structure)
+
+        def gather(tensor):
+            if tensor is None:
+                return None
+            if tensor.dtype == tf.bool:  # The collectives know numbers alone.
+                return tf.cast(context.all_gather(tf.cast(tensor, tf.int32), axis=0), tf.bool)
+            return context.all_gather(tensor, axis=0)
+
+        return tf.nest.map_structure(gather, structure)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # Keras would look at a first batch under a strategy, by a mean over replicas that fails where their parts
+        # differ in size. A trainer is built from the start; only the optimizer's variables are to be made.
+        if self.optimizer is not None and not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)

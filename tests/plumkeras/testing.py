@@ -4,7 +4,6 @@ import json
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops, tree
 
 from plumkeras.plum_net import PLUMNet
@@ -162,6 +161,8 @@ def set_prototypes(network, random):
 
 def gradients(function, variables):
     """Value of a scalar function and its gradients, `None` where there is no path."""
+    import tensorflow as tf
+
     with tf.GradientTape() as tape:
         value = function()
     return value, tape.gradient(value, variables)

@@ -1,0 +1,119 @@
+"""The devices that a run is spread over, their seeds, and whether their operations are deterministic.
+
+Everything here depends on the backend, which is imported late.
+"""
+
+import contextlib
+import functools
+import os
+import random
+
+import keras
+import numpy as np
+
+
+def data_parallel(devices=1):
+    """How a network is trained on several devices of one machine, each having a part of every batch.
+
+    Network, trainers and optimizers are made, and `fit` is called, under the result's `scope()`. The batch that the
+    data give is the global one; losses, prototypes and metrics are those of one device.
+
+    Args:
+        devices: int. On TensorFlow a `tf.distribute.MirroredStrategy`, on JAX a `keras.distribution.DataParallel`, over
+            that many GPUs; where there is none, over logical CPU devices, which prove equality and gain no speed.
+            Defaults to `1`: nothing is spread.
+
+    Returns:
+        An object with `scope()`, a context manager that can be entered again and again.
+
+    Raises:
+        ValueError: there are fewer GPUs, the backend is torch, or the backend has started with fewer CPU devices.
+    """
+    if devices == 1:
+        return _OneDevice()
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        return _mirrored(devices)
+    if backend == "jax":
+        return _sharded(devices)
+    raise ValueError(f"`devices` must be 1 with the {backend} backend. Received: devices={devices}")
+
+
+class _OneDevice:
+    def scope(self):
+        return contextlib.nullcontext()
+
+
+@functools.lru_cache
+def _mirrored(devices):
+    # Cached: a second strategy in one process breaks the collectives of the first.
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        _check_count(devices, len(gpus), "GPUs")
+        return tf.distribute.MirroredStrategy([f"GPU:{index}" for index in range(devices)])
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    # Once the runtime has started, the devices are what they are.
+    with contextlib.suppress(RuntimeError):
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
+    _check_count(devices, len(tf.config.list_logical_devices("CPU")), "CPU devices in this process, which has begun")
+    return tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(devices)])
+
+
+@functools.lru_cache
+def _sharded(devices):
+    import jax
+
+    # Read where the platform is the CPU alone; refused once the runtime has started.
+    with contextlib.suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", devices)
+    there = keras.distribution.list_devices()
+    _check_count(devices, len(there), "JAX devices")
+    return _DataParallel(devices=there[:devices], auto_shard_dataset=False)
+
+
+class _DataParallel(keras.distribution.DataParallel):
+    def get_data_layout(self, data_shape):
+        # Every device (and process) is handed the whole batch, and the step cuts it: JAX shards evenly or not at all,
+        # and Keras asks for a layout once, so that an epoch's last batch could not be handed out otherwise.
+        return keras.distribution.TensorLayout([None] * len(data_shape), self.device_mesh)
+
+
+def _check_count(wanted, there, what):
+    if wanted > there:
+        raise ValueError(f"`devices`={wanted}, but there are {there} {what}")
+
+
+def set_seed(seed):
+    """Seeds Python, numpy and the backend, from which Keras draws the seeds of weights and dropout.
+
+    `keras.utils.set_random_seed` does the same, and imports TensorFlow under every backend.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        keras.utils.set_random_seed(seed)
+        return
+    random.seed(seed)
+    np.random.seed(seed)
+    if backend == "torch":
+        import torch
+
+        torch.manual_seed(seed)
+
+
+def enable_determinism():
+    """Makes every operation give the same bits on the same input, for the rest of the process; slower on GPUs."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    elif backend == "jax":
+        # Read when XLA starts; its CPU operations are deterministic as they are.
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
+    elif backend == "torch":
+        import torch
+
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
