@@ -21,7 +21,9 @@ def data_parallel(devices=1):
     Args:
         devices: int. On TensorFlow a `tf.distribute.MirroredStrategy`, on JAX a `keras.distribution.DataParallel`, over
             that many GPUs; where there is none, over logical CPU devices, which prove equality and gain no speed.
-            Defaults to `1`: nothing is spread.
+            On JAX they may belong to several processes or machines, which `KERAS_DISTRIBUTION_JOB_ADDRESSES`,
+            `KERAS_DISTRIBUTION_NUM_PROCESSES` and `KERAS_DISTRIBUTION_PROCESS_ID` name, as in
+            `keras.distribution.initialize`; every process reads the same data. Defaults to `1`: nothing is spread.
 
     Returns:
         An object with `scope()`, a context manager that can be entered again and again.
@@ -65,9 +67,13 @@ def _mirrored(devices):
 def _sharded(devices):
     import jax
 
+    processes = int(os.environ.get("KERAS_DISTRIBUTION_NUM_PROCESSES", "1"))
     # Read where the platform is the CPU alone; refused once the runtime has started.
     with contextlib.suppress(RuntimeError):
-        jax.config.update("jax_num_cpu_devices", devices)
+        jax.config.update("jax_num_cpu_devices", -(-devices // processes))
+    if processes > 1:
+        # Reads the addresses and this process's number from the environment too.
+        keras.distribution.initialize()
     there = keras.distribution.list_devices()
     _check_count(devices, len(there), "JAX devices")
     return _DataParallel(devices=there[:devices], auto_shard_dataset=False)
