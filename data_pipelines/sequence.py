@@ -35,14 +35,20 @@ def make_sequence(split, batch_size=32, **options):
             super().__init__()
             self.stream = stream
             self._order = stream.order(stream.epoch)
+            self._complete = False
 
         def __len__(self):
             return len(self.stream)
 
         def __getitem__(self, index):
+            self._complete = index == len(self) - 1
             return self.stream.batch(self._order[index])
 
         def on_epoch_end(self):
+            # Keras says so before the first epoch too, when it may have looked at a first batch.
+            if not self._complete:
+                return
+            self._complete = False
             self.stream.epoch += 1
             self._order = self.stream.order(self.stream.epoch)
 
