@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from plumkeras.recipes.config import TrainingError
-from plumkeras.recipes.run_directory import CHECKPOINT
+from plumkeras.recipes.run_directory import CHECKPOINT, partial_path
 
 _FACTS = "facts"
 
@@ -30,7 +30,7 @@ class Position:
         stopped: bool. The stage was stopped early and has no further epoch.
         histories: dict by stage of dicts of lists, this stage and those before it.
         facts: dict of the callbacks' counters, `best` and `early_stopping`.
-        arrays: dict of lists of arrays: `variables`, `optimizer`, `best`.
+        arrays: dict of lists of arrays: `variables`, `optimizer`, `best`, `generators`.
     """
 
     stage: str
@@ -50,8 +50,10 @@ class CheckpointFile:
     def write(self, position):
         """Raises `TrainingError` when the disk does not take it; the last checkpoint is untouched then."""
         facts = {f.name: getattr(position, f.name) for f in dataclasses.fields(position) if f.name != "arrays"}
+        # How many there are, so that a file that has lost some is seen to be damaged.
+        facts["arrays"] = {name: len(values) for name, values in position.arrays.items()}
         arrays = {f"{name}/{i}": a for name, values in position.arrays.items() for i, a in enumerate(values)}
-        partial = self.path.with_name(f"{CHECKPOINT}.partial")
+        partial = partial_path(self.path)
         try:
             with partial.open("wb") as file:
                 np.savez(file, **{_FACTS: np.frombuffer(json.dumps(facts).encode(), "uint8")}, **arrays)
@@ -72,14 +74,16 @@ class CheckpointFile:
             return None
         try:
             with np.load(self.path, allow_pickle=False) as file:
+                # Sums over the whole file: numpy stops where it takes an array to end.
+                if damaged := file.zip.testzip():
+                    raise zipfile.BadZipFile(f"bad CRC-32 for {damaged}")
                 facts = json.loads(file[_FACTS].tobytes())
-                arrays = {}
-                for key in file.files:
-                    name, _, index = key.partition("/")
-                    if name != _FACTS:
-                        arrays.setdefault(name, {})[int(index)] = file[key]
-            return Position(**facts, arrays={name: [by[i] for i in range(len(by))] for name, by in arrays.items()})
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+                counts = facts.pop("arrays")
+                arrays = {name: [file[f"{name}/{i}"] for i in range(count)] for name, count in counts.items()}
+            return Position(**facts, arrays=arrays)
+        except OSError as error:
+            raise TrainingError(f"{self.path}: cannot be read: {error.strerror or error}") from error
+        except Exception as error:  # zipfile, zlib and numpy have many kinds for bytes that make no sense.
             raise TrainingError(
                 f"{self.path}: is damaged ({type(error).__name__}: {error}); start anew with --overwrite"
             ) from error
@@ -115,10 +119,11 @@ class StageCheckpoint(keras.callbacks.Callback):
             return
         self._assign("variables", self.model.variables)
         self._assign("optimizer", self.model.optimizer.variables)
+        _restore_generators(self.position.arrays.get("generators", []))
         if best := self.position.facts.get("best"):
             keep = self.model.keep_best
             keep.best, keep.best_epoch = best["best"], best["best_epoch"]
-            keep.best_weights = self.position.arrays.get("best")
+            keep.best_weights = None if keep.best_epoch is None else self._arrays("best", self.model.weights)
         for name, value in self.position.facts.get("early_stopping", {}).items():
             setattr(self.early_stopping, name, value)
 
@@ -130,12 +135,14 @@ class StageCheckpoint(keras.callbacks.Callback):
         arrays = {
             "variables": [keras.ops.convert_to_numpy(v) for v in self.model.variables],
             "optimizer": [keras.ops.convert_to_numpy(v) for v in self.model.optimizer.variables],
+            "generators": _generators(),
         }
         for variable, array in zip(self.model.variables, arrays["variables"], strict=True):
             if array.dtype.kind == "f" and not np.isfinite(array).all():
+                kept = "; the checkpoint before it is untouched" if self.file.path.exists() else ""
                 raise TrainingError(
-                    f"{variable.path} is not finite after epoch {epoch + 1} of {self.stage}; the last checkpoint is of "
-                    f"the epoch before. Start anew with a {self.stage}.learning_rate below the present one"
+                    f"training diverged in stage {self.stage}: {variable.path} is not finite after epoch {epoch} "
+                    f"(counted from 0){kept}; try a smaller {self.stage}.learning_rate"
                 )
         facts = {}
         keep = getattr(self.model, "keep_best", None)
@@ -154,11 +161,32 @@ class StageCheckpoint(keras.callbacks.Callback):
         self.file.write(Position(self.stage, epoch + 1, self.model.stop_training, histories, facts, arrays))
 
     def _assign(self, name, variables):
-        arrays = self.position.arrays[name]
+        for variable, array in zip(variables, self._arrays(name, variables), strict=True):
+            variable.assign(array)
+
+    def _arrays(self, name, variables):
+        arrays = self.position.arrays.get(name, [])
         if [a.shape for a in arrays] != [tuple(v.shape) for v in variables]:
             raise TrainingError(
-                f"{self.file.path}: holds other {name} than this version of plumkeras and Keras makes; start anew with "
-                "--overwrite"
+                f"{self.file.path}: holds other arrays of {name} than this version of plumkeras and Keras makes; start "
+                "anew with --overwrite"
             )
-        for variable, array in zip(variables, arrays, strict=True):
-            variable.assign(array)
+        return arrays
+
+
+def _generators():
+    """States of the generators that are no Keras variables: torch has its own, and Keras draws its dropout there."""
+    if keras.backend.backend() != "torch":
+        return []
+    import torch
+
+    return [state.numpy() for state in (torch.get_rng_state(), *torch.cuda.get_rng_state_all())]
+
+
+def _restore_generators(states):
+    if not states:
+        return
+    import torch
+
+    torch.set_rng_state(torch.from_numpy(states[0]))
+    torch.cuda.set_rng_state_all([torch.from_numpy(state) for state in states[1:]])

@@ -8,7 +8,7 @@ import numpy as np
 
 from plumkeras.data_pipelines import MODALITIES, DataError
 from plumkeras.recipes.config import ConfigError
-from plumkeras.recipes.run_directory import CHECKPOINT, CONFIG, NETWORK, is_finished, read_network
+from plumkeras.recipes.run_directory import CONFIG, NETWORK, is_finished, read_network
 
 
 def check_output(directory, overwrite, resume=False):
@@ -48,7 +48,8 @@ def check_run(directory):
         raise ConfigError(f"{directory}: there is no such run directory")
     for name in (CONFIG, NETWORK):
         if not (directory / name).is_file():
-            how = "; go on with it by plumkeras train --resume" if (directory / CHECKPOINT).is_file() else ""
+            begun = name == NETWORK and not is_finished(directory)
+            how = "; go on with it by plumkeras train --resume" if begun else ""
             raise ConfigError(f"{directory}: holds no finished run: {name} is missing{how}")
 
 

@@ -1,9 +1,7 @@
 """What a run leaves on disk, and the rules about not losing it."""
 
-import csv
 import hashlib
 import json
-import os
 import platform
 import shutil
 import sys
@@ -15,8 +13,9 @@ from plumkeras.recipes.config import ConfigError, from_dict, read_json, to_dict
 CONFIG, METRICS, NETWORK, LOGS, PICTURE = "config.json", "metrics.json", "network.keras", "logs", "losses.png"
 # Kept while a run is under way; see `plumkeras.recipes.checkpoint`.
 CHECKPOINT = "checkpoint.npz"
+# What is cleared away first no longer passes for a finished run, or for one to go on with.
 _FILES = (
-    *(CONFIG, METRICS, NETWORK, PICTURE, CHECKPOINT, f"{CHECKPOINT}.partial"),
+    *(METRICS, CHECKPOINT, NETWORK, PICTURE),
     *("alignment_history.csv", "refinement_history.csv", "predictions_valid.csv", "predictions_test.csv"),
 )
 _PACKAGES = ("plumkeras", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy")
@@ -28,7 +27,9 @@ def start(directory, config, dataset, network):
     directory.mkdir(parents=True, exist_ok=True)
     for name in _FILES:
         (directory / name).unlink(missing_ok=True)
+        partial_path(directory / name).unlink(missing_ok=True)
     shutil.rmtree(directory / LOGS, ignore_errors=True)
+    # Replaced, never removed: killed at any point, the directory is known for ours.
     write_json(directory / CONFIG, describe(config, dataset, network))
 
 
@@ -118,14 +119,19 @@ def cut_history(path, epochs):
     path = Path(path)
     if not path.exists():
         return
-    with path.open(newline="", encoding="utf-8") as file:
-        header, *rows = list(csv.reader(file)) or [[]]
-    # A row that was being written when the run was killed is short, and of a later epoch in any case.
-    kept = [row for row in rows if row and row[0].isdigit() and int(row[0]) < epochs]
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator=os.linesep).writerows([header, *kept] if kept else [])
+    # Bytes, since what was written is to stay as it is. A row that was being written when the run was killed or the
+    # disk was full may be cut anywhere; it is of a later epoch in any case.
+    header_and_rows = path.read_bytes().splitlines(keepends=True)[: epochs + 1]
+    partial = partial_path(path)
+    partial.write_bytes(b"".join(header_and_rows))
     partial.replace(path)
+
+
+def partial_path(path):
+    """Where a file is written before it is moved into place, so that a reader never sees half of it."""
+    path = Path(path)
+    # Keras tells the format of a network by the end of its name.
+    return path.with_name(f"partial.{path.name}" if path.suffix == ".keras" else f"{path.name}.partial")
 
 
 def _sha256(dataset):
@@ -175,6 +181,6 @@ def read_network(path):
 
 def write_json(path, values):
     """Writes JSON beside the file and moves it into place, so that a reader never sees half of it."""
-    partial = Path(f"{path}.partial")
+    partial = partial_path(path)
     partial.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     partial.replace(path)

@@ -1,5 +1,8 @@
 """Trains a recipe: the only place that calls `fit`."""
 
+import contextlib
+import errno
+import os
 from pathlib import Path
 
 import keras
@@ -260,21 +263,39 @@ def train(config, dataset, directory, verbose=1, resume=False):
         run_directory.check_same(directory, config, dataset, keras.backend.backend())
     if not (going_on and run_directory.is_finished(directory)):
         training = Training(config, dataset)
-        if not going_on:
-            # Only now, when nothing of the user's can be wrong any more, does an earlier run make place.
-            run_directory.start(directory, config, dataset, training.network)
-        _finish(directory, training, training.fit(directory, verbose), dataset)
+        with _writing(directory):
+            if not going_on:
+                # Only now, when nothing of the user's can be wrong any more, does an earlier run make place.
+                run_directory.start(directory, config, dataset, training.network)
+            _finish(directory, training, training.fit(directory, verbose), dataset)
     metrics = run_directory.read_json(directory / run_directory.METRICS)
     baseline = predictions.baseline_report(dataset.task, dataset["train"].labels, dataset["test"].labels)
     return {**metrics, "baseline": baseline}
 
 
+@contextlib.contextmanager
+def _writing(directory):
+    """A disk that takes no more becomes one clear line."""
+    try:
+        yield
+    except TrainingError:
+        raise
+    except Exception as error:
+        reason = os.strerror(errno.ENOSPC)
+        if isinstance(error, OSError):
+            reason = error.strerror or str(error)
+        elif reason not in str(error):  # The writer of TensorBoard's logs has TensorFlow's own kinds of error.
+            raise
+        raise TrainingError(f"{directory}: cannot be written: {reason}; make room and go on by --resume") from error
+
+
 def _finish(directory, training, histories, dataset):
     """Writes what a trained run leaves; `metrics.json` comes last, and says that the run is finished."""
     network = training.network
-    partial = directory / f"partial.{run_directory.NETWORK}"
+    target = directory / run_directory.NETWORK
+    partial = run_directory.partial_path(target)
     network.save(partial)
-    partial.replace(directory / run_directory.NETWORK)
+    partial.replace(target)
     visualization.plot_losses(histories, directory / run_directory.PICTURE)
     metrics = {}
     for name in ("valid", "test"):
