@@ -1,0 +1,98 @@
+"""What a probe measured, and by how much two of them differ."""
+
+import json
+
+import numpy as np
+
+STAGES = ("alignment", "refinement")
+
+
+class Measured:
+    """The arrays and facts of a probe's result.
+
+    Attributes:
+        path: the npz file.
+        facts: dict.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        with np.load(path) as file:
+            self.facts = json.loads(str(file["facts"]))
+            self._arrays = {name: file[name] for name in file.files if name != "facts"}
+
+    def group(self, *path):
+        """Dict of the arrays below a path, e.g. `("regression", "alignment", "terms")`, by the rest of their names."""
+        prefix = "/".join(path) + "/"
+        return {name.removeprefix(prefix): a for name, a in self._arrays.items() if name.startswith(prefix)}
+
+
+def differences(run, reference, case, stage, named=None, steps=slice(None)):
+    """By how much a run of a case differs from the reference.
+
+    Args:
+        run, reference: `Measured`.
+        case, stage: names.
+        named: name of the case in `run`, where it differs.
+        steps: which of the steps' running losses to compare. By default all.
+
+    Returns:
+        Dict of dicts by quantity and name. Largest absolute differences of `weights` and `prototypes`; largest relative
+        ones of `terms` (losses of one batch), `steps` (running losses within epochs), `history` and `validation` (per
+        epoch, metrics too); the norm of the difference of `gradients` by the norm of the gradient. A run that had no
+        validation has no `validation`.
+    """
+    here, there = ({q: m.group(n, stage, q) for q in _QUANTITIES} for m, n in ((run, named or case), (reference, case)))
+    for part in (here, there):
+        part["validation"] = {name: v for name, v in part["history"].items() if name.startswith("val_")}
+        part["history"] = {name: v for name, v in part["history"].items() if name not in part["validation"]}
+        for quantity in ("terms", "steps"):
+            part[quantity] = {name: v for name, v in part[quantity].items() if name.endswith("loss")}
+        part["steps"] = {name: v[steps] for name, v in part["steps"].items()}
+    paths = reference.facts[case]["paths"]
+    assert run.facts[named or case]["paths"] == paths
+    for part in (here, there):
+        part["weights"] = {paths[int(name)]: v for name, v in part["weights"].items()}
+    if not here["validation"]:
+        del here["validation"], there["validation"]
+    return {q: _MEASURES.get(q, _relative)(here[q], there[q]) for q in here}
+
+
+def excess(differences, tolerances):
+    """What differs by more than it may: dict by quantity of the worst name with its difference; empty if nothing."""
+    found = {}
+    for quantity, by_name in differences.items():
+        name = max(by_name, key=by_name.get)
+        if not by_name[name] <= tolerances[quantity]:
+            found[quantity] = f"{name}: {by_name[name]:.1e}"
+    return found
+
+
+def _absolute(values, reference):
+    assert values.keys() == reference.keys() and values
+    return {name: float(np.max(np.abs(values[name] - reference[name]))) for name in values}
+
+
+def _relative(values, reference):
+    assert values.keys() == reference.keys() and values
+    found = {}
+    for name in values:
+        a, b = values[name].astype("float64"), reference[name].astype("float64")
+        # A correlation that is undefined is so on both sides.
+        assert np.array_equal(np.isnan(a), np.isnan(b)), name
+        a, b = np.nan_to_num(a), np.nan_to_num(b)
+        found[name] = float(np.max(np.where(a == b, 0.0, np.abs(a - b) / np.maximum(np.abs(b), 1e-12))))
+    return found
+
+
+def _by_norm(values, reference):
+    assert values.keys() == reference.keys() and values
+
+    def norm(arrays):
+        return np.sqrt(sum(np.sum(np.square(a, dtype="float64")) for a in arrays))
+
+    return {"all": float(norm([values[n] - reference[n] for n in values]) / norm(reference.values()))}
+
+
+_QUANTITIES = ("terms", "gradients", "steps", "history", "weights", "prototypes")
+_MEASURES = {"weights": _absolute, "prototypes": _absolute, "gradients": _by_norm}
