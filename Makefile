@@ -4,7 +4,10 @@ VENV ?= .venv
 EXTRA ?= cpu,dev
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TORCH := $(VENV)/.torch
 RUN ?= runs/synthetic
+# Test files are spread over so many processes, each with a TensorFlow of its own (about 2 GB).
+WORKERS ?= 2
 
 .PHONY: demo test verify lint clean
 
@@ -12,11 +15,11 @@ demo: $(READY)  ## Train and evaluate PLUM-Net on generated data; ends with a ta
 	$(BIN)/plumkeras train synthetic --output $(RUN) --overwrite
 	@echo "Picture of the loss terms: $(RUN)/losses.png"
 
-test: $(READY)  ## Every test but the long proofs.
-	$(BIN)/python -m pytest -m "not verify"
+test: $(READY) $(TORCH)  ## Every test but the long proofs.
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not verify"
 
-verify: $(READY)  ## The long proofs too.
-	$(BIN)/python -m pytest
+verify: $(READY) $(TORCH)  ## The long proofs too.
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -27,6 +30,12 @@ $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRA)]"
 	touch $(READY)
+
+# torch's build for the CPU, where the package index has it; its tests skip, saying so, where it hasn't. The build for
+# CUDA, which any index has, takes gigabytes that no test needs.
+$(TORCH): $(READY)
+	$(BIN)/python -m pip install --quiet "torch==2.13.0+cpu" || echo "No CPU build of torch here: its tests are skipped."
+	touch $(TORCH)
 
 clean:
 	rm -rf $(VENV) runs

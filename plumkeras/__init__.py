@@ -14,7 +14,10 @@ _HOMES = {
     "RefinementTrainer": "plumkeras.trainers",
     "load_run": "plumkeras.recipes.run",
 }
-_SUBMODULES = ("callbacks", "data_pipelines", "layers", "losses", "metrics", "recipes", "trainers", "visualization")
+_SUBMODULES = (
+    *("callbacks", "data_pipelines", "devices", "layers", "losses", "metrics", "recipes", "trainers"),
+    "visualization",
+)
 
 __all__ = ["__version__", *_HOMES, *_SUBMODULES]
 
