@@ -1,0 +1,176 @@
+"""Which clips there are: the csv that lists them, and the files of a folder that belong to it."""
+
+import csv
+import dataclasses
+import math
+import os
+
+import numpy as np
+
+from plumkeras.data_pipelines.readers import fields
+from plumkeras.data_pipelines.readers.splits import ALIASES
+from plumkeras.data_pipelines.validation import DataError, listing
+
+AUDIO_ENDINGS = (".wav", ".flac", ".mp3", ".ogg", ".oga")
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp")
+TABLE = "label.csv"
+_SPLIT_COLUMNS = ("mode", "split")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Clips:
+    """The clips, in the order of the csv.
+
+    Args:
+        ids: text array `[N]`.
+        keys: list of lists of str. The names without ending, relative to a folder, that each clip's file may have.
+        groups: text array `[N]` or None. The video of each.
+        texts: array `[N]` or None.
+        labels: float64 `[N]` or None.
+        modality_labels: dict by modality of float64 `[N]`.
+        splits: dict from split to row numbers, in the csv's order.
+    """
+
+    ids: np.ndarray
+    keys: list
+    groups: np.ndarray | None
+    texts: np.ndarray | None
+    labels: np.ndarray | None
+    modality_labels: dict
+    splits: dict
+
+
+def media_files(folder, endings):
+    """Dict from relative path without ending to path of a folder's files, folders inside it too.
+
+    Raises:
+        DataError: two files differ in nothing but the ending.
+    """
+    found = {}
+    for where, inner, names in os.walk(folder):
+        inner.sort()
+        for name in sorted(names):
+            stem, ending = os.path.splitext(name)
+            if ending.lower() not in endings or name.startswith("."):
+                continue
+            path = os.path.join(where, name)
+            key = os.path.relpath(os.path.join(where, stem), folder).replace(os.sep, "/")
+            if key in found:
+                raise DataError(f"{folder}: {found[key]} and {path} are of one clip; keep one of them")
+            found[key] = path
+    return found
+
+
+def from_files(keys):
+    """The clips where no csv lists them: one per file, without text and labels, in the split `all`."""
+    keys = sorted(keys)
+    return Clips(fields.ids(keys, "id"), [[key] for key in keys], None, None, None, {}, {"all": np.arange(len(keys))})
+
+
+def read_table(path, report):
+    """Reads a csv of clips.
+
+    Args:
+        path: str. Its columns, in any order: `video_id` and `clip_id`, or `id`, or `path` (relative to the folder of
+            clips), or both of the last; and where there are such `text`, `label`, `label_T`, `label_A`, `label_V`,
+            and `mode` or `split` (train, valid, test).
+        report: Report. Rows of no split go there.
+
+    Returns:
+        Clips.
+
+    Raises:
+        DataError: it is damaged, lacks a column, lists a clip twice, or holds something else than numbers for labels.
+    """
+    lines, columns = _columns(path)
+    keys, groups = [[] for _ in lines], None
+    if "path" in columns:
+        for own, text in zip(keys, columns["path"], strict=True):
+            own.append(os.path.splitext(os.path.normpath(text.strip()).replace(os.sep, "/"))[0])
+    if "video_id" in columns and "clip_id" in columns:
+        pairs = list(zip(columns["video_id"], columns["clip_id"], strict=True))
+        names = [f"{video}$_${clip}" for video, clip in pairs]
+        groups = fields.ids(columns["video_id"], f"{path}: video_id")
+        for own, (video, clip) in zip(keys, pairs, strict=True):
+            own += [f"{video}/{clip}", f"Raw/{video}/{clip}", f"{video}_{clip}", f"{video}$_${clip}"]
+    elif "id" in columns:
+        names = columns["id"]
+        for own, name in zip(keys, names, strict=True):
+            own.append(name)
+    elif "path" in columns:
+        names = [own[0] for own in keys]
+    else:
+        raise DataError(
+            f"{path}: names no clips: video_id and clip_id, id, or path is wanted; its columns are "
+            f"{listing(name[:40] for name in columns)}"
+        )
+    ids = fields.ids(list(names), f"{path}: id")
+    seen = {}
+    for line, name in zip(lines, ids.tolist(), strict=True):
+        if name in seen:
+            raise DataError(f"{path}: lines {seen[name]} and {line} both are clip {name!r}")
+        seen[name] = line
+    unimodal = {modality: _numbers(path, lines, columns, f"label_{x}") for modality, x in fields.LETTERS.items()}
+    return Clips(
+        ids=ids,
+        keys=keys,
+        groups=groups,
+        texts=np.array(columns["text"], dtype=object) if "text" in columns else None,
+        labels=_numbers(path, lines, columns, "label"),
+        modality_labels={m: values for m, values in unimodal.items() if values is not None},
+        splits=_splits(path, lines, columns, report),
+    )
+
+
+def _columns(path):
+    """The line number of each row, and the columns by name."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            names = [name.strip() for name in next(reader, [])]
+            rows = [(reader.line_num, row) for row in reader if row]
+    except OSError as error:
+        raise DataError(f"{path}: can't be read: {error.strerror}") from None
+    except (csv.Error, UnicodeError) as error:
+        raise DataError(f"{path}: damaged, or no UTF-8 text: {error}") from None
+    for number, row in rows:
+        if len(row) != len(names):
+            raise DataError(f"{path}: line {number} has {len(row)} columns, the first line {len(names)}")
+    if not rows:
+        raise DataError(f"{path}: lists no clip")
+    return [number for number, _ in rows], {name: [row[at] for _, row in rows] for at, name in enumerate(names)}
+
+
+def _numbers(path, lines, columns, column):
+    """A column as float64 `[N]`; None where there is none, or nothing stands in it."""
+    texts = [text.strip() for text in columns.get(column, ())]
+    if not any(texts):
+        return None
+    values = []
+    for line, text in zip(lines, texts, strict=True):
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            what = f"is {text[:40]!r}" if text else "is empty, others have one"
+            raise DataError(f"{path}: line {line}: {column} {what}; a number is wanted")
+        values.append(value)
+    return np.array(values)
+
+
+def _splits(path, lines, columns, report):
+    column = next((name for name in _SPLIT_COLUMNS if name in columns), None)
+    if column is None:
+        report.warn(f"{os.path.basename(path)}: has no column mode or split, so there is one split, `all`")
+        return {"all": np.arange(len(lines))}
+    modes = np.array([ALIASES.get(mode.strip().lower(), "") for mode in columns[column]])
+    for row in np.flatnonzero(modes == "")[:1]:
+        report.warn(
+            f"{os.path.basename(path)}: {np.count_nonzero(modes == '')} clips are in no known split, skipped; for one "
+            f"line {lines[row]}: {column} is {columns[column][row][:40]!r}"
+        )
+    found = {name: np.flatnonzero(modes == name) for name in ("train", "valid", "test")}
+    if not any(map(len, found.values())):
+        raise DataError(f"{path}: no clip's {column} is among {listing(ALIASES)}")
+    return {name: rows for name, rows in found.items() if len(rows)}
