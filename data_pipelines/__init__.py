@@ -5,24 +5,38 @@ Importing this package, and loading, start neither TensorFlow nor Keras.
 
 import importlib
 
+from plumkeras.data_pipelines.carving import carve_validation, speaker_independent
+from plumkeras.data_pipelines.context import join_context
+from plumkeras.data_pipelines.description import describe
 from plumkeras.data_pipelines.loading import load
-from plumkeras.data_pipelines.pipeline import make_dataset
-from plumkeras.data_pipelines.report import describe
+from plumkeras.data_pipelines.pipeline import data_errors, make_dataset
 from plumkeras.data_pipelines.saving import save_npz
 from plumkeras.data_pipelines.schema import MODALITIES, DataError, Dataset, Split
 from plumkeras.data_pipelines.sequence import make_sequence
+from plumkeras.data_pipelines.stored import StoredFeatures
+from plumkeras.data_pipelines.suspicions import suspicions
+from plumkeras.data_pipelines.tfrecord_reading import open_shards
+from plumkeras.data_pipelines.tfrecord_writing import convert
 
 __all__ = [
     "MODALITIES",
     "DataError",
     "Dataset",
     "Split",
+    "StoredFeatures",
+    "carve_validation",
+    "convert",
+    "data_errors",
     "describe",
+    "join_context",
     "load",
     "make_dataset",
     "make_sequence",
     "make_synthetic",
+    "open_shards",
     "save_npz",
+    "speaker_independent",
+    "suspicions",
 ]
 
 

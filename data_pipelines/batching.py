@@ -73,7 +73,7 @@ class BatchStream:
     """Batches of a split as dicts of numpy arrays, one epoch per iteration.
 
     Args:
-        split: Split.
+        split: Split, of arrays or of stored features: the batches are the same.
         batch_size: int. Defaults to `32`.
         training: bool. `True` for the order of `epoch_batches`, another one each epoch; `False`
             for file order and every sample. Defaults to `False`.

@@ -7,8 +7,8 @@ def load(path, modalities=None, label_range=None):
     """Reads a feature file; the format is told from its content.
 
     Args:
-        path: str or path. A native npz, or a pickle of MMSA. A pickle is read without running
-            anything in it.
+        path: str or path. A file or folder of any supported format; the error for any other names
+            them. A pickle is read without running anything in it.
         modalities: iterable of str. Which modalities to read; None reads all.
         label_range: pair of floats. The range of regression labels, where the file's own
             (`label_range` in an npz; [-1, 1] with unimodal labels, as in SIMS; else [-3, 3])

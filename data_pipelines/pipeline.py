@@ -1,9 +1,15 @@
 """`make_dataset`: a split as a `tf.data.Dataset`."""
 
+import contextlib
+import re
+
 from plumkeras.data_pipelines.batching import BatchStream
+from plumkeras.data_pipelines.validation import DataError
 
 _PREFETCH = 2
 _FEW = 8
+# How TensorFlow reports an error in Python code that it called.
+_REPORTED = re.compile(r"DataError: (.*?)\nTraceback \(most recent call last\)", re.DOTALL)
 
 
 def make_dataset(
@@ -22,7 +28,7 @@ def make_dataset(
     """The network's inputs and the labels of a split, in batches.
 
     Args:
-        split: Split.
+        split: Split. Of stored features (see `open_shards`) a batch is read when its turn comes.
         batch_size: int. Defaults to `32`.
         training: bool. `True` shuffles, each iteration being the next epoch; `False` keeps file
             order and every sample. Defaults to `False`.
@@ -86,3 +92,21 @@ def make_dataset(
     # Every replica's share is cut from the same batches: a generator can't be sharded by file.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return dataset.with_options(options)
+
+
+@contextlib.contextmanager
+def data_errors():
+    """Around whatever goes through a `make_dataset`: what is found damaged on the way is a `DataError` there too.
+
+    Batches are read in TensorFlow's threads, from which every error comes out as one of TensorFlow's.
+
+    Raises:
+        DataError: a shard turned out to be damaged.
+    """
+    try:
+        yield
+    except Exception as error:
+        found = _REPORTED.search(str(error)) if type(error).__module__.startswith("tensorflow.") else None
+        if found is None:
+            raise
+        raise DataError(found[1]) from None

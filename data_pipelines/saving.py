@@ -61,3 +61,10 @@ def _fields(dataset, split):
         yield f"regression_labels_{LETTERS[modality]}", values
     if split.folds is not None:
         yield "fold", split.folds
+    if split.groups is not None:
+        yield "group", split.groups
+    for modality, array in (split.context_features or {}).items():
+        yield f"context_{modality}", array
+        yield f"context_{modality}_lengths", split.context_lengths[modality]
+    if split.context_raw_text is not None:
+        yield "context_raw_text", np.asarray(split.context_raw_text, dtype=np.str_)

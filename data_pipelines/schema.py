@@ -9,6 +9,7 @@ import dataclasses
 import numpy as np
 
 from plumkeras.data_pipelines.report import Report
+from plumkeras.data_pipelines.stored import StoredFeatures
 from plumkeras.data_pipelines.validation import (
     MODALITIES,
     SPLITS,
@@ -27,12 +28,18 @@ class Split:
 
     Args:
         ids: text array `[N]`, as in the file.
-        features: dict by modality of float32 `[N, T, F]`, valid frames first and zeros after.
+        features: dict by modality of float32 `[N, T, F]`, valid frames first and zeros after; or of
+            `StoredFeatures`, which stay in their files until batches are made of them.
         lengths: dict by modality of int32 `[N]`, the number of valid frames; 0 means missing.
         labels: float32 `[N]` (regression), int32 `[N]` (classification) or None.
         modality_labels: dict by modality of float32 `[N]`, human labels per modality, or None.
         raw_text: text array `[N]` or None.
         folds: int32 `[N]`, the cross-validation fold of each sample, or None.
+        groups: text array `[N]` or None. The video or speaker of each sample: what must not be split.
+        context_features: dict by modality of float32 `[N, Tc, F]` or None. What was said before the
+            utterance, valid frames first and zeros after; `join_context` puts it in front.
+        context_lengths: dict by modality of int32 `[N]` or None; 0 means no context.
+        context_raw_text: text array `[N]` or None. The context's sentences, joined by a space.
 
     Arrays of another type are converted; a dict is copied, the arrays in it are not.
     """
@@ -44,13 +51,17 @@ class Split:
     modality_labels: dict | None = None
     raw_text: np.ndarray | None = None
     folds: np.ndarray | None = None
+    groups: np.ndarray | None = None
+    context_features: dict | None = None
+    context_lengths: dict | None = None
+    context_raw_text: np.ndarray | None = None
 
     def __post_init__(self):
         def put(name, value):
             object.__setattr__(self, name, value)
 
         put("ids", np.asarray(self.ids, dtype=np.str_))
-        put("features", {m: np.asarray(a, dtype="float32") for m, a in self.features.items()})
+        put("features", {m: _features(a) for m, a in self.features.items()})
         put("lengths", {m: whole_numbers(a, f"{m}_lengths") for m, a in self.lengths.items()})
         if self.labels is not None:
             labels = np.asarray(self.labels)
@@ -64,6 +75,16 @@ class Split:
             put("raw_text", np.asarray(self.raw_text))
         if self.folds is not None:
             put("folds", whole_numbers(self.folds, "fold"))
+        if self.groups is not None:
+            put("groups", np.asarray(self.groups, dtype=np.str_))
+        if self.context_features is not None:
+            context = self.context_features.items()
+            put("context_features", {m: _features(a) for m, a in context})
+        if self.context_lengths is not None:
+            context = self.context_lengths.items()
+            put("context_lengths", {m: whole_numbers(a, f"context_{m}_lengths") for m, a in context})
+        if self.context_raw_text is not None:
+            put("context_raw_text", np.asarray(self.context_raw_text))
 
     def __len__(self):
         return len(self.ids)
@@ -83,8 +104,8 @@ class Split:
             if value is None:
                 return None
             if isinstance(value, dict):
-                return {name: array[indices] for name, array in value.items()}
-            return value[indices]
+                return {name: pick(array) for name, array in value.items()}
+            return value.take(indices) if isinstance(value, StoredFeatures) else value[indices]
 
         return Split(**{f.name: pick(getattr(self, f.name)) for f in dataclasses.fields(self)})
 
@@ -93,10 +114,17 @@ class Split:
         for modality in modalities:
             if modality not in self.features:
                 raise DataError(f"The split has no modality {modality!r}; it has {listing(self.features)}")
+
+        def pick(by_modality):
+            return by_modality and {m: by_modality[m] for m in modalities if m in by_modality}
+
         return dataclasses.replace(
             self,
-            features={m: self.features[m] for m in modalities},
-            lengths={m: self.lengths[m] for m in modalities},
+            features=pick(self.features),
+            lengths=pick(self.lengths),
+            # Of a context that the chosen modalities don't have, nothing is left.
+            context_features=pick(self.context_features) or None,
+            context_lengths=pick(self.context_lengths) or None,
         )
 
 
@@ -182,6 +210,10 @@ class Dataset(collections.abc.Mapping):
         if train is not None and train.labels is not None:
             labelled = [train.labels]
         return 1 + max(int(labels.max()) for labels in labelled)
+
+
+def _features(array):
+    return array if isinstance(array, StoredFeatures) else np.asarray(array, dtype="float32")
 
 
 def _task_of(splits):

@@ -6,6 +6,7 @@ this module hasn't rebuilt.
 
 import codecs
 import collections
+import itertools
 import math
 import mmap
 import re
@@ -15,6 +16,8 @@ import numpy as np
 _KINDS = "biufcSU"
 _TYPE = re.compile(r"([biufcSUO])(\d{0,9})|\?")
 _MAX_DIMENSIONS = 32
+# Without a byte behind them, rows could be any number.
+_MAX_EMPTY_ROWS = 1 << 16
 _PIECE = 4 << 20
 
 
@@ -148,6 +151,8 @@ def _array(data, dtype, shape, order):
     if len(shape) > _MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in shape):
         raise ValueError(f"{str(shape)[:80]} is no shape")
     count = math.prod(shape)
+    if not count and math.prod(itertools.takewhile(bool, shape)) > _MAX_EMPTY_ROWS:
+        raise ValueError(f"an array of shape {shape} has rows and nothing in them")
     if dtype.kind == "O":
         return _object_array(data, shape, count, order)
     data = as_bytes(data)

@@ -56,11 +56,12 @@ def _check_sizes(where, split):
         raise DataError(f"{where} has no features; known modalities are {listing(MODALITIES)}")
     if set(split.lengths) != set(split.features):
         raise DataError(f"{where} has features for {listing(split.features)} but lengths for {listing(split.lengths)}")
-    for modality, array in split.features.items():
+    context = _context_of(where, split)
+    for field, array in {**split.features, **context}.items():
         if array.ndim != 3:
-            raise DataError(f"{where}/{modality} has shape {array.shape}; [samples, frames, width] is wanted")
+            raise DataError(f"{where}/{field} has shape {array.shape}; [samples, frames, width] is wanted")
         if 0 in array.shape[1:]:
-            raise DataError(f"{where}/{modality} has shape {array.shape}: nothing in it")
+            raise DataError(f"{where}/{field} has shape {array.shape}: nothing in it")
     for position, name in enumerate(split.ids):
         try:
             str(name).encode()
@@ -68,17 +69,36 @@ def _check_sizes(where, split):
             raise DataError(f"{where}/id holds {str(name)!a} at position {position}, which is no text") from None
     fields = {f"{m}_lengths": array for m, array in split.lengths.items()}
     fields |= {f"{m} labels": array for m, array in (split.modality_labels or {}).items()}
-    fields |= {"labels": split.labels, "raw_text": split.raw_text, "fold": split.folds}
+    fields |= {"labels": split.labels, "raw_text": split.raw_text, "fold": split.folds, "group": split.groups}
+    fields |= {f"context_{m}_lengths": array for m, array in (split.context_lengths or {}).items()}
+    fields["context_raw_text"] = split.context_raw_text
     for field, array in fields.items():
         if array is not None and array.ndim != 1:
             raise DataError(f"{where}/{field} has shape {array.shape}; one per sample is wanted")
-    for field, array in {**split.features, **fields}.items():
+    for field, array in {**split.features, **context, **fields}.items():
         if array is not None and len(array) != count:
             raise DataError(f"{where}/{field} has {len(array)} samples, {where}/id {count}")
     for modality, lengths in split.lengths.items():
         check_lengths(lengths, split.features[modality].shape[1], split.ids, f"{where}/{modality}_lengths")
+    for modality, lengths in (split.context_lengths or {}).items():
+        frames = split.context_features[modality].shape[1]
+        check_lengths(lengths, frames, split.ids, f"{where}/context_{modality}_lengths")
     if split.folds is not None and split.folds.min() < 0:
         raise DataError(f"{where}/fold holds {split.folds.min()}; folds count from 0")
+
+
+def _context_of(where, split):
+    """The context's arrays by field name, known to go with the features."""
+    context, lengths = split.context_features or {}, split.context_lengths or {}
+    if set(context) != set(lengths):
+        raise DataError(f"{where} has context for {listing(context)} but its lengths for {listing(lengths)}")
+    for modality, array in context.items():
+        if modality not in split.features:
+            raise DataError(f"{where} has context for {modality}, but features for {listing(split.features)}")
+        width = split.features[modality].shape[-1]
+        if array.ndim == 3 and array.shape[2] != width:
+            raise DataError(f"{where}/context_{modality} is {array.shape[2]} wide, {modality} {width}")
+    return {f"context_{modality}": array for modality, array in context.items()}
 
 
 def check_lengths(lengths, frames, ids, where):

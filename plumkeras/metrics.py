@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from plumkeras.reports import CONSTANT, classification_report, sentiment_report
+from plumkeras.reports import CONSTANT, classification_report, sentiment_report, sims_report
 
 __all__ = [
     "ClassCentroids",
@@ -18,6 +18,7 @@ __all__ = [
     "SentimentF1",
     "classification_report",
     "sentiment_report",
+    "sims_report",
 ]
 
 

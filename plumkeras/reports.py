@@ -2,7 +2,7 @@
 
 `has0` and `non0` are the two ACC-2 conventions of the literature: with neutral samples counted as non-negative, and
 without them. MULT and MISA compute F1 with swapped arguments, MAG-BERT takes `>= 0` and leaves neutral samples
-out of every metric: their printed figures do not compare with these.
+out of every metric: their printed figures do not compare with these. CH-SIMS has a scale and bins of its own.
 """
 
 import numpy as np
@@ -52,6 +52,50 @@ def sentiment_report(y_true, y_pred):
         report[f"acc2_{convention}"] = float(np.mean(true == pred)) if true.size else None
         report[f"f1_{convention}"] = _f1(true, pred)[0] if true.size else None
     return {**report, "n": int(y_true.size), "n_non0": int(nonzero.sum())}
+
+
+# The inner edges of MMSA's bins for SIMS and SIMSv2. A bin is open below and closed above: 0 is negative.
+_SIMS_EDGES = {"acc2": (0.0,), "acc3": (-0.1, 0.1), "acc5": (-0.7, -0.1, 0.1, 0.7)}
+
+
+def sims_report(y_true, y_pred):
+    """Compute the metrics of a sentiment regression on the scale of SIMS and SIMSv2, as MMSA defines them.
+
+    Labels and predictions are clipped to [-1, 1] before anything else. Two classes are cut at 0, with 0 in the
+    negative one; three at -0.1 and 0.1; five at -0.7, -0.1, 0.1 and 0.7, a value on a cut belonging to the class
+    below. F1 is that of the two classes, weighted by the support in the labels.
+
+    Args:
+        y_true: array `[N]` or `[N, 1]`. The labels.
+        y_pred: array `[N]` or `[N, 1]`. The predictions.
+
+    Returns:
+        A dict with `mae, corr, acc2, f1, acc3, acc5` (floats) and `n` (int). `corr` is `None` where either side is
+        constant.
+
+    Raises:
+        ValueError: the lengths differ, or an argument is not `[N]`, empty or not finite.
+
+    Example:
+
+    >>> sims_report([-0.8, 0.0, 0.6], [-0.6, 0.1, 1.4])["acc3"]
+    1.0
+
+    Reference: `__eval_sims_regression` of MMSA; F1 with the labels first, as it is since 2021-04-28.
+    """
+    y_true, y_pred = _numpy_vector("y_true", y_true), _numpy_vector("y_pred", y_pred)
+    _check_same_length(y_true, y_pred)
+    y_true, y_pred = np.clip(y_true, -1, 1), np.clip(y_pred, -1, 1)
+    report = {"mae": float(np.mean(np.abs(y_pred - y_true))), "corr": _correlation(y_true, y_pred)}
+    for name, edges in _SIMS_EDGES.items():
+        # In float32, which labels come in: its 0.1 is above the float64 one, and would change class.
+        true, pred = (
+            np.searchsorted(np.float32(edges), values.astype("float32"), side="left") for values in (y_true, y_pred)
+        )
+        report[name] = float(np.mean(true == pred))
+        if name == "acc2":
+            report["f1"] = _f1(true, pred)[0]
+    return {**report, "n": int(y_true.size)}
 
 
 def classification_report(y_true, y_pred):

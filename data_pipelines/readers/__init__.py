@@ -1,16 +1,21 @@
 """Which reader a file belongs to, told by what is in it and never by its name."""
 
+import contextlib
 import hashlib
 import os
 import re
 
-from plumkeras.data_pipelines.readers import mmsa, npz
+from plumkeras.data_pipelines.readers import csd, hdf5, label_csv, mmsa, mult, mustard, npz, tfrecord, tuples, ur_funny
 from plumkeras.data_pipelines.report import Report
 from plumkeras.data_pipelines.unpickler import read_pickle
-from plumkeras.data_pipelines.validation import DataError
+from plumkeras.data_pipelines.validation import DataError, listing
 
 # Each has `NAME`, `DESCRIPTION`, `matches(tree)` and `read(tree, release, path, ...)`.
-PICKLE_READERS = (mmsa,)
+PICKLE_READERS = (mmsa, mult, tuples)
+
+# Each has `NAME`, `DESCRIPTION`, `matches(path)`, told by what the folder holds, `files(path)`, the relative names of
+# what it reads, and `read(path, report, ...)`. Without `files` a reader says itself what the hash is.
+DIRECTORY_READERS = (mustard, ur_funny, label_csv, csd, tfrecord)
 
 # How a pickle may begin before protocol 2, which has its own mark: a container, or a name.
 _OLD_PICKLE = re.compile(rb"[}\]]q|[}\]]\(|\([dlcIX(]|\(S['\"]|c[\w.]+\n[\w.]+\n|P[^\n]*\n\.")
@@ -21,11 +26,13 @@ def read(path, modalities=None, label_range=None):
     path = os.fspath(path)
     if not os.path.exists(path):
         raise DataError(f"{path}: there is no such file")
-    if os.path.isdir(path):
-        raise DataError(f"{path}: is a directory; a file is wanted, {_formats()}")
     report = Report()
     try:
+        if os.path.isdir(path):
+            return _read_directory(path, report, modalities, label_range)
         kind = _kind(path)
+        if kind == "hdf5":
+            csd.refuse_single(path)
         common = {
             "modalities": modalities,
             "label_range": label_range,
@@ -39,24 +46,49 @@ def read(path, modalities=None, label_range=None):
                 return reader.read(tree, release, path, report, **common)
     except OSError as error:
         raise DataError(f"{path}: can't be read: {error}") from None
-    raise DataError(f"{path}: a pickle of {_sketch(tree)}, of no known layout; {_formats()}")
+    raise DataError(f"{path}: a pickle of {_sketch(tree)}, of no known layout; {_formats()}{_folder_of(path)}")
+
+
+def _read_directory(path, report, modalities, label_range):
+    for reader in DIRECTORY_READERS:
+        if reader.matches(path):
+            common = {"modalities": modalities, "label_range": label_range}
+            if hasattr(reader, "files"):
+                common["sha256"] = _sha256_of_folder(path, reader.files(path))
+            return reader.read(path, report, **common)
+    names = sorted(os.listdir(path))
+    found = listing(name[:40] for name in names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    known = "; ".join(reader.DESCRIPTION for reader in DIRECTORY_READERS)
+    raise DataError(f"{path}: is a directory of no known layout; it holds {found}; known folders: {known}")
 
 
 def _kind(path):
-    """`"zip"` or `"pickle"`, from the first bytes."""
+    """`"zip"`, `"hdf5"` or `"pickle"`, from the first bytes."""
     with open(path, "rb") as file:
         head = file.read(256)
     if not head:
         raise DataError(f"{path}: is empty")
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return "zip"
+    if head.startswith(hdf5.SIGNATURE):
+        return "hdf5"
     if (head[0] == 0x80 and len(head) > 1 and 2 <= head[1] <= 5) or _OLD_PICKLE.match(head):
         return "pickle"
-    raise DataError(f"{path}: unknown format (begins with {head[:8]!r}); {_formats()}")
+    raise DataError(f"{path}: unknown format (begins with {head[:8]!r}); {_formats()}{_folder_of(path)}")
 
 
 def _formats():
-    return "known formats: " + "; ".join(r.DESCRIPTION for r in (npz, *PICKLE_READERS))
+    return "known formats: " + "; ".join(r.DESCRIPTION for r in (npz, *PICKLE_READERS, *DIRECTORY_READERS))
+
+
+def _folder_of(path):
+    """For an error: which folder to load in place of a file that is only a part of it."""
+    folder, name = os.path.split(os.path.abspath(path))
+    for reader in DIRECTORY_READERS:
+        with contextlib.suppress(DataError, OSError):
+            if hasattr(reader, "files") and reader.matches(folder) and name in reader.files(folder):
+                return f". It is part of a {reader.DESCRIPTION}: load {folder}"
+    return ""
 
 
 def _sketch(tree):
@@ -72,3 +104,11 @@ def _sketch(tree):
 def _sha256(path):
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sha256_of_folder(path, names):
+    """One hash over the names, sorted, and the hash of each file."""
+    whole = hashlib.sha256()
+    for name in sorted(names):
+        whole.update(f"{_sha256(os.path.join(path, name))}  {name}\n".encode("utf-8", "surrogateescape"))
+    return whole.hexdigest()

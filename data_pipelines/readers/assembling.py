@@ -1,5 +1,7 @@
 """The steps that every reader takes once it has a split's fields."""
 
+import dataclasses
+
 import numpy as np
 
 from plumkeras.data_pipelines import cleaning
@@ -50,7 +52,8 @@ def assemble(name, path, values, modalities, read_features, find_lengths, report
         counts["padding_frames"] = cleaning.zero_padding(features[modality], lengths[modality])
         report.record_cleaning(name, modality, counts)
     labels, modality_labels = fields.labels(values, where, ids, report, name)
-    text, folds = values.get("raw_text"), values.get("fold")
+    text, folds, groups = values.get("raw_text"), values.get("fold"), values.get("group")
+    context = values.get("context_raw_text")
     return Split(
         ids=ids,
         features=features,
@@ -59,4 +62,84 @@ def assemble(name, path, values, modalities, read_features, find_lengths, report
         modality_labels=modality_labels,
         raw_text=None if text is None else fields.raw_text(text, f"{where}/raw_text"),
         folds=None if folds is None else fields.lengths(folds, f"{where}/fold"),
+        groups=None if groups is None else fields.ids(groups, f"{where}/group"),
+        context_raw_text=None if context is None else fields.raw_text(context, f"{where}/context_raw_text"),
     )
+
+
+def assemble_padded(name, path, values, utterances, contexts, report):
+    """Makes a split of sequences that are padded already, with their contexts.
+
+    Args:
+        name, path, values, report: as in `assemble`.
+        utterances: dict by modality of (features, counts, lengths).
+        contexts: the same of the contexts, of some of the modalities.
+
+    Returns:
+        Split.
+    """
+
+    def take(found):
+        return lambda modality: found[modality][:2]
+
+    split = assemble(name, path, values, utterances, take(utterances), lambda m, _: (utterances[m][2], m), report)
+    return add_context(split, name, path, contexts, take(contexts), lambda m, _: contexts[m][2], report)
+
+
+def add_context(split, name, path, modalities, read_features, find_lengths, report):
+    """Gives a split its context's features: what was said before each utterance.
+
+    Args:
+        split: Split.
+        name, path: as in `assemble`.
+        modalities: iterable of str. Those that have a context.
+        read_features: callable from a modality to the context's cleaned features `[N, Tc, F]` and their counts.
+        find_lengths: callable from a modality and its number of frames to lengths `[N]`.
+        report: Report.
+
+    Returns:
+        Split; the same where `modalities` is empty.
+    """
+    features, lengths = {}, {}
+    for modality in modalities:
+        field = f"context_{modality}"
+        features[modality], counts = read_features(modality)
+        frames = features[modality].shape[1]
+        lengths[modality] = find_lengths(modality, frames)
+        for what, array in ((field, features[modality]), (f"{field}_lengths", lengths[modality])):
+            if len(array) != len(split):
+                raise DataError(f"{path}: {name}/{what} has {len(array)} samples, {name}/id {len(split)}")
+        check_lengths(lengths[modality], frames, split.ids, f"{path}: {name}/{field}_lengths")
+        counts["padding_frames"] = cleaning.zero_padding(features[modality], lengths[modality])
+        report.record_cleaning(name, field, counts)
+    if not features:
+        return split
+    return dataclasses.replace(split, context_features=features, context_lengths=lengths)
+
+
+def read_array(array, where, release):
+    """Features of a mapped pickle, cleaned block by block.
+
+    Args:
+        array: what the file has; anything but a numeric array `[N, T, F]` or `[N, F]` is refused.
+        where: str. File, split and field, for errors.
+        release: callable. Forgets the mapped pages that were read so far.
+
+    Returns:
+        Float32 `[N, T, F]` and the counts, as `cleaning.clean_blocks`.
+    """
+    check_array(array, where)
+
+    def blocks():
+        for block in cleaning.row_blocks(array):
+            yield block
+            release()
+
+    return cleaning.clean_blocks(blocks(), array.shape)
+
+
+def check_array(array, where):
+    """Raises `DataError` unless a value is an array that can be features."""
+    if not isinstance(array, np.ndarray):
+        raise DataError(f"{where} is a {type(array).__name__}; an array is wanted")
+    fields.check_features(array.shape, array.dtype, where)

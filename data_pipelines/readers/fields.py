@@ -18,6 +18,7 @@ LABEL_FIELDS = (
     *(f"{kind}_labels_{x}" for kind in ("regression", "classification") for x in "TAV"),
 )
 _MAX_ID = 1024
+_MAX_ID_ARRAY = 64 << 20
 _SIGNS = {"negative": 0, "neutral": 1, "positive": 2}
 
 
@@ -52,8 +53,10 @@ def texts(values, where):
         raise DataError(f"{where} is a {type(values).__name__}; a list is wanted")
     result = []
     for position, value in enumerate(values):
-        if isinstance(value, (str, bytes, LongText)):
+        if isinstance(value, (str, bytes)):
             result.append(as_text(value))
+        elif isinstance(value, LongText):
+            raise DataError(f"{where} holds a text of {len(value.view)} bytes at position {position}")
         elif isinstance(value, (int, np.integer)):
             result.append(str(value))
         else:
@@ -69,6 +72,9 @@ def ids(values, where):
     longest = max(map(len, names), default=0)
     if longest > _MAX_ID:
         raise DataError(f"{where} holds an id of {longest} characters; at most {_MAX_ID} are read")
+    # An array of texts gives each the room of the longest.
+    if longest * len(names) > _MAX_ID_ARRAY:
+        raise DataError(f"{where} holds {len(names)} ids of up to {longest} characters: too many to be ids")
     return np.array(names, dtype=np.str_)
 
 
@@ -91,6 +97,8 @@ def numbers(values, where):
             if not isinstance(value, (int, float, np.number, np.bool_)):
                 raise DataError(f"{where} holds a {type(value).__name__} at position {position}; a number is wanted")
         values = np.array(flat)
+        if values.dtype.kind == "O":
+            raise DataError(f"{where} holds a number that no float can hold")
     if isinstance(values, np.ndarray) and values.dtype.kind == "O":
         return numbers(values.ravel().tolist(), where)
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "iufb":
@@ -112,6 +120,9 @@ def check_features(shape, dtype, where):
         raise DataError(f"{where} is of type {dtype}; features are numbers")
     if len(shape) not in (2, 3):
         raise DataError(f"{where} has shape {tuple(shape)}; [samples, frames, width] or [samples, width] is wanted")
+    # Without a byte behind it such a shape can have any number of samples.
+    if 0 in shape[1:]:
+        raise DataError(f"{where} has shape {tuple(shape)}: nothing in it")
 
 
 def labels(fields, where, ids, report, split):
@@ -133,28 +144,34 @@ def labels(fields, where, ids, report, split):
         for modality, letter in LETTERS.items()
         if f"regression_labels_{letter}" in fields
     }
-    modality_labels = {m: v.astype("float32") for m, v in modality_labels.items()} or None
+    modality_labels = {m: _as_float32(v) for m, v in modality_labels.items()} or None
     if "regression_labels" not in fields:
         if "classification_labels" not in fields:
             return None, modality_labels
         field = f"{where}/classification_labels"
         return lengths(fields["classification_labels"], field), modality_labels
-    found = numbers(fields["regression_labels"], f"{where}/regression_labels").astype("float32")
+    found = _as_float32(numbers(fields["regression_labels"], f"{where}/regression_labels"))
     for field in ("classification_labels", "annotations"):
         if field in fields and len(found) == len(ids):
             _compare_signs(fields[field], found, ids, report, split, f"{where}/{field}")
     return found, modality_labels
 
 
+def _as_float32(values):
+    # What overflows becomes infinite, which validation refuses by name.
+    with np.errstate(over="ignore"):
+        return values.astype("float32")
+
+
 def _compare_signs(values, found, ids, report, split, where):
     """Warns where classes and labels disagree: the classes of a file aren't to be trusted."""
     if where.endswith("annotations"):
-        given = np.array([_SIGNS.get(t.strip().lower(), -1) for t in texts(values, where)])
+        given = _annotated_signs(values, where)
     else:
         given = numbers(values, where)
     if len(given) != len(found):
         raise DataError(f"{where} has {len(given)} samples, {split}/regression_labels {len(found)}")
-    wrong = np.flatnonzero(given != np.sign(found) + 1)
+    wrong = np.flatnonzero((given != np.sign(found) + 1) & ~np.isnan(given.astype("float64")))
     if len(wrong):
         row = wrong[0]
         report.warn(
@@ -162,3 +179,13 @@ def _compare_signs(values, found, ids, report, split, where):
             f"regression_labels, for one {ids[row]}: {values[row]!s} for {found[row]:g}; classes "
             "are derived from regression_labels"
         )
+
+
+def _annotated_signs(values, where):
+    """0, 1, 2 from words (also "weakly positive", as in SIMSv2), NaN where MMSA-FET's label.csv had none."""
+    if isinstance(values, np.ndarray) and values.ndim == 1:
+        values = values.tolist()
+    if isinstance(values, (list, tuple)):
+        values = ["nan" if isinstance(value, float) and value != value else value for value in values]
+    words = [text.lower().split() or [""] for text in texts(values, where)]
+    return np.array([np.nan if word == ["nan"] else _SIGNS.get(word[-1], -1) for word in words])

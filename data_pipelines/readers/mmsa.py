@@ -1,21 +1,27 @@
-"""The pickles of MMSA (aligned and unaligned MOSI, MOSEI, SIMS, and MMSA-FET's own).
+"""The pickles of MMSA (aligned and unaligned MOSI, MOSEI, SIMS, SIMSv2, and MMSA-FET's own).
 
 A dict by split of dicts of `[N, ...]` arrays; as MMSA writes them. Aligned files have no lengths: the
 attention mask in `text_bert[:, 1]` gives them for all three modalities. Unaligned files bring
-`audio_lengths` and `vision_lengths`, and the mask gives the text's.
+`audio_lengths` and `vision_lengths`, and the mask gives the text's. `text_bert` holds token ids, which
+are no vectors: nothing but its mask is used. Where MMSA-FET was told to pad at the start, the mask
+says so, and every sample is moved to frame 0. Its output for a single video is the fields alone,
+without splits and without the sample axis; all of its frames are valid.
+
+SIMS and SIMSv2 have labels in [-1, 1] and human labels per modality (`regression_labels_T/_A/_V`).
 """
 
 import numpy as np
 
-from plumkeras.data_pipelines import cleaning
 from plumkeras.data_pipelines.readers import fields
-from plumkeras.data_pipelines.readers.assembling import assemble
+from plumkeras.data_pipelines.readers.assembling import assemble, read_array
+from plumkeras.data_pipelines.readers.front_padding import move_to_front
+from plumkeras.data_pipelines.readers.splits import parts, take_parts
 from plumkeras.data_pipelines.schema import Dataset
 from plumkeras.data_pipelines.validation import MODALITIES, DataError, listing
 
 NAME = "mmsa"
-DESCRIPTION = "pickles of MMSA (aligned or unaligned)"
-_ALIASES = {"train": "train", "valid": "valid", "dev": "valid", "val": "valid", "test": "test"}
+DESCRIPTION = "pickles of MMSA and MMSA-FET (aligned, unaligned, or of one video)"
+_SIMS_WIDTHS = (33, 709)  # audio and vision
 _MARKS = {"text_bert", "regression_labels", "classification_labels", "audio_lengths", "id"}
 _KNOWN = {
     "id",
@@ -29,16 +35,16 @@ _KNOWN = {
 
 def matches(tree):
     """Whether an unpickled object has this layout."""
-    if not isinstance(tree, dict):
-        return False
-    parts = [tree[name] for name in _ALIASES if name in tree]
-    return bool(parts) and all(
+    found = parts(tree)
+    if not found:
+        return isinstance(tree, dict) and any(isinstance(tree.get(modality), np.ndarray) for modality in MODALITIES)
+    return all(
         isinstance(part, dict)
         and _MARKS & part.keys()
         and {"text_bert", *MODALITIES} & part.keys()
         # `labels` is the mark of the MulT family, which pads in front.
         and "labels" not in part
-        for part in parts
+        for part in found
     )
 
 
@@ -50,88 +56,137 @@ def read(tree, release, path, report, modalities=None, label_range=None, sha256=
         release: callable. Called whenever a part of the mapped file has been copied out.
         path, report, modalities, label_range, sha256: as `plumkeras.data_pipelines.load`.
     """
-    parts = {}
-    for name in list(tree):
-        part = tree.pop(name)
-        if name not in _ALIASES:
-            report.warn(f"{name}: unknown split, not read")
-        elif _ALIASES[name] in parts:
-            raise DataError(f"{path}: has the split {_ALIASES[name]!r} under two names")
-        else:
-            parts[_ALIASES[name]] = part
-    parts = {name: parts[name] for name in ("train", "valid", "test") if name in parts}
-    has_lengths = any(f"{modality}_lengths" in part for part in parts.values() for modality in MODALITIES[1:])
-    if label_range is None and any("regression_labels_T" in part for part in parts.values()):
-        label_range = (-1.0, 1.0)  # SIMS
-    splits = {
-        name: _read_split(name, part, path, report, modalities, has_lengths, release) for name, part in parts.items()
+    form = None
+    if parts(tree):
+        found = take_parts(tree, path, report)
+    elif "id" in tree:
+        found = {"all": dict(tree)}
+    else:
+        found = {"all": _with_sample_axis(tree)}
+        form = "single"
+    has_lengths = any(f"{modality}_lengths" in part for part in found.values() for modality in MODALITIES[1:])
+    if label_range is None and any(_is_sims(part) for part in found.values()):
+        label_range = (-1.0, 1.0)
+    masks = {
+        name: _mask(part.pop("text_bert"), f"{path}: {name}/text_bert")
+        for name, part in found.items()
+        if "text_bert" in part
     }
+    is_front_padded = _is_front_padded(masks, path)
+    splits = {}
+    for name in list(found):
+        part = found.pop(name)
+        lengths = _Lengths(name, part, masks.get(name), has_lengths, is_front_padded, path)
+        splits[name] = _read_split(name, part, lengths, path, report, modalities, release)
     return Dataset(
         splits,
         report=report,
         path=path,
-        format=f"{NAME}-{'unaligned' if has_lengths else 'aligned'}",
+        format=f"{NAME}-{form or ('unaligned' if has_lengths else 'aligned')}",
         sha256=sha256,
         label_range=label_range,
     )
 
 
-def _read_split(name, part, path, report, wanted, has_lengths, release):
+def _with_sample_axis(tree):
+    """The fields of one video `[T, F]` as those of a split of one sample; whatever isn't so stays as it is."""
+    part = {field: value[None] if isinstance(value, np.ndarray) else value for field, value in tree.items()}
+    for modality in MODALITIES:
+        has_mask = modality == "text" and "text_bert" in part
+        if f"{modality}_lengths" not in part and not has_mask and getattr(part.get(modality), "ndim", 0) == 3:
+            part[f"{modality}_lengths"] = [part[modality].shape[1]]
+    return part
+
+
+def _is_sims(part):
+    shapes = [getattr(part.get(modality), "shape", ()) for modality in ("audio", "vision")]
+    return "regression_labels_T" in part or tuple(shape[-1] if shape else 0 for shape in shapes) == _SIMS_WIDTHS
+
+
+def _read_split(name, part, lengths, path, report, wanted, release):
     where = f"{path}: {name}"
     available = [modality for modality in MODALITIES if modality in part]
-    if "text_bert" in part and "text" not in part and (wanted is None or "text" in wanted):
+    if lengths.mask is not None and "text" not in part and (wanted is None or "text" in wanted):
         raise DataError(
             f"{where} has token ids (text_bert) but no text vectors (text): token ids need "
             f"vectors first; read the others with modalities={tuple(available)}"
         )
     chosen = fields.pick_modalities(available, wanted, where)
-    for field in sorted(str(field) for field in part if field not in _KNOWN):
+    for field in sorted(str(field)[:80] for field in part if field not in _KNOWN):
         report.warn(f"{name}/{field}: unknown field, not read")
-    mask = part.pop("text_bert", None)
-    if mask is not None:
-        mask = _mask_lengths(mask, f"{where}/text_bert")
 
     def read_features(modality):
-        field = f"{where}/{modality}"
-        array = part.pop(modality)
-        if not isinstance(array, np.ndarray):
-            raise DataError(f"{field} is a {type(array).__name__}; an array is wanted")
-        fields.check_features(array.shape, array.dtype, field)
-        return cleaning.clean_blocks(_released(cleaning.row_blocks(array), release), array.shape)
+        features, counts = read_array(part.pop(modality), f"{where}/{modality}", release)
+        lengths.move_to_front(modality, features, report)
+        return features, counts
 
-    def find_lengths(modality, frames):
+    return assemble(name, path, part, chosen, read_features, lengths.find, report)
+
+
+class _Lengths:
+    """Where the lengths of a split come from.
+
+    Args:
+        name, part, path: the split's name, its fields, the file.
+        mask: bool array `[N, steps]` or None. The attention mask.
+        has_lengths: bool. Whether the file is unaligned.
+        is_front_padded: bool. Whether padding stands before the frames, not after them.
+    """
+
+    def __init__(self, name, part, mask, has_lengths, is_front_padded, path):
+        self.name, self.part, self.path = name, part, path
+        self.mask, self.has_lengths, self.is_front_padded = mask, has_lengths, is_front_padded
+
+    def find(self, modality, frames):
+        """Lengths `[N]` of a modality and the field that they come from, or None."""
         field = f"{modality}_lengths"
-        if field in part:
-            return fields.lengths(part[field], f"{where}/{field}"), field
+        if field in self.part:
+            return fields.lengths(self.part[field], f"{self.path}: {self.name}/{field}"), field
         # Without lengths of its own a modality shares the word axis, if its frames are as many.
-        if mask is None or frames != mask[1] or (has_lengths and modality != "text"):
+        if self.mask is None or frames != self.mask.shape[1] or (self.has_lengths and modality != "text"):
             return None
-        return mask[0].copy(), "text_bert"
+        return self.mask.sum(axis=1, dtype="int32"), "text_bert"
 
-    return assemble(name, path, part, chosen, read_features, find_lengths, report)
+    def move_to_front(self, modality, features, report):
+        """Undoes padding in front, in place, where lengths say how much of it there is."""
+        frames = features.shape[1]
+        found = self.find(modality, frames) if self.is_front_padded else None
+        if found is None or len(found[0]) != len(features):
+            return
+        lost, _ = move_to_front(features, frames - np.clip(found[0], 0, frames))
+        report.warn(f"{self.name}/{modality}: padded in front, moved to frame 0")
+        if lost:
+            report.warn(f"{self.name}/{modality}: {lost} non-zero frames in the padding, dropped")
 
 
-def _released(blocks, release):
-    for block in blocks:
-        yield block
-        release()
-
-
-def _mask_lengths(text_bert, where):
-    """Lengths `[N]` from the attention mask, and the number of its steps."""
+def _mask(text_bert, where):
+    """The attention mask `[N, steps]` as booleans."""
     if (
         not isinstance(text_bert, np.ndarray)
         or text_bert.ndim != 3
         or text_bert.shape[1] != 3
+        or not text_bert.shape[2]
         or text_bert.dtype.kind not in "iufb"
     ):
         shape = getattr(text_bert, "shape", type(text_bert).__name__)
         raise DataError(f"{where} is {shape}; an array [samples, 3, steps] of numbers is wanted")
-    mask = text_bert[:, 1]
-    lengths = (mask != 0).sum(axis=1)
-    wanted = np.arange(mask.shape[1]) < lengths[:, None]
-    for row in np.flatnonzero((mask != wanted).any(axis=1))[:1]:
-        raise DataError(
-            f"{where}: the attention mask of sample {row} isn't ones followed by zeros: {listing(mask[row][:8])} ..."
-        )
-    return lengths.astype("int32"), mask.shape[1]
+    return text_bert[:, 1] != 0
+
+
+def _is_front_padded(masks, path):
+    """Whether every mask is zeros followed by ones.
+
+    Raises:
+        DataError: the masks aren't all of that kind, nor all ones followed by zeros.
+    """
+    at_end = {name: (mask[:, :-1] >= mask[:, 1:]).all(axis=1) for name, mask in masks.items()}
+    wrong = [(name, int(good.argmin())) for name, good in at_end.items() if not good.all()]
+    if not wrong:
+        return False
+    if all((mask[:, :-1] <= mask[:, 1:]).all() for mask in masks.values()):
+        return True
+    name, row = wrong[0]
+    raise DataError(
+        f"{path}: {name}/text_bert: the attention mask of sample {row} isn't ones followed by zeros: "
+        f"{listing(masks[name][row, :8].astype(int))} ..."
+    )

@@ -4,7 +4,9 @@ Fields are `id, raw_text, text, text_lengths, audio, audio_lengths, vision, visi
 `regression_labels` or `classification_labels`, any modality absent; one `lengths` may serve all
 modalities. Without splits the fields stand at the top, with `fold` for cross-validation. A field
 that comes with its own `<field>_lengths` is a modality too, so that a fourth one can be added.
-`label_range` (two numbers, at the top) replaces the range [-3, 3].
+`group` names the video or speaker of each sample; `context_<modality>`, `context_<modality>_lengths`
+and `context_raw_text` hold what was said before the utterance. `label_range` (two numbers, at the
+top) replaces the range [-3, 3].
 """
 
 import contextlib
@@ -17,14 +19,15 @@ import numpy as np
 
 from plumkeras.data_pipelines import cleaning
 from plumkeras.data_pipelines.readers import fields
-from plumkeras.data_pipelines.readers.assembling import assemble
+from plumkeras.data_pipelines.readers.assembling import add_context, assemble
 from plumkeras.data_pipelines.schema import Dataset
 from plumkeras.data_pipelines.validation import MODALITIES, DataError, listing
 
 NAME = "npz"
 DESCRIPTION = "npz with <split>/<field> arrays (PlumKeras)"
 _ALIASES = {"train": "train", "valid": "valid", "dev": "valid", "val": "valid", "test": "test"}
-_KNOWN = {"id", "raw_text", "lengths", "fold", *fields.LABEL_FIELDS}
+_CONTEXT = "context_"
+_KNOWN = {"id", "raw_text", "lengths", "fold", "group", "context_raw_text", *fields.LABEL_FIELDS}
 # A real array compresses by 20 at the most; a large one that shrank by more than this is a bomb.
 _MAX_RATIO = 250
 _ALWAYS_ADMITTED = 64 << 20
@@ -46,16 +49,8 @@ _FAILURES = (
 
 def read(path, report, modalities=None, label_range=None, sha256=None):
     """Reads a native npz file. Arguments and errors as `plumkeras.data_pipelines.load`."""
-    try:
-        archive = zipfile.ZipFile(path)
-    except _FAILURES as error:
-        raise DataError(f"{path}: truncated or corrupt npz: {error}") from None
-    with archive:
-        members = {
-            name.removesuffix(".npy"): _Member(archive, archive.getinfo(name), path)
-            for name in archive.namelist()
-            if name.endswith(".npy")
-        }
+    with _open_archive(path) as archive:
+        members = _members(archive, path)
         if not members:
             raise DataError(f"{path}: is a zip archive without arrays (.npy members)")
         grouped = _group(members, path, report)
@@ -65,6 +60,31 @@ def read(path, report, modalities=None, label_range=None, sha256=None):
         for name in list(grouped):
             splits[name] = _read_split(name, grouped.pop(name), path, report, modalities)
     return Dataset(splits, report=report, path=path, format=NAME, sha256=sha256, label_range=label_range)
+
+
+def read_arrays(path):
+    """Every array of an npz file, as a dict by name, whatever its layout.
+
+    Raises:
+        DataError: the file is damaged, or holds an array of something else than numbers or texts.
+    """
+    with _open_archive(path) as archive:
+        return {name: member.read() for name, member in _members(archive, path).items()}
+
+
+def _open_archive(path):
+    try:
+        return zipfile.ZipFile(path)
+    except _FAILURES as error:
+        raise DataError(f"{path}: truncated or corrupt npz: {str(error)[:200]}") from None
+
+
+def _members(archive, path):
+    return {
+        name.removesuffix(".npy"): _Member(archive, archive.getinfo(name), path)
+        for name in archive.namelist()
+        if name.endswith(".npy")
+    }
 
 
 def _group(members, path, report):
@@ -102,8 +122,11 @@ def _read_split(name, members, path, report, wanted):
     where = f"{path}: {name}"
     with_lengths = sorted(field for field in members if f"{field}_lengths" in members)
     available = list(dict.fromkeys([*(m for m in MODALITIES if m in members), *with_lengths]))
+    context = [f for f in available if f.startswith(_CONTEXT) and f.removeprefix(_CONTEXT) in available]
+    context = {field.removeprefix(_CONTEXT): field for field in context}
+    available = [field for field in available if field not in context.values()]
     chosen = fields.pick_modalities(available, wanted, where)
-    known = _KNOWN | set(available) | {f"{modality}_lengths" for modality in available}
+    known = _KNOWN | {f + end for f in (*available, *context.values()) for end in ("", "_lengths")}
     for field in sorted(set(members) - known):
         report.warn(f"{name}/{field}: unknown field, not read")
     values = {
@@ -125,7 +148,15 @@ def _read_split(name, members, path, report, wanted):
         # One vector for the whole utterance beside sequences: its length is never above 1.
         return (np.minimum(lengths, 1) if frames == 1 else lengths), "lengths"
 
-    return assemble(name, path, values, chosen, read_features, find_lengths, report)
+    def context_lengths(modality, frames):
+        member = members[f"{context[modality]}_lengths"]
+        return fields.lengths(member.read(), member.where)
+
+    split = assemble(name, path, values, chosen, read_features, find_lengths, report)
+    with_context = [modality for modality in chosen if modality in context]
+    return add_context(
+        split, name, path, with_context, lambda m: members[context[m]].read_features(), context_lengths, report
+    )
 
 
 class _Member:
@@ -145,19 +176,21 @@ class _Member:
             return self._take(stream, shape, dtype, is_fortran)
 
     def read_features(self):
-        """The array as float32 `[N, T, F]`, cleaned while it is decoded, and the counts."""
+        """The array as float32 `[N, T, F]`, cleaned while it is decoded, and the counts; see `cleaning.read_blocks`."""
+        blocks = self._feature_blocks()
+        return cleaning.read_blocks(blocks, next(blocks))
+
+    def _feature_blocks(self):
+        """Yields the shape, which opens the member for as long as it is read, and then some rows at a time."""
         with self._opened() as (stream, shape, is_fortran, dtype):
             fields.check_features(shape, dtype, self.where)
+            yield shape
             if is_fortran:
-                whole = self._take(stream, shape, dtype, is_fortran)
-                return cleaning.clean_blocks(cleaning.row_blocks(whole), shape)
-            row_bytes = math.prod(shape[1:]) * dtype.itemsize
-            rows = max(1, cleaning.BLOCK_BYTES // max(1, row_bytes))
-            blocks = (
-                self._take(stream, (min(rows, shape[0] - start), *shape[1:]), dtype)
-                for start in range(0, shape[0], rows)
-            )
-            return cleaning.clean_blocks(blocks, shape)
+                yield from cleaning.row_blocks(self._take(stream, shape, dtype, is_fortran))
+                return
+            rows = cleaning.block_rows(math.prod(shape[1:]) * dtype.itemsize)
+            for start in range(0, shape[0], rows):
+                yield self._take(stream, (min(rows, shape[0] - start), *shape[1:]), dtype)
 
     @contextlib.contextmanager
     def _opened(self):
@@ -183,7 +216,7 @@ class _Member:
         except DataError:
             raise
         except _FAILURES as error:
-            raise DataError(f"{self.where}: truncated or corrupt: {error}") from None
+            raise DataError(f"{self.where}: truncated or corrupt: {str(error)[:200]}") from None
 
     def _take(self, stream, shape, dtype, is_fortran=False):
         data = stream.read(math.prod(shape) * dtype.itemsize)

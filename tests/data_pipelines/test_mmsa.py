@@ -173,11 +173,17 @@ def _at(split, field, position, value):
         (_set("test", "text", lambda a: a.astype(object)), ("test/text", "object")),
         (_set("test", "text", lambda a: a.tolist()), ("test/text is a list",)),
         (_set("test", "text", lambda a: a[None]), ("test/text has shape (1, 5, 50, 8)",)),
+        (_set("test", "text", lambda a: a[:, :0]), ("test/text has shape (5, 0, 8): nothing in it",)),
+        (_set("test", "text", lambda a: a[:, :, :0]), ("test/text has shape (5, 50, 0): nothing in it",)),
+        (_set("test", "text_bert", lambda a: a[:, :, :0]), ("test/text_bert is (5, 3, 0)",)),
         (_set("test", "text_bert", lambda a: a[:, :2]), ("test/text_bert is (5, 2, 50)",)),
         (_set("test", "text_bert", lambda a: a[:, :, ::-1]), ("test/text_bert", "sample 0")),
         (_set("test", "text_bert", lambda a: a[:4]), ("test/text_bert has 4", "test/text 5")),
         (_set("test", "regression_labels", lambda a: "abc"), ("test/regression_labels", "str")),
         (_at("test", "regression_labels", 3, np.nan), ("test/regression_labels", "nan", "o$_$3")),
+        (_at("test", "regression_labels", 3, 1e300), ("test/regression_labels", "inf", "o$_$3")),
+        (_set("test", "regression_labels", lambda a: [10**400] * 5), ("test/regression_labels", "no float")),
+        (_set("test", "regression_labels", lambda a: np.array([10**400] * 5, object)), ("no float can hold",)),
         (_at("test", "regression_labels", 3, 3.4), ("test/regression_labels", "3.4", "o$_$3")),
         (_at("valid", "audio_lengths", 2, 13), ("valid/audio_lengths", "13", "o$_$2", "12 fr")),
         (_at("valid", "audio_lengths", 2, -1), ("valid/audio_lengths", "-1", "o$_$2")),
@@ -224,7 +230,10 @@ def test_empty_split_and_missing_split(mmsa_tree, write_pickle):
     "tree",
     [
         [1, 2],
-        {"train": {"labels": np.zeros((2, 1, 1)), "text": np.zeros((2, 3, 4)), "id": ["a", "b"]}},
+        {"train": {"labels": np.zeros((2, 1, 1)), "id": ["a", "b"]}},
+        {"train": {"regression_labels": np.zeros(2), "labels": np.zeros(2), "text": np.zeros((2, 3, 4))}},
+        {"text": ["a", "b"], "audio": [1]},
+        [((1, 2, 3), 4)],
         {"a": 1},
         "text",
     ],
@@ -232,3 +241,112 @@ def test_empty_split_and_missing_split(mmsa_tree, write_pickle):
 def test_unknown_layouts_name_the_known_ones(write_pickle, tree):
     with pytest.raises(DataError, match=r"no known layout; known formats: npz .* MMSA"):
         load(write_pickle(tree))
+
+
+def test_sims_v2(mmsa_tree, write_pickle):
+    """Graded annotations, classes per modality beside the labels; told by its widths where `_T/_A/_V` are absent."""
+    tree = mmsa_tree(aligned=False, kind="sims")
+    for part in tree.values():
+        words = ("Weakly Negative", "Neutral", "weakly positive")
+        part["annotations"] = [words[int(np.sign(label)) + 1] for label in part["regression_labels"]]
+        for letter in "TAV":
+            part[f"classification_labels_{letter}"] = np.zeros(len(part["id"]))
+    dataset = load(write_pickle(tree))
+    assert dataset.label_range == (-1, 1) and list(dataset["valid"].modality_labels) == ["text", "audio", "vision"]
+    assert not any("contradict" in warning for warning in dataset.report.warnings)
+    for part in tree.values():
+        for letter in "TAV":
+            del part[f"regression_labels_{letter}"]
+    assert load(write_pickle(tree)).label_range == (-3, 3)
+    for part in tree.values():
+        part["audio"] = np.repeat(part["audio"], 7, axis=2)[:, :, :33]
+        part["vision"] = np.repeat(part["vision"], 200, axis=2)[:, :, :709]
+    assert load(write_pickle(tree)).label_range == (-1, 1)
+
+
+def test_mmsa_fet(mmsa_tree, write_pickle):
+    """Arrays for lists, no classes, no annotation in its label.csv, no text model and so no `text_bert`."""
+    tree = mmsa_tree(aligned=False)
+    for part in tree.values():
+        del part["classification_labels"], part["text_bert"], part["text"]
+        part["annotations"] = np.full(len(part["id"]), np.nan)
+        for field in ("id", "audio_lengths", "vision_lengths"):
+            part[field] = np.array(part[field])
+    tree["test"]["annotations"] = ["nan", np.nan, *tree["valid"]["annotations"][:3].tolist()]
+    dataset = load(write_pickle(tree))
+    assert dataset.format == "mmsa-unaligned" and dataset.modalities == ("audio", "vision")
+    assert not any("annotations" in warning for warning in dataset.report.warnings)
+    tree["test"]["annotations"][1] = "Positive" if tree["test"]["regression_labels"][1] <= 0 else "Negative"
+    assert any("test/annotations: 1 contradict" in warning for warning in load(write_pickle(tree)).report.warnings)
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_mmsa_fet_padded_at_the_start(mmsa_tree, write_pickle, aligned):
+    """`padding_location="start"`: the mask says so, and the tensors are those of the file padded at the end."""
+    tree = mmsa_tree(aligned)
+    wanted = load(write_pickle(tree))
+    for name, part in tree.items():
+        for modality, features in wanted[name].features.items():
+            frames, lengths = features.shape[1], wanted[name].lengths[modality]
+            rows = [np.roll(row, frames - length, axis=0) for row, length in zip(features, lengths, strict=True)]
+            part[modality] = np.array(rows, dtype="float64")
+        part["text_bert"] = part["text_bert"][:, :, ::-1]
+    dataset = load(write_pickle(tree))
+    for name, split in dataset.items():
+        for modality in dataset.modalities:
+            assert f"{name}/{modality}: padded in front, moved to frame 0" in dataset.report.warnings
+            np.testing.assert_array_equal(split.lengths[modality], wanted[name].lengths[modality])
+            np.testing.assert_array_equal(split.features[modality], wanted[name].features[modality])
+    tree["valid"]["text_bert"] = tree["valid"]["text_bert"][:, :, ::-1]
+    with pytest.raises(DataError, match="train/text_bert: the attention mask of sample 0 isn't ones followed by zeros"):
+        load(write_pickle(tree))
+
+
+def test_a_mask_of_zeros_says_nothing_about_the_side(mmsa_tree, write_pickle):
+    tree = mmsa_tree()
+    for part in tree.values():
+        part["text_bert"][:, 1] = 0
+    dataset = load(write_pickle(tree))
+    assert dataset["train"].lengths["text"].tolist() == [0] * 9
+    assert not any("in front" in warning for warning in dataset.report.warnings)
+
+
+@pytest.mark.parametrize("has_tokens", [True, False])
+def test_one_video(write_pickle, has_tokens):
+    """MMSA-FET's `run_single`: no splits, no sample axis, no labels."""
+    random = np.random.default_rng(0)
+    tree = {"audio": random.normal(size=(11, 5)), "vision": random.normal(size=(7, 4)), "text": np.ones((6, 768))}
+    tree["audio"][-2:] = 0  # silence, not padding
+    if has_tokens:
+        tree["text_bert"] = np.ones((3, 6))
+        tree["text_bert"][1, 5] = 0
+    dataset = load(write_pickle(tree))
+    assert dataset.format == "mmsa-single" and list(dataset) == ["all"] and len(dataset["all"]) == 1
+    assert dataset.task is None and dataset["all"].labels is None
+    assert {m: n.tolist() for m, n in dataset["all"].lengths.items()} == {
+        "text": [5 if has_tokens else 6], "audio": [11], "vision": [7],
+    }  # fmt: skip
+    np.testing.assert_array_equal(dataset["all"].features["audio"][0], tree["audio"].astype("float32"))
+    assert dataset.report.warnings[0] == "all/id: no ids in the file, so samples are numbered"
+
+
+def test_one_part_without_splits(mmsa_tree, write_pickle):
+    tree = mmsa_tree()["train"]
+    dataset = load(write_pickle(tree))
+    assert list(dataset) == ["all"] and dataset["all"].ids.tolist() == tree["id"] and dataset.format == "mmsa-aligned"
+
+
+@pytest.mark.parametrize("value", [np.ones((2, 3, 4, 5)), np.array(["a"]), np.float64(3)])
+def test_one_video_of_another_shape(write_pickle, value):
+    with pytest.raises(DataError):
+        load(write_pickle({"audio": value, "vision": np.ones((7, 4))}))
+
+
+def test_ids_do_not_unfold(write_pickle):
+    """An array of texts gives each the room of the longest."""
+    names = ["a"] * 70_000 + ["b" * 1000]
+    tree = {"train": {"id": names, "audio": np.ones((len(names), 1), "int8")}}
+    with pytest.raises(DataError, match="train/id holds 70001 ids of up to 1000 characters"):
+        load(write_pickle(tree))
+    with pytest.raises(DataError, match="train/id holds a text of 70000 bytes at position 0"):
+        load(write_pickle({"train": {"id": ["c" * 70_000], "audio": np.ones((1, 1))}}))

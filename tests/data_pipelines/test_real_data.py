@@ -47,8 +47,3 @@ def test_word_aligned(real_data):
     lengths = dataset["all"].lengths
     np.testing.assert_array_equal(lengths["text"], lengths["vision"])
     assert lengths["text"][:3].tolist() == [18, 6, 9]
-
-
-def test_a_published_pickle_of_another_layout_is_read_but_not_known(real_data):
-    with pytest.raises(ValueError, match=r"misa_mosi_dev\.pkl: a pickle of a list, of no known"):
-        load(real_data / "raw" / "misa_mosi_dev.pkl")

@@ -9,7 +9,8 @@ import textwrap
 import numpy as np
 import pytest
 
-from plumkeras.data_pipelines import Dataset, Split, cleaning, describe, report
+from plumkeras.data_pipelines import Dataset, Split, cleaning, convert, describe, known_files, open_shards
+from plumkeras.data_pipelines.statistics import column_statistics
 
 
 def test_clean_values():
@@ -60,21 +61,113 @@ def test_describe(dataset):
         "width": 3,
         "max_length": 5,
         "length": {"min": 0, "median": 1.5, "p95": pytest.approx(4.55), "max": 5},
+        "length_histogram": {"edges": [0, 1, 2, 3, 4, 5, 6], "counts": [1, 1, 1, 0, 0, 1]},
         "missing": 1,
         "padding_share": pytest.approx(1 - 8 / 20),
+        "max_abs": 7,
     }
     assert train["labels"]["classes"] == {"negative": 1, "zero": 1, "positive": 2}
     assert train["labels"]["mean"] == 0.875 and train["labels"]["max"] == 3
     assert found["constant_features"] == {"text": 1}
     assert found["duplicate_ids_across_splits"] == {"train/test": 1}
     assert found["label_range"] == [-3, 3] and found["known_file"] is None
-    assert len(found["warnings"]) == 2
+    assert sum(train["labels"]["histogram"]["counts"]) == 4
+    # Two of loading, about ids; the constant column; two classes that test lacks.
+    assert len(found["warnings"]) == 4
+    assert found["warnings"][:2] == dataset.report.warnings
+
+
+def test_describe_columns(dataset):
+    """Of the training split's valid frames alone."""
+    found = describe(dataset)["features"]["text"]
+    train = dataset["train"]
+    frames = train.features["text"][np.arange(5) < train.lengths["text"][:, None]].astype("float64")
+    assert found["split"] == "train" and found["frames"] == len(frames) == 8 and found["constant"] == [1]
+    np.testing.assert_allclose(found["std"], frames.std(axis=0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found["max_abs"], np.abs(frames).max(axis=0), rtol=1e-5)
+
+
+def test_columns_across_blocks(monkeypatch):
+    """Blocks are merged without loss where a mean is far from 0, and what stands in the padding isn't seen."""
+    monkeypatch.setattr(cleaning, "BLOCK_BYTES", 100)
+    features = np.random.default_rng(0).normal(size=(50, 4, 2)).astype("float32") + np.array([0, 1000], "float32")
+    lengths = np.arange(50) % 5
+    padding = np.arange(4) >= lengths[:, None]
+    frames = features[~padding].astype("float64")
+    features[padding] = 1e9
+    found = column_statistics(features, lengths, spread=True)
+    np.testing.assert_allclose(found.std, frames.std(axis=0), rtol=1e-4)
+    np.testing.assert_array_equal(found.low, frames.min(axis=0))
+    np.testing.assert_array_equal(found.max_abs, frames.max(axis=0).clip(np.abs(frames.min(axis=0))))
+    assert found.frames == len(frames) and column_statistics(features, lengths).std is None
+    assert (features[padding] == 1e9).all()
+
+
+def test_no_valid_frame():
+    found = column_statistics(np.zeros((3, 2, 4), "float32"), np.zeros(3, "int32"), spread=True)
+    assert found.frames == 0 and found.constant.all() and found.max_abs.tolist() == [0] * 4 == found.std.tolist()
 
 
 def test_known_files_are_named(dataset):
-    for digest, name in report.KNOWN_FILES.items():
+    for digest, known in known_files.KNOWN_FILES.items():
         dataset.sha256 = digest
-        assert len(digest) == 64 and describe(dataset)["known_file"] == name
+        assert len(digest) == 64 and describe(dataset)["known_file"] == known.name
+
+
+def test_describe_human_labels():
+    random = np.random.default_rng(0)
+    labels = random.uniform(-1, 1, 50).astype("float32")
+    human = {"text": labels / 2, "audio": -labels, "vision": np.zeros(50)}
+    split = Split(np.arange(50), {"text": np.ones((50, 1, 1))}, {"text": np.ones(50)}, labels, modality_labels=human)
+    dataset = Dataset({"train": split}, label_range=(-1, 1))
+    found = describe(dataset)["splits"]["train"]
+    assert [found["modality_labels"][m]["correlation"] for m in human] == [1, -1, None]
+    assert found["modality_labels"]["text"]["std"] == pytest.approx(labels.std() / 2)
+    # Every 0.2, which human labels come in.
+    np.testing.assert_allclose(found["labels"]["histogram"]["edges"], np.arange(-1.1, 1.2, 0.2), atol=1e-9)
+
+
+def test_describe_context_folds_and_groups():
+    split = Split(
+        list("abc"),
+        {"text": np.ones((3, 1, 2))},
+        {"text": [1, 1, 1]},
+        [0, 1, 0],
+        folds=[0, 1, 1],
+        groups=["x", "y", "y"],
+        raw_text=["words", " ", "more"],
+        context_features={"text": np.ones((3, 4, 2))},
+        context_lengths={"text": [4, 0, 0]},
+        context_raw_text=["before", "", "also before"],
+    )
+    found = describe(Dataset({"all": split}))["splits"]["all"]
+    assert found["raw_text"] == 2 and found["folds"] == {"0": 1, "1": 2}
+    assert found["sources"] == {"kind": "groups", "count": 2}
+    assert found["context"]["samples"] == 2 and found["context"]["raw_text"] == 2
+    assert found["context"]["modalities"]["text"]["missing"] == 2
+    assert found["context"]["modalities"]["text"]["padding_share"] == pytest.approx(2 / 3)
+
+
+def test_describe_shards_names_their_source(dataset, tmp_path):
+    dataset.sha256, dataset.format = next(iter(known_files.KNOWN_FILES)), "mmsa-unaligned"
+    convert(dataset, tmp_path / "shards", shards=2)
+    found = describe(open_shards(tmp_path / "shards"))
+    assert found["known_file"] == "MMSA MOSI unaligned_50" and found["format"] == "tfrecord"
+    assert (
+        found["source"] == {"format": "mmsa-unaligned", "sha256": dataset.sha256} and found["sha256"] != dataset.sha256
+    )
+    assert any("train: 4 samples" in warning and "1284" in warning for warning in found["warnings"])
+
+
+def test_describe_without_labels_or_with_values_that_json_lacks():
+    features = np.ones((2, 1, 2), "float32")
+    features[0, 0, 1] = np.inf
+    dataset = Dataset({"test": Split(["a", "b"], {"text": features}, {"text": [1, 1]})})
+    found = describe(dataset)
+    json.dumps(found, allow_nan=False)
+    assert found["splits"]["test"]["labels"] is None and found["task"] is None
+    assert found["features"]["text"]["max_abs"] == [1, None]
+    assert any("test/text: column 1 holds values that are NaN or infinite" in w for w in found["warnings"])
 
 
 def test_describe_classes():

@@ -263,6 +263,14 @@ def test_declared_sizes_are_backed_by_data(unpickle, data):
         unpickle(data)
 
 
+@pytest.mark.parametrize("dtype", ["f8", "O"])
+def test_rows_without_a_byte_are_no_rows(unpickle, dtype):
+    for shape in ((10**9, 0), (3, 10**9, 0, 5)):
+        with pytest.raises(DataError, match="has rows and nothing in them"):
+            unpickle(pickle.dumps(np.empty(shape, dtype)))
+    assert unpickle(pickle.dumps(np.empty((0, 10**9), dtype))).shape == (0, 10**9)
+
+
 def test_a_memo_number_is_not_an_allocation(unpickle):
     """The standard loader allocates 64 GiB for this one."""
     assert unpickle(b"\x80\x02K\x07r\xff\xff\xff\xff.") == 7

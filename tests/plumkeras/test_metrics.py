@@ -10,6 +10,7 @@ from scipy.stats import pearsonr
 from sklearn.metrics import accuracy_score, f1_score
 
 from plumkeras import metrics
+from plumkeras.reports import sims_report
 
 UNEVEN = (1, 7, 32, 3, 20, 1)
 REPORT_KEYS = [
@@ -120,6 +121,49 @@ def test_report_undefined_values_are_none():
 def test_report_errors_name_the_argument_and_the_value(y_true, y_pred, match):
     with pytest.raises(ValueError, match=match):
         metrics.sentiment_report(y_true, y_pred)
+
+
+def test_sims_report_agrees_with_mmsa_s_definition():
+    """Its bins written out: open below, closed above."""
+    rng = np.random.default_rng(3)
+    y = np.round(rng.uniform(-1, 1, 200), 1).astype("float32")
+    p = np.clip(y + rng.normal(0, 0.4, 200), -1.5, 1.5).astype("float32")
+    p[:4] = [0.1, -0.1, 0.7, -0.7]
+    report = sims_report(y, p)
+    assert list(report) == ["mae", "corr", "acc2", "f1", "acc3", "acc5", "n"] and report["n"] == 200
+    true, pred = np.clip(y, -1, 1), np.clip(p, -1, 1)
+    assert report["mae"] == pytest.approx(np.mean(np.abs(pred - true)))
+    assert report["mae"] < np.mean(np.abs(p - y)) - 1e-3
+    assert report["corr"] == pytest.approx(pearsonr(true, pred)[0])
+    for name, edges in (
+        ("acc2", [-1.01, 0.0, 1.01]),
+        ("acc3", [-1.01, -0.1, 0.1, 1.01]),
+        ("acc5", [-1.01, -0.7, -0.1, 0.1, 0.7, 1.01]),
+    ):
+        binned = [np.zeros(200, int), np.zeros(200, int)]
+        for out, values in zip(binned, (true, pred), strict=True):
+            for k in range(len(edges) - 1):
+                out[(values > np.float32(edges[k])) & (values <= np.float32(edges[k + 1]))] = k
+        assert report[name] == pytest.approx(accuracy_score(*binned))
+        if name == "acc2":
+            assert report["f1"] == pytest.approx(f1_score(*binned, average="weighted"))
+
+
+def test_sims_report_by_hand():
+    """Zero is negative, a value on a cut belongs below, labels come first in F1, values are clipped."""
+    assert sims_report([0.0, 0.2], [-0.2, 0.4])["acc2"] == 1.0
+    assert sims_report([0.0, 0.2], [0.0, 0.4])["acc2"] == 1.0
+    for convert in (list, np.float32, np.float64):
+        report = sims_report(convert([0.1, -0.1, 0.7, -0.7]), convert([0.05, -0.2, 0.6, -0.8]))
+        assert (report["acc3"], report["acc5"]) == (1.0, 1.0)
+    assert sims_report([1.0, -1.0], [3.0, -7.0])["mae"] == 0.0
+    # F1 is 0.8 for the negative class and 2/3 for the other; the labels have three and one of them.
+    assert sims_report([-1.0, -1.0, -0.4, 0.4], [-1.0, -0.2, 0.6, 0.2])["f1"] == pytest.approx(
+        0.75 * 0.8 + 0.25 * 2 / 3
+    )
+    assert sims_report([0.2, 0.2], [0.1, 0.3])["corr"] is None
+    with pytest.raises(ValueError, match="`y_pred` must be finite"):
+        sims_report([0.1], [np.nan])
 
 
 def test_classification_report_agrees_with_sklearn():

@@ -1,0 +1,297 @@
+"""Folders of the CMU-MultimodalSDK's computational sequences (.csd files), aligned while they are read.
+
+`csd_sequences` tells what each file is. Then, as the SDK's word-level recipe goes, one video at a time:
+
+1. Only videos that every file has are read. Frames are cleaned before any mean is taken.
+2. Words shorter than 1e-5 s and pauses (`sp`, as MISA does) are dropped.
+3. Each word gets the mean of the frames that overlap it, zeros where none does. Without a file of words the intervals
+   of the text vectors are the words; without both, frames stay as they are, and lengths differ by modality.
+4. A segment of the labels takes the words that overlap it, the same in every modality, and is called `video[i]`, `i`
+   being the label's row. Segments shorter than 1e-5 s or without words are dropped. A modality without a frame
+   of its own in a whole segment is missing there: its length is 0.
+
+Entries that are called `video[i]` in every file are aligned already, and become samples as they stand. Of labels of
+7 columns the first, sentiment, is read. Videos of CMU-MOSI get their standard split, and so do those of another data
+set whose folder holds the SDK's list (`cmu_mosei_std_folds.py`). Otherwise there is one split, `all`.
+"""
+
+import collections
+import contextlib
+import os
+
+import numpy as np
+
+from plumkeras.data_pipelines import cleaning
+from plumkeras.data_pipelines.readers import fields, hdf5, ragged, standard_folds
+from plumkeras.data_pipelines.readers.alignment import EPSILON, Timeline, collapse, is_interval, is_reference
+from plumkeras.data_pipelines.readers.assembling import assemble
+from plumkeras.data_pipelines.readers.csd_sequences import Sequence, Survey, look
+from plumkeras.data_pipelines.schema import Dataset
+from plumkeras.data_pipelines.unpickler_values import as_text
+from plumkeras.data_pipelines.validation import MODALITIES, DataError, listing
+
+NAME = "csd"
+DESCRIPTION = "folder of .csd files of the CMU-MultimodalSDK (words or text vectors, features, labels)"
+_PAUSE = "sp"
+# The SDK drops videos that are in no fold; a list that knows fewer than these is another data set's.
+_MOSTLY = 0.9
+
+
+def matches(path):
+    """Whether a folder holds HDF5 files, or such as say that they are .csd."""
+    return any(name.lower().endswith(".csd") or hdf5.is_hdf5(os.path.join(path, name)) for name in os.listdir(path))
+
+
+def files(path):
+    """The names of the files that are read."""
+    return [*(found.file for found in Survey(path).roles.values()), *_fold_lists(path)]
+
+
+def refuse_single(path):
+    """Says of one .csd file what it is, and that it is no data set.
+
+    Raises:
+        DataError: always.
+    """
+    found = look(path)
+    if found is None:
+        raise DataError(f"{path}: an HDF5 file that holds no computational sequence; known is a {DESCRIPTION}")
+    raise DataError(
+        f"{path}: is one computational sequence, {found}, and no data set: load the folder that holds it together "
+        "with the other .csd files"
+    )
+
+
+def read(path, report, modalities=None, label_range=None, sha256=None):
+    """Reads a folder of .csd files. Arguments and errors as `plumkeras.data_pipelines.load`."""
+    survey = Survey(path)
+    survey.check()
+    for warning in survey.warnings:
+        report.warn(warning)
+    available = [modality for modality in MODALITIES if modality in survey.roles]
+    if "text" not in available and "words" in survey.roles:
+        if modalities is not None and "text" in modalities:
+            raise DataError(
+                f"{path} has words but no text vectors; `plumkeras extract` makes them; read the others with "
+                f"modalities={tuple(available)}"
+            )
+        report.warn("text: the folder has words but no vectors of them, so they are in raw_text alone")
+    chosen = fields.pick_modalities(available, modalities, path)
+    # Text vectors that aren't wanted may still be the words.
+    needed = {*chosen, "labels", "words" if "words" in survey.roles else "text"} & survey.roles.keys()
+    tally = collections.Counter()
+    budget = ragged.Budget(*(survey.roles[role].path for role in needed))
+    splits = {}
+    with contextlib.ExitStack() as stack:
+        sequences = {}
+        for role in sorted(needed):
+            file = stack.enter_context(hdf5.opened(survey.roles[role].path))
+            sequences[role] = Sequence(file, survey.roles[role], role)
+        if sequences["labels"].width > 1:
+            report.warn(f"labels: {sequences['labels'].width} columns, of which the first (sentiment) is used")
+        for name, videos in _by_split(_shared_videos(sequences, path, report), path, report).items():
+            segments = _Segments(path, chosen, tally, budget)
+            for video in videos:
+                segments.add_video(video, {role: sequence.video(video) for role, sequence in sequences.items()})
+            if segments.ids:
+                splits[name] = segments.assemble(name, sequences, report)
+    for text in _sentences(tally, chosen):
+        report.warn(text)
+    if not splits:
+        raise DataError(f"{path}: no segment of the labels has any frame; {'; '.join(_sentences(tally, chosen))}")
+    return Dataset(splits, report=report, path=path, format=NAME, sha256=sha256, label_range=label_range)
+
+
+def _shared_videos(sequences, path, report):
+    """The videos that every file has, sorted; others go to the report."""
+    shared = sorted(set.intersection(*(set(sequence.entries) for sequence in sequences.values())))
+    if not shared:
+        raise DataError(f"{path}: no video stands in all of its .csd files ({listing(sequences)})")
+    for role, sequence in sequences.items():
+        if others := sorted(set(sequence.entries) - set(shared)):
+            count = f"{len(others)} of {len(sequence.entries)} videos"
+            report.warn(f"{role}: {count} aren't in every file, dropped; one is {others[0]}")
+    return shared
+
+
+def _fold_lists(path):
+    """The files of a folder that may state folds."""
+    return [name for name in sorted(os.listdir(path)) if name.endswith(".py") and os.path.isfile(f"{path}/{name}")]
+
+
+def _by_split(videos, path, report):
+    """Dict from split to its videos."""
+    lists = {name: standard_folds.read(os.path.join(path, name)) for name in _fold_lists(path)}
+    lists["CMU-MOSI's standard folds"] = standard_folds.mosi()
+    for source, folds in lists.items():
+        known = [video for video in videos if folds and video in folds]
+        if len(known) < _MOSTLY * len(videos):
+            continue
+        if len(known) < len(videos):
+            lost = sorted(set(videos) - set(known))
+            report.warn(f"{len(lost)} of {len(videos)} videos are in no fold of {source}, dropped; one is {lost[0]}")
+        named = {split: [video for video in known if folds[video] == split] for split in ("train", "valid", "test")}
+        return {split: names for split, names in named.items() if names}
+    report.warn(
+        f"the {len(videos)} videos are in no known list of folds, so there is one split, `all`, with the videos as "
+        "groups; the SDK's own list (such as cmu_mosei_std_folds.py), put into the folder, gives the splits"
+    )
+    return {"all": videos}
+
+
+class _Segments:
+    """The segments of one split, gathered video by video.
+
+    Args:
+        path: str. The folder.
+        modalities: iterable of str.
+        tally: Counter. What was dropped, over all splits.
+        budget: Budget. Of all splits.
+    """
+
+    def __init__(self, path, modalities, tally, budget):
+        self.path, self.tally, self.budget = path, tally, budget
+        self.frames = {modality: [] for modality in modalities}
+        self.counts = {modality: collections.Counter() for modality in modalities}
+        self.ids, self.videos, self.labels, self.texts = [], [], [], []
+
+    def add_video(self, video, entries):
+        """Aligns a video and adds its segments.
+
+        Args:
+            video: str.
+            entries: dict by role of lists of `Entry`.
+        """
+        names = {role: {entry.name for entry in found} for role, found in entries.items()}
+        is_aligned = all("[" in name for found in names.values() for name in found)
+        if is_aligned and all(found <= names["labels"] for found in names.values()):
+            self._add_aligned(video, entries)
+        else:
+            self._align(video, entries)
+
+    def _align(self, video, entries):
+        words, tokens = self._words(entries)
+        aligned = {modality: self._clean(modality, entries[modality]) for modality in self.frames}
+        if words is None:
+            lines = {modality: Timeline(intervals) for modality, (intervals, _) in aligned.items()}
+        else:
+            line = Timeline(words)
+            for modality, (intervals, features) in aligned.items():
+                if modality == "text" and "words" not in entries:
+                    # They are the words, each with a vector of its own.
+                    own = features[is_reference(intervals)]
+                    aligned[modality] = own, np.ones(len(own), dtype=bool)
+                else:
+                    aligned[modality] = collapse(words, intervals, features)
+                self.tally["frameless", modality] += int(np.count_nonzero(~aligned[modality][1]))
+        intervals = np.concatenate([entry.intervals for entry in entries["labels"]])
+        labels = np.concatenate([entry.features for entry in entries["labels"]])
+        for position in np.flatnonzero(is_reference(intervals)):
+            start, end = intervals[position]
+            said = None
+            if words is None:
+                frames = {m: features[lines[m].rows(start, end)] for m, (_, features) in aligned.items()}
+            else:
+                rows = line.rows(start, end)
+                said = None if tokens is None else tokens[rows]
+                # A word without a frame is zeros; a segment without any lacks the modality.
+                frames = {m: means[rows] if found[rows].any() else means[:0] for m, (means, found) in aligned.items()}
+            self._add(f"{video}[{position}]", video, labels[position], said, frames)
+        self.tally["short"] += int(np.count_nonzero(~is_reference(intervals)))
+
+    def _words(self, entries):
+        """The words' intervals, those of the text vectors where there are no words, and their texts or None."""
+        found = entries.get("words") or entries.get("text")
+        if found is None:
+            return None, None
+        intervals = np.concatenate([entry.intervals for entry in found])
+        keep = is_reference(intervals)
+        tokens = None
+        if "words" in entries:
+            tokens = np.array([token for entry in found for token in _tokens(entry)], dtype=object)
+            self.tally["pauses"] += int(np.count_nonzero(tokens == _PAUSE))
+            keep &= tokens != _PAUSE
+            self.tally["short words"] += int(np.count_nonzero(~keep & (tokens != _PAUSE)))
+            tokens = tokens[keep]
+        self.tally["words"] += int(np.count_nonzero(keep))
+        return intervals[keep], tokens
+
+    def _add_aligned(self, video, entries):
+        by_name = {role: {entry.name: entry for entry in found} for role, found in entries.items()}
+        for label in entries["labels"]:
+            pieces = {role: found[label.name] for role, found in by_name.items() if label.name in found}
+            if len(pieces) < len(by_name) or not len(label.features):
+                self.tally["empty"] += 1
+                continue
+            frames = {modality: self._clean(modality, [pieces[modality]])[1] for modality in self.frames}
+            said = _tokens(pieces["words"]) if "words" in pieces else None
+            if said is not None:
+                keep = np.array([token != _PAUSE for token in said], dtype=bool)
+                self.tally["pauses"] += int(np.count_nonzero(~keep))
+                frames = {m: rows[keep] if len(rows) == len(keep) else rows for m, rows in frames.items()}
+                said = [token for token in said if token != _PAUSE]
+            self._add(label.name, video, label.features[0], said, frames)
+
+    def _clean(self, modality, entries):
+        """The intervals and cleaned features of a video; what was cleaned is counted."""
+        features = np.concatenate([entry.features for entry in entries])
+        intervals = np.concatenate([entry.intervals for entry in entries])
+        good = is_interval(intervals)
+        if not good.all():
+            self.tally["timeless", modality] += int(np.count_nonzero(~good))
+            intervals, features = intervals[good], features[good]
+        cleaned, counts = cleaning.clean_blocks([features[None]], (1, *features.shape))
+        self.counts[modality].update(counts)
+        return intervals, cleaned[0]
+
+    def _add(self, name, video, label, said, frames):
+        if not any(map(len, frames.values())):
+            self.tally["empty"] += 1
+            return
+        for modality, rows in frames.items():
+            where = f"{self.path}: {name}/{modality}"
+            self.budget.spend(rows.nbytes, where)
+            self.frames[modality].append(ragged.Sequence(rows, where, self.budget))
+        self.ids.append(name)
+        self.videos.append(video)
+        self.labels.append(label[0])
+        self.texts.append(None if said is None else " ".join(said))
+
+    def assemble(self, name, sequences, report):
+        """The split."""
+        values = {"id": self.ids, "group": self.videos, "regression_labels": np.array(self.labels, dtype="float64")}
+        if "words" in sequences:
+            values["raw_text"] = self.texts
+
+        def read_features(modality):
+            where = f"{self.path}: {name}/{modality}"
+            features, _ = ragged.pad(self.frames[modality], sequences[modality].width, where, self.budget)
+            # What was cleaned was counted before the means were taken.
+            return features, {kind: self.counts[modality][kind] for kind in ("nan", "inf", "overflow")}
+
+        def find_lengths(modality, frames):
+            return np.array([rows.length for rows in self.frames[modality]], dtype="int32"), "intervals"
+
+        return assemble(name, self.path, values, self.frames, read_features, find_lengths, report)
+
+
+def _tokens(entry):
+    """The words of an entry."""
+    return [as_text(row[0]) for row in entry.features.tolist()]
+
+
+def _sentences(tally, modalities):
+    """What was dropped, for the report."""
+    if tally["pauses"]:
+        yield f"words: {tally['pauses']} pauses ({_PAUSE}) dropped, with their frames"
+    for modality in modalities:
+        if tally["frameless", modality]:
+            yield f"{modality}: {tally['frameless', modality]} of {tally['words']} words have no frame, and are zeros"
+        if tally["timeless", modality]:
+            yield f"{modality}: {tally['timeless', modality]} frames end before they start, or at no time, dropped"
+    if tally["short words"]:
+        yield f"words: {tally['short words']} shorter than {EPSILON:g} s dropped"
+    if tally["short"]:
+        yield f"labels: {tally['short']} segments shorter than {EPSILON:g} s dropped"
+    if tally["empty"]:
+        yield f"labels: {tally['empty']} segments without a frame dropped"

@@ -1,0 +1,226 @@
+"""Computational sequences (.csd files): what each is, told by its content, and its entries, video by video.
+
+A .csd is HDF5: `/<root>/data/<entry>/features` and `intervals` beside `/<root>/metadata`. What it holds is told by
+the names that it gives itself (root, metadata), its file's name, its type and its width.
+"""
+
+import collections
+import dataclasses
+import os
+import re
+
+import numpy as np
+
+from plumkeras.data_pipelines.readers import hdf5
+from plumkeras.data_pipelines.unpickler_values import as_text
+from plumkeras.data_pipelines.validation import DataError, listing
+
+# Words in a sequence's names, the preferred one first where a folder has several for one role.
+_NAMES = {
+    "labels": ("opinion", "sentiment", "alllabels", "label"),
+    "text": ("glove", "wordvector", "bert", "embedding"),
+    "audio": ("covarep", "opensmile", "acoustic", "audio", "librosa", "mfcc", "wav2vec"),
+    "vision": ("facet", "openface2", "openface", "visual", "vision", "face", "video"),
+}
+# Widths that say it too: GloVe, BERT; COVAREP, HKT's, MMSA's, IS09, emobase2010; FACET 4.1 and 4.2, OpenFace.
+_WIDTHS = {
+    "labels": (1, 7),
+    "text": (300, 768, 1024),
+    "audio": (74, 81, 5, 33, 384, 1582),
+    "vision": (47, 35, 46, 20, 75, 371, 709, 713),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """A sequence as a look at its file shows it.
+
+    Args:
+        path, file: str. The file, and its name in the folder.
+        root: str. The root group.
+        names: str. What it and its file are called, in small letters and digits.
+        width: int. Columns of its features.
+        is_text: bool. Whether they are texts.
+        videos, rows: int. How many there are.
+    """
+
+    path: str
+    file: str
+    root: str
+    names: str
+    width: int
+    is_text: bool
+    videos: int
+    rows: int
+
+    def __str__(self):
+        kind = "texts" if self.is_text else "numbers"
+        return f"{self.root!r} ({self.videos} videos, {self.rows} rows, {self.width} {kind} each)"
+
+
+def look(path):
+    """What a .csd file holds, as a `Found`; None where it is another kind of HDF5 file.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    with hdf5.opened(path) as file, hdf5.guarded(path):
+        for root in hdf5.children(file, path):
+            data = file[root].get("data") if hasattr(file[root], "get") else None
+            if data is None:
+                continue
+            entries = hdf5.children(data, f"{path}: {root}/data")
+            rows = width = 0
+            is_text = False
+            for name in entries:
+                where = f"{path}: {name}/features"
+                shape = hdf5.check(data[name].get("features") if hasattr(data[name], "get") else None, where)
+                if not rows and shape:
+                    width, is_text = int(np.prod(shape[1:])), data[name]["features"].dtype.kind in "SO"
+                rows += shape[0] if shape else 0
+            if rows:
+                said = " ".join([root, os.path.basename(path), _root_name(file[root])]).lower()
+                names = re.sub("[^a-z0-9]", "", said)
+                videos = len({name.partition("[")[0] for name in entries})
+                return Found(path, os.path.basename(path), root, names, width, is_text, videos, rows)
+    return None
+
+
+def _root_name(root):
+    """What the metadata call it: JSON in the first element of an array, as the SDK writes it."""
+    metadata = root.get("metadata")
+    if not hasattr(metadata, "get") or "root name" not in metadata:
+        return ""
+    values = np.atleast_1d(hdf5.read(metadata["root name"], "root name")).ravel()[:1].tolist()
+    return "".join(as_text(value)[:200] for value in values if isinstance(value, (bytes, str)))
+
+
+def role_of(found):
+    """`"words"`, `"labels"`, `"text"`, `"audio"`, `"vision"`, or None."""
+    if found.is_text:
+        return "words" if found.width == 1 and "phone" not in found.names else None
+    if found.width in _WIDTHS["labels"] and any(word in found.names for word in _NAMES["labels"]):
+        return "labels"
+    for known in ({role: _NAMES[role] for role in ("text", "audio", "vision")}, None):
+        for role, words in (known or _WIDTHS).items():
+            if any(word in found.names for word in words) if known else found.width in words:
+                return role
+    return None
+
+
+class Survey:
+    """Which file of a folder plays which role.
+
+    Args:
+        path: str. The folder.
+
+    `roles` is a dict from role to `Found`, `warnings` a list of str about the files that aren't read.
+
+    Raises:
+        DataError: a file is damaged.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        self.roles, self.warnings = {}, []
+        candidates = collections.defaultdict(list)
+        for name in sorted(os.listdir(path)):
+            file = os.path.join(path, name)
+            if hdf5.is_hdf5(file):
+                found = look(file)
+                candidates[role_of(found) if found else None].append(found or name)
+            elif name.lower().endswith(".csd") and os.path.isfile(file):
+                raise DataError(f"{file}: truncated or corrupt: a .csd is an HDF5 file, this isn't one")
+        for file in candidates.pop(None, []):
+            what = f"{file.file}: {file}" if isinstance(file, Found) else f"{file}: no computational sequence"
+            self.warnings.append(f"{what}, not read")
+        for role, found in candidates.items():
+            found.sort(key=lambda f: (_preference(f, role), f.names))
+            self.roles[role] = found[0]
+            if len(found) > 1:
+                others = listing(f"{other.root!r} in {other.file}" for other in found[1:])
+                self.warnings.append(
+                    f"{role}: {found[0].root!r} in {found[0].file} is read; not read for the same: {others}. "
+                    "Take it out of the folder to choose another one"
+                )
+
+    def check(self):
+        """Raises `DataError` unless there are labels and something to learn them from."""
+        held = "; ".join(f"{role}: {found}" for role, found in self.roles.items()) or "nothing known"
+        if "labels" not in self.roles:
+            raise DataError(f"{self.path}: has no labels among its .csd files; they hold {held}")
+        if not self.roles.keys() & {"text", "audio", "vision"}:
+            raise DataError(f"{self.path}: has no features among its .csd files; they hold {held}")
+
+
+def _preference(found, role):
+    words = _NAMES.get(role, ())
+    ranks = [rank for rank, word in enumerate(words) if word in found.names]
+    # Emotions are labels too, but not the ones that are wanted.
+    return ("emotion" in found.names and role == "labels", min(ranks, default=len(words)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """Intervals float64 `[T, 2]` and features `[T, F]` of one entry."""
+
+    name: str
+    intervals: np.ndarray
+    features: np.ndarray
+
+
+class Sequence:
+    """An opened file, read one video at a time.
+
+    Args:
+        file: `h5py.File`.
+        found: Found.
+        role: str.
+    """
+
+    def __init__(self, file, found, role):
+        self.where = found.path
+        with hdf5.guarded(self.where):
+            self.data = file[found.root]["data"]
+        self.width = found.width
+        self.is_text = role == "words"
+        # An entry is a video, or a piece of one, called `video[i]`.
+        self.entries = collections.defaultdict(list)
+        for name in hdf5.children(self.data, f"{self.where}: {found.root}/data"):
+            self.entries[name.partition("[")[0]].append(name)
+
+    def video(self, video):
+        """The entries of a video."""
+        return [self._entry(name) for name in sorted(self.entries[video], key=_position)]
+
+    def _entry(self, name):
+        where = f"{self.where}: {name}"
+        with hdf5.guarded(where):
+            group = self.data[name]
+        names = hdf5.children(group, where)
+        for field in ("features", "intervals"):
+            if field not in names:
+                raise DataError(f"{where} has no {field}")
+        with hdf5.guarded(where):
+            intervals, features = (hdf5.read(group[f], f"{where}/{f}") for f in ("intervals", "features"))
+        if intervals.shape == (2,):
+            intervals, features = intervals[None], features[None] if features.ndim == 1 else features
+        if intervals.dtype.kind not in "iuf" or intervals.ndim != 2 or intervals.shape[1] != 2:
+            raise DataError(
+                f"{where}/intervals has shape {intervals.shape} and type {intervals.dtype}; a start and an end in "
+                "seconds for each frame are wanted"
+            )
+        if features.ndim < 1 or len(features) != len(intervals):
+            raise DataError(f"{where}/features has shape {features.shape}, for {len(intervals)} intervals")
+        features = features.reshape(len(features), -1) if features.size else np.zeros((0, self.width))
+        if len(features) and (features.shape[1] != self.width or (features.dtype.kind in "SO") != self.is_text):
+            raise DataError(
+                f"{where}/features is {features.shape[1]} wide, of type {features.dtype}; the file's first is "
+                f"{self.width} wide and holds {'texts' if self.is_text else 'numbers'}"
+            )
+        return Entry(name, intervals[: len(features)].astype("float64"), features)
+
+
+def _position(name):
+    index = name.partition("[")[2].rstrip("]")
+    return (int(index) if index.isdecimal() and len(index) < 10 else -1, name)

@@ -1,0 +1,273 @@
+"""Trees of MMSA-FET: `label.csv`, and features of the clips that it lists.
+
+`label.csv` has the columns `video_id, clip_id, text, label, label_T, label_A, label_V, annotation, mode`, in any order;
+only the first two must be there. `clip_id` is text (`0001` isn't `1`). Features are looked for
+
+- in pickles of MMSA-FET beside it or in a folder beside it (`feature.pkl`, `Processed/unaligned_39.pkl`): one for
+  all modalities or one each, matched by the ids `video_id$_$clip_id` (or `video_id_clip_id`);
+- as `<modality>/<video_id>/<clip_id>.npy`, `[T, F]` or `[F]`, `modality` being text, audio or vision.
+
+Split, text and labels are those of `label.csv`. A clip without features of a modality lacks that modality (length 0);
+one without any is left out. Videos are the groups.
+"""
+
+import math
+import os
+import tokenize
+
+import numpy as np
+
+from plumkeras.data_pipelines import cleaning
+from plumkeras.data_pipelines.readers import fields, mmsa, ragged
+from plumkeras.data_pipelines.readers.label_table import SEPARATORS, LabelTable
+from plumkeras.data_pipelines.readers.splits import ALIASES, parts
+from plumkeras.data_pipelines.schema import Dataset, Split
+from plumkeras.data_pipelines.unpickler import read_pickle
+from plumkeras.data_pipelines.validation import MODALITIES, DataError, listing
+
+NAME = "label_csv"
+DESCRIPTION = "folder of MMSA-FET: label.csv with feature pickles or <modality>/<video_id>/<clip_id>.npy"
+_TABLE = "label.csv"
+_MAX_HEADER = 1 << 16
+# What numpy raises on a damaged npy file.
+_FAILURES = (ArithmeticError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError, TypeError,
+             ValueError, tokenize.TokenError)  # fmt: skip
+
+
+def matches(path):
+    """Whether a folder holds a `label.csv`."""
+    return os.path.isfile(os.path.join(path, _TABLE))
+
+
+def files(path):
+    """The names of the files that are read."""
+    return [_TABLE, *_pickles(path), *(os.path.relpath(file, path) for _, file in _npy_files(path))]
+
+
+def read(path, report, modalities=None, label_range=None, sha256=None):
+    """Reads an MMSA-FET tree. Arguments and errors as `plumkeras.data_pipelines.load`."""
+    table = LabelTable(os.path.join(path, _TABLE))
+    sources = _sources(path, table, modalities, report)
+    if not sources:
+        raw = " from the clips in Raw/" if os.path.isdir(os.path.join(path, "Raw")) else ""
+        raise DataError(
+            f"{path}: label.csv lists {len(table.ids)} clips, but there are no features of them"
+            f"{f' for {listing(modalities)}' if modalities else ''}; `plumkeras extract` makes them{raw}"
+        )
+    chosen = fields.pick_modalities([m for m in MODALITIES if m in sources], modalities, path)
+    held = np.any([sources[modality].held for modality in chosen], axis=0)
+    for row in np.flatnonzero(~held)[:1]:
+        lost = f"{np.count_nonzero(~held)} of {len(held)} clips of label.csv have no features"
+        report.warn(f"{lost}, dropped; one is {table.ids[row]}")
+    splits = {}
+    for name, rows in table.splits(report).items():
+        rows = rows[held[rows]]
+        if not len(rows):
+            continue
+        features, lengths = {}, {}
+        for modality in chosen:
+            features[modality], lengths[modality] = sources[modality].take(name, rows, report)
+            if count := np.count_nonzero(~sources[modality].held[rows]):
+                report.warn(f"{name}/{modality}: {count} clips have none, and lack the modality")
+        splits[name] = Split(
+            ids=table.ids[rows],
+            features=features,
+            lengths=lengths,
+            labels=None if table.regression is None else table.regression[rows].astype("float32"),
+            modality_labels={m: values[rows] for m, values in table.unimodal.items()} or None,
+            raw_text=None if table.texts is None else table.texts[rows],
+            groups=table.videos[rows],
+        )
+    if not splits:
+        raise DataError(f"{path}: no clip of label.csv has features and a mode among {listing(ALIASES)}")
+    if label_range is None and table.unimodal:
+        label_range = (-1.0, 1.0)  # SIMS
+    return Dataset(splits, report=report, path=path, format=NAME, sha256=sha256, label_range=label_range)
+
+
+def _pickles(path):
+    """The pickles in the folder and in folders beside, but for those of clips and npy files."""
+    found = []
+    for folder in ("", *sorted(os.listdir(path))):
+        if folder in ("Raw", *MODALITIES) or not os.path.isdir(os.path.join(path, folder)):
+            continue
+        for name in sorted(os.listdir(os.path.join(path, folder))):
+            file = os.path.join(path, folder, name)
+            if os.path.isfile(file):
+                with open(file, "rb") as stream:
+                    head = stream.read(2)
+                if (len(head) == 2 and head[0] == 0x80 and 2 <= head[1] <= 5) or name.endswith(".pkl"):
+                    found.append(os.path.join(folder, name))
+    return found
+
+
+def _npy_files(path):
+    """Yields modality and path of the npy files."""
+    for modality in MODALITIES:
+        folder = os.path.join(path, modality)
+        for video in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+            inner = os.path.join(folder, video)
+            for name in sorted(os.listdir(inner)) if os.path.isdir(inner) else ():
+                if name.endswith(".npy") and os.path.isfile(os.path.join(inner, name)):
+                    yield modality, os.path.join(inner, name)
+
+
+def _sources(path, table, wanted, report):
+    """Dict from modality to where its features come from: `_Stored` or `_Arrays`."""
+    sources = {}
+
+    def claim(modalities, where):
+        for modality in modalities:
+            if modality in sources:
+                raise DataError(
+                    f"{path}: {modality} stands both in {sources[modality].where} and in {where}; keep one of them in "
+                    "the folder, or load a pickle itself"
+                )
+
+    for name in _pickles(path):
+        file = os.path.join(path, name)
+        tree, release = read_pickle(file)
+        if not mmsa.matches(tree):
+            report.warn(f"{name}: a pickle, but not of MMSA-FET, not read")
+            continue
+        held = [m for m in MODALITIES if any(m in part for part in parts(tree) or [tree])]
+        held = [m for m in held if wanted is None or m in wanted]
+        claim(held, name)
+        if held:
+            # The table's labels count, so those of the pickle may have any range.
+            dataset = mmsa.read(tree, release, file, report, modalities=held, label_range=(-math.inf, math.inf))
+            places = _places(dataset, table, name, report)
+            sources |= {modality: _Stored(name, dataset, modality, places) for modality in held}
+    for modality in sorted({modality for modality, _ in _npy_files(path)}):
+        if wanted is None or modality in wanted:
+            claim([modality], f"{modality}/")
+            sources[modality] = _Arrays(path, modality, table)
+    return sources
+
+
+def _places(dataset, table, name, report):
+    """For each row of the table, the split and the row that it has in a pickle; None where it has none."""
+    rows = {spelt: row for end in reversed(SEPARATORS) for row, spelt in enumerate(table.spellings(end))}
+    places = [None] * len(table.ids)
+    unknown = []
+    differing = 0
+    for split, samples in dataset.items():
+        for position, sample in enumerate(samples.ids.tolist()):
+            if sample not in rows:
+                unknown.append(sample)
+                continue
+            places[rows[sample]] = split, position
+            if samples.labels is not None and table.regression is not None:
+                differing += bool(abs(samples.labels[position] - table.regression[rows[sample]]) > 1e-3)
+    if not any(places):
+        raise DataError(
+            f"{dataset.path}: none of its {len(unknown)} ids is in label.csv; one is {unknown[0]!r}, there "
+            f"{str(table.ids[0])!r}"
+        )
+    if unknown:
+        report.warn(f"{name}: {len(unknown)} samples aren't in label.csv, dropped; one is {unknown[0]}")
+    if differing:
+        report.warn(f"{name}: {differing} labels differ from those in label.csv, which count")
+    return places
+
+
+class _Stored:
+    """One modality of a pickle.
+
+    Args:
+        where: str. The pickle's name.
+        dataset: Dataset. The pickle, read.
+        modality: str.
+        places: list. What `_places` gives.
+    """
+
+    def __init__(self, where, dataset, modality, places):
+        self.where, self.dataset, self.modality, self.places = where, dataset, modality, places
+        self.held = np.array([place is not None for place in places])
+
+    def take(self, name, rows, report):
+        """Features `[N, T, F]` and lengths `[N]` of rows of the table."""
+        places = [self.places[row] for row in rows]
+        if name in self.dataset and places == [(name, row) for row in range(len(self.dataset[name]))]:
+            split = self.dataset[name]
+            return split.features[self.modality], split.lengths[self.modality]
+        arrays = {split: samples.features[self.modality] for split, samples in self.dataset.items()}
+        frames = max(array.shape[1] for array in arrays.values())
+        features = np.zeros((len(rows), frames, self.dataset.feature_dims[self.modality]), dtype="float32")
+        lengths = np.zeros(len(rows), dtype="int32")
+        for row, place in enumerate(places):
+            if place is not None:
+                split, position = place
+                lengths[row] = count = self.dataset[split].lengths[self.modality][position]
+                features[row, :count] = arrays[split][position, :count]
+        return features, lengths
+
+
+class _Arrays:
+    """One modality as npy files.
+
+    Args:
+        path: str. The folder.
+        modality: str.
+        table: LabelTable.
+    """
+
+    def __init__(self, path, modality, table):
+        self.path, self.modality, self.where = path, modality, f"{modality}/"
+        # Names are looked up, never made into paths: `..` in a table leads nowhere.
+        files = {os.path.relpath(file, os.path.join(path, m)): file for m, file in _npy_files(path) if m == modality}
+        keys = [os.path.join(v, f"{c}.npy") for v, c in zip(table.videos.tolist(), table.clips.tolist(), strict=True)]
+        self.files = [files.pop(key, None) for key in keys]
+        self.held = np.array([file is not None for file in self.files])
+        self.unknown = sorted(files)
+        self.budget = ragged.Budget(*(file for file in self.files if file))
+        self.width = None
+
+    def take(self, name, rows, report):
+        """Features `[N, T, F]` and lengths `[N]` of rows of the table."""
+        where = f"{self.path}: {name}/{self.modality}"
+        if self.unknown:
+            report.warn(f"{self.where}: {len(self.unknown)} files aren't in label.csv; one is {self.unknown[0]}")
+        sequences = []
+        for row in rows:
+            file = self.files[row]
+            sequence = ragged.Sequence(np.zeros((0, 1)) if file is None else _npy(file), file or where, self.budget)
+            self.width = self.width or sequence.width
+            if sequence.width not in (None, self.width):
+                raise DataError(f"{file}: is {sequence.width} wide, others {self.width}")
+            sequences.append(sequence)
+        features, counts = ragged.pad(sequences, self.width or self._first_width(), where, self.budget)
+        lengths = np.array([sequence.length for sequence in sequences], dtype="int32")
+        counts["padding_frames"] = cleaning.zero_padding(features, lengths)
+        report.record_cleaning(name, self.modality, counts)
+        return features, lengths
+
+    def _first_width(self):
+        """The width of any file, for a split that has none."""
+        widths = (array.shape[1] for array in map(_npy, filter(None, self.files)) if array.size)
+        width = next(widths, None)
+        if width is None:
+            raise DataError(f"{self.path}: no file in {self.where} has a frame")
+        return width
+
+
+def _npy(path):
+    """An npy file as `[T, F]`.
+
+    Raises:
+        DataError: it is damaged, or holds something else than numbers `[T, F]` or `[F]`.
+    """
+    try:
+        with open(path, "rb") as file:
+            start = file.read(12)
+        # numpy reserves as much for the header as the file says that it has.
+        length = int.from_bytes(start[8:10] if start[6:7] == b"\x01" else start[8:], "little")
+        if length > _MAX_HEADER:
+            raise ValueError(f"its header would be {length} bytes long")
+        # Mapped first: sizes are checked against the file, and nothing in it is unpickled.
+        array = np.array(np.lib.format.open_memmap(path, mode="r"))
+    except _FAILURES as error:
+        raise DataError(f"{path}: truncated or corrupt, or no array: {error}") from None
+    if array.dtype.kind not in "iufb" or array.ndim not in (1, 2):
+        raise DataError(f"{path} has shape {array.shape} and type {array.dtype}; numbers [frames, width] are wanted")
+    return array[None] if array.ndim == 1 else array

@@ -1,0 +1,219 @@
+"""Lists of samples, each a tuple whose sequences have their own lengths: MISA, MAG-BERT, HKT and who follows them.
+
+    MISA   [((word ids, vision, audio, words), label, segment), ...]
+    MAG    {split: [((words, vision, audio), label, segment), ...]}          also MIB and GLoMo
+    HKT    {split: [((words, vision, audio, hcf), (the same of the context), id, label), ...]}
+
+A list without splits (MISA's train.pkl, dev.pkl and test.pkl are one each) is the split `all`; either kind of sample
+may stand in either. No vectors of the words are in these files: words become `raw_text`, and the modalities are `audio`
+and `vision`; HKT's human-centric features are a third, `hcf`. Every modality keeps its own length, and all of HKT's
+columns are kept. HKT's labels are classes; elsewhere labels that take two values are (see `row_fields.as_classes`).
+"""
+
+import dataclasses
+
+from plumkeras.data_pipelines.readers import fields, row_fields
+from plumkeras.data_pipelines.readers.assembling import add_context, assemble
+from plumkeras.data_pipelines.readers.ragged import Budget, Sequence, pad, sentence
+from plumkeras.data_pipelines.readers.splits import ALIASES, take_parts
+from plumkeras.data_pipelines.schema import Dataset
+from plumkeras.data_pipelines.validation import DataError
+
+NAME = "tuples"
+DESCRIPTION = "lists of samples of MISA, MAG-BERT and HKT"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Layout:
+    """Where things stand in a sample of `size` parts, whose first has `inner`; HKT's second is the context."""
+
+    name: str
+    size: int
+    inner: int
+    modalities: dict
+    words: int
+    label: int
+    id: int
+    has_context: bool = False
+
+
+_LAYOUTS = (
+    _Layout("misa", size=3, inner=4, modalities={"audio": 2, "vision": 1}, words=3, label=1, id=2),
+    _Layout("mag", size=3, inner=3, modalities={"audio": 2, "vision": 1}, words=0, label=1, id=2),
+    _Layout(
+        "hkt", size=4, inner=4, modalities={"audio": 2, "vision": 1, "hcf": 3}, words=0, label=3, id=2, has_context=True
+    ),
+)
+
+
+def matches(tree):
+    """Whether an unpickled object has this layout."""
+    return _layout(tree) is not None
+
+
+def _layout(tree):
+    parts = [tree]
+    if isinstance(tree, dict):
+        parts = [tree[name] for name in ALIASES if name in tree]
+    if not all(isinstance(part, list) for part in parts):
+        return None
+    first = next((part[0] for part in parts if part), None)
+    return next((layout for layout in _LAYOUTS if _fits(first, layout)), None)
+
+
+def _fits(sample, layout):
+    def has(value, size):
+        return isinstance(value, (tuple, list)) and len(value) == size
+
+    return (
+        has(sample, layout.size)
+        and has(sample[0], layout.inner)
+        and (not layout.has_context or has(sample[1], layout.inner))
+    )
+
+
+def read(tree, release, path, report, modalities=None, label_range=None, sha256=None):
+    """Turns an unpickled file into a Dataset.
+
+    Args:
+        tree: list or dict, as `matches` accepts it.
+        release: callable. Called whenever a part of the mapped file has been copied out.
+        path, report, modalities, label_range, sha256: as `plumkeras.data_pipelines.load`.
+    """
+    layout = _layout(tree)
+    found = take_parts(tree, path, report) if isinstance(tree, dict) else {"all": tree}
+    budget = Budget(path)
+    parts = {name: _Part(name, samples, layout, path, budget, report) for name, samples in found.items()}
+    widths = {modality: _width(modality, parts.values()) for modality in layout.modalities}
+    for modality in [modality for modality, width in widths.items() if width is None]:
+        report.warn(f"{modality}: no sample has a frame, so it is no modality of this file")
+        del widths[modality]
+    if modalities is not None and "text" in modalities:
+        raise DataError(
+            f"{path}: has words but no text vectors, which `text` has to be; it has modalities={tuple(widths)}"
+        )
+    report.warn("text vectors are not in the file, only words, which are kept as raw_text")
+    chosen = fields.pick_modalities(widths, modalities, path)
+    labels = {name: part.labels(report) for name, part in parts.items()}
+    is_certain = layout.has_context or row_fields.is_humor(widths)
+    classes = row_fields.as_classes(labels, is_certain, label_range, report)
+    if layout.has_context and classes is None:
+        raise DataError(f"{path}: labels of humor or sarcasm are wanted, 0 and 1 or -1 and 1; others occur")
+    kind, labels = ("regression", labels) if classes is None else ("classification", classes)
+    splits = {}
+    for name, part in parts.items():
+        splits[name] = part.read({f"{kind}_labels": labels[name]}, chosen, widths, report)
+        release()
+    return Dataset(splits, report=report, path=path, format=layout.name, sha256=sha256, label_range=label_range)
+
+
+def _width(modality, parts):
+    """The width of a modality over all parts, None where no sample has a frame."""
+    wanted = None
+    for part in parts:
+        for kind in (part.sequences, part.context):
+            for row, sequence in enumerate(kind.get(modality, ())):
+                width = sequence.width
+                if width is not None and width != (wanted or width):
+                    raise DataError(f"{part.where(row, modality)} is {width} wide, others are {wanted}")
+                wanted = wanted or width
+    return wanted
+
+
+class _Part:
+    """The samples of one split, taken apart and not yet padded.
+
+    Args:
+        name: str. The split.
+        samples: list of tuples.
+        layout: _Layout.
+        path: str. The file.
+        budget: Budget.
+        report: Report. Says which modalities are of different lengths.
+    """
+
+    def __init__(self, name, samples, layout, path, budget, report):
+        self.name, self.path, self.budget, self.samples = name, path, budget, samples
+        self.layout = layout
+        if not samples:
+            raise DataError(f"{path}: {name} is empty: 0 samples")
+        self.sequences = {modality: [] for modality in layout.modalities}
+        self.context = {modality: [] for modality in layout.modalities} if layout.has_context else {}
+        self.texts, self.context_texts = [], []
+        uneven = []
+        for row, sample in enumerate(samples):
+            if not _fits(sample, layout):
+                raise DataError(f"{self.where(row)} isn't built like a sample of {layout.name}: {_sketch(sample)}")
+            self._take(row, sample[0], self.sequences, self.texts)
+            if layout.has_context:
+                self._take(row, sample[1], self.context, self.context_texts)
+            counts = {modality: sequences[row].length for modality, sequences in self.sequences.items()}
+            if isinstance(sample[0][layout.words], list):
+                counts = {"words": len(sample[0][layout.words]), **counts}
+            if len(set(counts.values())) > 1:
+                uneven.append((row, counts))
+        if uneven:
+            row, counts = uneven[0]
+            said = ", ".join(f"{what} {count}" for what, count in counts.items())
+            report.warn(
+                f"{name}: {len(uneven)} samples whose modalities differ in length, for one sample {row}: {said}"
+            )
+
+    def where(self, row, field=None):
+        """Names a sample in an error."""
+        return f"{self.path}: {self.name}{'/' + field if field else ''}: sample {row}"
+
+    def _take(self, row, inner, sequences, texts):
+        for modality, position in self.layout.modalities.items():
+            sequences[modality].append(Sequence(inner[position], self.where(row, modality), self.budget))
+        texts.append(sentence(inner[self.layout.words], self.where(row, "words"), self.budget))
+
+    def labels(self, report):
+        """The labels `[N]`, the first column where there are several."""
+        values = [sample[self.layout.label] for sample in self.samples]
+        field = f"{self.name}/labels"
+        return row_fields.first_column(values, f"{self.path}: {field}", report, field)
+
+    def read(self, values, chosen, widths, report):
+        """The Split; `values` are its labels by their field's name."""
+        where = f"{self.path}: {self.name}"
+        values["id"] = row_fields.row_ids([sample[self.layout.id] for sample in self.samples], f"{where}/id")
+        self._put_text(values, "raw_text", self.texts, report)
+        if any(self.context_texts):
+            self._put_text(values, "context_raw_text", self.context_texts, report)
+
+        def reader(sequences, prefix):
+            def read_features(modality):
+                return pad(sequences[modality], widths[modality], f"{where}/{prefix}{modality}", self.budget)
+
+            return read_features
+
+        def lengths_of(sequences):
+            return lambda modality, _: fields.lengths([s.length for s in sequences[modality]], where)
+
+        lengths = lengths_of(self.sequences)
+        split = assemble(
+            self.name, self.path, values, chosen, reader(self.sequences, ""), lambda m, n: (lengths(m, n), m), report
+        )
+        with_context = [m for m in chosen if any(sequence.length for sequence in self.context.get(m, ()))]
+        return add_context(
+            split,
+            self.name,
+            self.path,
+            with_context,
+            reader(self.context, "context_"),
+            lengths_of(self.context),
+            report,
+        )
+
+    def _put_text(self, values, field, texts, report):
+        if any(text is None for text in texts):
+            report.warn(f"{self.name}/{field}: word ids, not words, which say nothing without their list")
+        else:
+            values[field] = texts
+
+
+def _sketch(value):
+    if isinstance(value, (tuple, list)):
+        return f"a {type(value).__name__} of {len(value)}: {', '.join(type(part).__name__ for part in value[:6])}"
+    return f"a {type(value).__name__}"

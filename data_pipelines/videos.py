@@ -1,0 +1,66 @@
+"""Which video or speaker a sample is of, and which of them stand on both sides of a split."""
+
+import re
+
+import numpy as np
+
+# `vid$_$clip` of MMSA, `vid[3]` of the SDK once aligned, `vid_start_end` of MulT's MOSEI (times, of which one has a
+# fraction), `vid_clip`.
+_IDS = (
+    re.compile(r"(.+)\$_\$[^$]*"),
+    re.compile(r"(.+)\[\d+\]"),
+    re.compile(r"(.+)_(?:\d+\.\d+_\d+(?:\.\d+)?|\d+_\d+\.\d+)"),
+    re.compile(r"(.+)_\d+"),
+)
+
+
+def video_of(sample_id):
+    """The video part of an id, or None where the id isn't made of a video and a clip.
+
+    Example:
+
+    >>> [video_of(name) for name in ("03bSnISJMiM_1", "03bSnISJMiM$_$11", "vid[3]", "-3g5yACwYnA_4.8_13.2", "17")]
+    ['03bSnISJMiM', '03bSnISJMiM', 'vid', '-3g5yACwYnA', None]
+    """
+    for pattern in _IDS:
+        found = pattern.fullmatch(sample_id)
+        if found:
+            return found[1]
+    return None
+
+
+def sources(dataset):
+    """What each sample was cut from.
+
+    Returns:
+        What it is (`"groups"`, where the file names them, or `"videos"`, told by the ids), and a dict by split of text
+        arrays `[N]`. `(None, {})` where nothing tells: ids that aren't all made of a video and a clip, or that differ
+        by their number alone.
+    """
+    if all(split.groups is not None for split in dataset.values()):
+        return "groups", {name: split.groups for name, split in dataset.items()}
+    found = {name: [video_of(str(sample)) for sample in split.ids] for name, split in dataset.items()}
+    distinct = {video for videos in found.values() for video in videos}
+    if None in distinct or len(distinct) < 2:
+        return None, {}
+    return "videos", {name: np.array(videos) for name, videos in found.items()}
+
+
+def shared_sources(parts):
+    """Videos or groups that stand in more than one part.
+
+    Args:
+        parts: dict from the part's name to a text array `[N]`.
+
+    Returns:
+        A list of `(first part, second part, number of shared videos, number of the second part's samples of them, one
+        such video)`.
+    """
+    names, found = list(parts), []
+    for position, first in enumerate(names):
+        for second in names[position + 1 :]:
+            both = np.intersect1d(parts[first], parts[second])
+            if len(both):
+                samples = int(np.count_nonzero(np.isin(parts[second], both)))
+                found.append((first, second, len(both), samples, str(both[0])))
+    return found

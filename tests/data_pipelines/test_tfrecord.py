@@ -1,0 +1,685 @@
+"""Shards hold what the source held, give the same batches, and say so when they don't."""
+
+import contextlib
+import dataclasses
+import doctest
+import errno
+import glob
+import json
+import os
+import pickle
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+from plumkeras.data_pipelines import (
+    DataError,
+    Dataset,
+    Split,
+    StoredFeatures,
+    cleaning,
+    convert,
+    data_errors,
+    describe,
+    join_context,
+    load,
+    make_dataset,
+    make_sequence,
+    open_shards,
+    save_npz,
+    scratch,
+    tfrecord,
+    tfrecord_reading,
+)
+from plumkeras.data_pipelines.batching import BatchStream
+
+tf = pytest.importorskip("tensorflow")
+
+
+def sequences(random, count, frames, width):
+    lengths = random.integers(0, frames + 1, count).astype("int32")
+    lengths[:2] = 0, frames
+    array = random.normal(size=(count, frames, width)).astype("float32")
+    array[np.arange(frames) >= lengths[:, None]] = 0
+    return array, lengths
+
+
+def make_split(count=23, seed=0, **fields):
+    random = np.random.default_rng(seed)
+    text, text_lengths = sequences(random, count, 9, 4)
+    audio, audio_lengths = sequences(random, count, 30, 3)
+    return Split(
+        ids=[f"video_{seed}${i}" for i in range(count)],
+        features={"text": text, "audio": audio, "vision": random.normal(size=(count, 1, 2))},
+        lengths={"text": text_lengths, "audio": audio_lengths, "vision": np.ones(count)},
+        **fields,
+    )
+
+
+def with_everything(count=23, seed=0):
+    random = np.random.default_rng(seed + 100)
+    context, context_lengths = sequences(random, count, 6, 4)
+    return make_split(
+        count,
+        seed,
+        labels=random.uniform(-3, 3, count).astype("float32"),
+        modality_labels={"audio": random.uniform(-3, 3, count)},
+        raw_text=np.array(["", "naïve 漢字", *(f"words {i}" for i in range(count - 2))], dtype=object),
+        folds=np.arange(count) % 5,
+        groups=[f"speaker {i % 3}" for i in range(count)],
+        context_features={"text": context},
+        context_lengths={"text": context_lengths},
+        context_raw_text=[f"before {i}" for i in range(count)],
+    )
+
+
+SOURCES = {
+    "everything": lambda: Dataset({"train": with_everything(), "valid": with_everything(5, 1)}, label_range=(-3, 3)),
+    "classes": lambda: Dataset(
+        {"train": make_split(labels=np.arange(23) % 3), "test": make_split(2, 1, labels=[0, 1])}
+    ),
+    "unlabelled": lambda: Dataset({"all": make_split()}, task="regression"),
+    "folds": lambda: Dataset({"all": make_split(labels=np.linspace(-1, 1, 23), folds=np.arange(23) % 4)}),
+}
+
+
+def assert_same(found, wanted):
+    assert (found.task, found.label_range, found.num_classes) == (wanted.task, wanted.label_range, wanted.num_classes)
+    assert list(found) == list(wanted) and found.feature_dims == wanted.feature_dims
+    for name in wanted:
+        for field in dataclasses.fields(Split):
+            left, right = getattr(found[name], field.name), getattr(wanted[name], field.name)
+            assert type(left) is type(right), field.name
+            if isinstance(right, dict):
+                assert list(left) == list(right)
+                for modality, array in right.items():
+                    assert left[modality].dtype == array.dtype and left[modality].shape == array.shape
+                    np.testing.assert_array_equal(np.asarray(left[modality]), array)
+            elif right is not None:
+                assert left.tolist() == right.tolist(), field.name
+
+
+@pytest.fixture(params=SOURCES)
+def source(request):
+    return SOURCES[request.param]()
+
+
+@pytest.fixture
+def everything():
+    return SOURCES["everything"]()
+
+
+@pytest.fixture
+def folder(tmp_path, everything):
+    convert(everything, tmp_path / "shards", shards=3)
+    return tmp_path / "shards"
+
+
+# What is written
+
+
+@pytest.mark.parametrize("shards", [1, 4, 100])
+def test_round_trip(source, shards, tmp_path):
+    source.report.warn("something about it")
+    source.report.record_cleaning("train", "text", {"nan": 2, "inf": 0, "overflow": 0, "padding_frames": 1})
+    convert(source, tmp_path / "shards", shards=shards)
+    stored, loaded = open_shards(tmp_path / "shards"), load(tmp_path / "shards")
+    for found in (stored, loaded):
+        assert_same(found, source)
+        assert found.format == "tfrecord" and found.path == str(tmp_path / "shards")
+        assert found.report == source.report
+    assert isinstance(stored[next(iter(stored))].features["text"], StoredFeatures)
+    assert describe(stored) == describe(loaded)
+
+
+def test_records_are_examples_which_interleaved_shards_give_in_order(folder, everything):
+    train = everything["train"]
+    files = sorted(glob.glob(str(folder / "train-*.tfrecord")))
+    assert [os.path.basename(file) for file in files] == [f"train-{i:05d}-of-00003.tfrecord" for i in range(3)]
+    records = tf.data.Dataset.from_tensor_slices(files).interleave(
+        tf.data.TFRecordDataset, cycle_length=3, block_length=1
+    )
+    schema = json.loads((folder / "schema.json").read_text())
+    kinds = {"bytes": tf.string, "float": tf.float32, "int64": tf.int64}
+    features = {field: tf.io.FixedLenFeature([], kinds[facts["type"]]) for field, facts in schema["fields"].items()}
+    count = 0
+    for row, record in enumerate(records):
+        message = tf.train.Example.FromString(record.numpy())
+        assert set(message.features.feature) == set(features)
+        found = tf.io.parse_single_example(record, features)
+        assert found["id"].numpy().decode() == train.ids[row]
+        assert found["raw_text"].numpy().decode() == train.raw_text[row]
+        assert found["group"].numpy().decode() == train.groups[row] and int(found["fold"]) == train.folds[row]
+        assert found["label"].numpy() == train.labels[row]
+        assert found["audio_label"].numpy() == train.modality_labels["audio"][row]
+        for key, array, lengths in (
+            ("text", train.features["text"], train.lengths["text"]),
+            ("context_text", train.context_features["text"], train.context_lengths["text"]),
+        ):
+            width = schema["fields"][key]["width"]
+            values = tf.reshape(tf.io.decode_raw(found[key], tf.float32), [-1, width]).numpy()
+            np.testing.assert_array_equal(values, array[row, : lengths[row]])  # valid frames only
+            assert int(found[f"{key}_length"]) == lengths[row]
+        count += 1
+    assert count == len(train)
+
+
+def test_schema(everything, write_npz, npz_arrays, tmp_path):
+    path = write_npz(npz_arrays())
+    returned = convert(path, tmp_path / "shards", shards=2)
+    schema = json.loads((tmp_path / "shards" / "schema.json").read_text())
+    assert schema == returned
+    assert schema["source"] == {"format": "npz", "sha256": load(path).sha256}
+    assert schema["task"] == "regression" and schema["label_range"] == [-3, 3]
+    assert schema["fields"]["text"] == {"type": "bytes", "dtype": "float32", "width": 3}
+    train = schema["splits"]["train"]
+    assert train["samples"] == 9 and train["classes"] == {"negative": 4, "zero": 1, "positive": 4}
+    assert [shard["samples"] for shard in train["shards"]] == [5, 4]
+    for shard in train["shards"]:
+        assert shard["bytes"] == (tmp_path / "shards" / shard["file"]).stat().st_size
+    convert(SOURCES["classes"](), tmp_path / "classes")
+    schema = json.loads((tmp_path / "classes" / "schema.json").read_text())
+    assert schema["num_classes"] == 3 and schema["splits"]["train"]["classes"] == {"0": 8, "1": 8, "2": 7}
+    assert len(schema["splits"]["test"]["shards"]) == 2  # no shard without a sample
+
+
+def test_the_same_data_have_the_same_hash(everything, folder, tmp_path):
+    convert(everything, tmp_path / "again", shards=3)
+    assert open_shards(tmp_path / "again").sha256 == open_shards(folder).sha256
+    everything["train"].features["audio"][1, 2, 0] += 1
+    convert(everything, tmp_path / "other", shards=3)
+    assert open_shards(tmp_path / "other").sha256 != open_shards(folder).sha256
+
+
+def test_any_source(everything, folder, write_pickle, mmsa_tree, tmp_path):
+    save_npz(everything, tmp_path / "saved.npz")
+    for number, path in enumerate((tmp_path / "saved.npz", write_pickle(mmsa_tree(aligned=False)), folder)):
+        seen = []
+        convert(path, tmp_path / f"{number}", progress=lambda done, total, seen=seen: seen.append((done, total)))
+        wanted = load(path)
+        assert_same(load(tmp_path / f"{number}"), wanted)
+        assert load(tmp_path / f"{number}").report == wanted.report
+        total = sum(map(len, wanted.values()))
+        assert seen[-1] == (total, total) and seen == sorted(set(seen))
+    convert(tmp_path / "saved.npz", tmp_path / "part", modalities=["audio"], label_range=(-9, 9))
+    assert open_shards(tmp_path / "part").modalities == ("audio",)
+    assert open_shards(tmp_path / "part").label_range == (-9, 9)
+
+
+def test_arrays_that_no_reader_cleaned(tmp_path):
+    split = make_split(70, labels=np.zeros(70))
+    split.features["text"][1, 0, :3] = np.nan, np.inf, 1e7
+    split.features["text"][69, 8] = 5  # past the length
+    split.lengths["text"][69] = 2
+    dataset = Dataset({"train": split})
+    convert(dataset, tmp_path / "shards")
+    found = load(tmp_path / "shards")
+    assert found["train"].features["text"][1, 0, :3].tolist() == [0, 0, 0]
+    assert not found["train"].features["text"][69, 2:].any()
+    assert found.report.cleaned["train"]["text"] == {"nan": 1, "inf": 1, "overflow": 1, "padding_frames": 0}
+    assert any("1 NaN, 1 infinite, 1 beyond 1e6" in warning for warning in found.report.warnings)
+    assert dataset.report.warnings == [] and np.isnan(split.features["text"][1, 0, 0])  # the source is left alone
+
+
+# What is read
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"modalities": ["audio"], "drop_remainder": True}, {"length_aware": False}, {"seed": 7, "initial_epoch": 3}],
+)
+def test_the_same_batches_as_from_arrays(everything, folder, training, options):
+    arrays, stored = everything["train"], open_shards(folder)["train"]
+    for make in (BatchStream, make_dataset):
+        left = make(arrays, 4, training=training, **options)
+        right = make(stored, 4, training=training, **options)
+        for _ in range(2):  # the second iteration is the next epoch
+            for wanted, found in zip(left, right, strict=True):
+                tf.nest.map_structure(np.testing.assert_array_equal, found, wanted)
+        assert tf.nest.flatten(left.element_spec) == tf.nest.flatten(right.element_spec) if make is make_dataset else 1
+
+
+def test_batches_stay_what_they_were(everything, folder):
+    """The memory of a batch is used again only when nothing refers to it: not the tensor, and no view of it."""
+    arrays, stored = everything["train"], open_shards(folder)["train"]
+    wanted = list(BatchStream(arrays, 2, True))
+    streamed = list(BatchStream(stored, 2, True))
+    views = [inputs["text"][:1, :2].ravel() for inputs, _ in BatchStream(stored, 2, True)]
+    tensors = list(make_dataset(stored, 2, training=True))
+    numpy = [inputs["text"].numpy() for inputs, _ in make_dataset(stored, 2, training=True)]
+    for position, (inputs, _) in enumerate(wanted):
+        tf.nest.map_structure(np.testing.assert_array_equal, streamed[position], wanted[position])
+        tf.nest.map_structure(np.testing.assert_array_equal, tensors[position], wanted[position])
+        np.testing.assert_array_equal(views[position], inputs["text"][:1, :2].ravel())
+        np.testing.assert_array_equal(numpy[position], inputs["text"])
+
+
+def test_sequences_too(everything, folder):
+    left, right = (make_sequence(d["train"], 4, training=True, seed=2) for d in (everything, open_shards(folder)))
+    for _ in range(2):
+        for index in range(len(left)):
+            tf.nest.map_structure(np.testing.assert_array_equal, right[index], left[index])
+        left.on_epoch_end()
+        right.on_epoch_end()
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        3,
+        -1,
+        slice(None),
+        slice(2, 40, 3),
+        [5, 1, 1, -2],
+        np.array([], dtype=int),
+        np.arange(23) % 2 == 0,
+        ([4, 0], slice(None, 6)),
+        ([4, 1], slice(2, None)),
+        (1, slice(3, 5)),
+        (slice(0, 9), slice(7, 3)),
+        (slice(1, 4), slice(-2, None)),
+    ],
+)
+def test_indexing_is_numpys(everything, folder, key):
+    for modality, array in everything["train"].features.items():
+        stored = open_shards(folder)["train"].features[modality]
+        assert (stored.ndim, stored.dtype, stored.shape, len(stored)) == (3, array.dtype, array.shape, len(array))
+        np.testing.assert_array_equal(stored[key], array[key])
+        # A record that was checked before is read all the same.
+        np.testing.assert_array_equal(stored[key], array[key])
+
+
+def test_rows_that_are_not_there(folder):
+    stored = open_shards(folder)["train"].features["text"]
+    for key in (23, [0, 23], np.ones(5, dtype=bool)):
+        with pytest.raises(IndexError):
+            stored[key]
+
+
+def test_chosen_samples_and_modalities_stay_stored(everything, folder):
+    stored, train = open_shards(folder)["train"], everything["train"]
+    for rows in ([7, 3, 3], train.folds != 2):
+        part = stored.take(rows).select(["audio", "text"])
+        assert isinstance(part.features["audio"], StoredFeatures) and part.modalities == ("audio", "text")
+        assert isinstance(part.context_features["text"], StoredFeatures)
+        assert_same(
+            Dataset({"train": part}, label_range=(-3, 3)),
+            Dataset({"train": train.take(rows).select(["audio", "text"])}, label_range=(-3, 3)),
+        )
+    assert open_shards(folder, modalities=["vision"]).modalities == ("vision",)
+    with pytest.raises(DataError, match="no modality 'pulse'; it has text, audio, vision"):
+        open_shards(folder, modalities=["pulse"])
+
+
+@pytest.mark.parametrize("frames", [0, 2, 100])
+def test_context_in_front(everything, folder, frames):
+    joined = join_context(open_shards(folder)["train"], frames)
+    wanted = join_context(everything["train"], frames)
+    assert isinstance(joined.features["text"], StoredFeatures)
+    for found, arrays in ((joined, wanted), (joined.take([9, 2]), wanted.take([9, 2]))):
+        assert_same(Dataset({"train": found}), Dataset({"train": arrays}))
+
+
+def test_files_are_closed(folder):
+    before = len(os.listdir("/proc/self/fd"))
+    stored = open_shards(folder)
+    assert len(os.listdir("/proc/self/fd")) == before + 6
+    del stored
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_opening_and_loading_start_no_backend(folder):
+    code = (
+        "import sys, plumkeras.data_pipelines as d; d.describe(d.load(sys.argv[1])); d.open_shards(sys.argv[1])\n"
+        "print([m for m in ('tensorflow', 'keras') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code, folder], env=os.environ, capture_output=True, text=True)
+    assert out.stdout.strip() == "[]", out.stderr
+
+
+def test_example():
+    found = doctest.testmod(tfrecord_reading)
+    assert found.failed == 0 and found.attempted > 0
+
+
+# Memory
+
+
+def big_mmsa(mmsa_tree, write_pickle):
+    tree = mmsa_tree(aligned=False)
+    count = len(tree["train"]["id"])
+    tree["train"]["vision"] = np.random.default_rng(0).normal(size=(count, 2000, 4))
+    return write_pickle(tree)
+
+
+def test_decoded_features_stand_in_files(mmsa_tree, write_pickle, tmp_path, monkeypatch):
+    path = big_mmsa(mmsa_tree, write_pickle)
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(cleaning, "BLOCK_BYTES", 1 << 16)
+    made = []
+
+    def empty(self, shape, real=scratch.Scratch.empty):
+        made.append(shape)
+        return real(self, shape)
+
+    monkeypatch.setattr(scratch.Scratch, "empty", empty)
+    with cleaning.features_in_files(tmp_path / "scratch") as place:
+        dataset = load(path)
+        place.release()  # the values stay
+    assert dataset["train"].features["vision"].shape in made  # a few small features need no file
+    assert os.listdir(tmp_path / "scratch") == []
+    wanted, before = load(path), len(made)
+    assert_same(dataset, wanted)
+    assert len(made) == before  # only within it
+
+
+def awkward(count, kind):
+    """Fields of an npz that streaming has to clean, find lengths in, or decode whole."""
+    random = np.random.default_rng(0)
+    text, lengths = sequences(random, count, 9, 4)
+    text = text.astype("float64") + (np.arange(9) < lengths[:, None])[:, :, None] * 10
+    fields = {"id": np.arange(count).astype(str), "text": text, "text_lengths": lengths}
+    fields |= {"audio": random.normal(size=(count, 3)), "audio_lengths": np.ones(count)}
+    if kind == "dirty":
+        text[5, 0, :3] = np.nan, -np.inf, 1e300
+        text[count - 1, 8] = 1
+        lengths[[5, count - 1]] = 2, 3
+    elif kind == "no lengths":
+        del fields["text_lengths"], fields["audio_lengths"]
+    elif kind == "fortran":
+        fields["text"] = np.asfortranarray(text)
+    elif kind == "whole numbers":
+        fields["text"] = text.astype("int16")
+    elif kind == "context":
+        fields |= {"context_text": text[::-1].copy(), "context_text_lengths": lengths[::-1].copy()}
+        fields["context_text"][0, 0, 0] = np.nan
+    return fields
+
+
+@pytest.mark.parametrize("block_bytes", [600, 8 << 20])  # 2 rows, or all
+@pytest.mark.parametrize("kind", ["plain", "dirty", "no lengths", "fortran", "whole numbers", "context"])
+def test_an_npz_streams_and_is_what_load_gives(write_npz, tmp_path, monkeypatch, kind, block_bytes):
+    monkeypatch.setattr(cleaning, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(scratch.Scratch, "empty", lambda *_: pytest.fail("nothing is to be decoded"))
+    path = write_npz(awkward(70, kind))
+    convert(path, tmp_path / "shards")
+    wanted, found = load(path), load(tmp_path / "shards")
+    assert_same(found, wanted)
+    assert found.report.cleaned == wanted.report.cleaned
+    assert set(found.report.warnings) == set(wanted.report.warnings)
+    assert bool(wanted.report.warnings) == (kind in ("dirty", "no lengths", "context"))
+
+
+def test_a_stream_is_read_forward(write_npz, tmp_path):
+    path = write_npz(awkward(10, "plain"))
+    with cleaning.features_in_files(tmp_path):
+        stream = load(path)["all"].features["text"]
+    wanted = load(path)["all"].features["text"]
+    np.testing.assert_array_equal(stream[0:3], wanted[:3])
+    for key in (slice(0, 3), slice(4, 6), slice(3, 11), slice(3, 3), 3):
+        with pytest.raises(ValueError, match="read forward, from 3 on"):
+            stream[key]
+    np.testing.assert_array_equal(stream[3:10], wanted[3:])
+
+
+def test_an_npz_that_ends_early(write_npz, tmp_path):
+    path = write_npz(awkward(70, "plain"))
+    data = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        position = archive.getinfo("text.npy").header_offset + 2000
+    data[position : position + 50] = bytes(50)
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="text: truncated or corrupt"):
+        convert(path, tmp_path / "shards")
+    assert not (tmp_path / "shards").exists()
+
+
+PEAK = """
+import json, sys
+from plumkeras.data_pipelines import convert
+def peak():
+    return int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]) / 1e3
+import tensorflow as tf
+before = peak()
+convert(sys.argv[1], sys.argv[2])
+print(peak() - before)
+"""
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("kind", ["npz", "pickle"])
+def test_conversion_streams(tmp_path, kind):
+    array = np.random.default_rng(0).normal(size=(1500, 50, 700))  # float64: 420 MB, 210 MB as float32
+    fields = {"text": array, "text_lengths": np.full(1500, 50), "id": np.arange(1500).astype(str)}
+    if kind == "npz":
+        np.savez(tmp_path / "big", **{f"train/{field}": values for field, values in fields.items()})
+        os.rename(tmp_path / "big.npz", tmp_path / "big")
+    else:
+        with (tmp_path / "big").open("wb") as file:
+            pickle.dump({"train": {**fields, "regression_labels": np.zeros(1500)}}, file, protocol=4)
+    command = [sys.executable, "-c", PEAK, tmp_path / "big", tmp_path / "shards"]
+    grown = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert grown < 80, f"{grown:.0f} MB"
+    np.testing.assert_array_equal(
+        open_shards(tmp_path / "shards")["train"].features["text"][1234], array[1234].astype("f")
+    )
+
+
+# What is refused, and what is left then
+
+
+def test_nothing_is_overwritten_unasked(everything, folder, tmp_path):
+    schema = (folder / "schema.json").read_text()
+    with pytest.raises(DataError, match=r"exists already; pass overwrite=True"):
+        convert(everything, folder)
+    assert (folder / "schema.json").read_text() == schema
+    convert(everything, folder, shards=2, overwrite=True)
+    assert_same(load(folder), everything)
+    convert(folder, folder, shards=5, overwrite=True)  # onto itself
+    assert_same(load(folder), everything) and len(glob.glob(f"{folder}/train-*.tfrecord")) == 5
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(DataError, match=r"holds other files \('notes.txt'\)"):
+        convert(everything, folder, overwrite=True)
+    assert (folder / "notes.txt").read_text() == "mine"
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(DataError, match="is a file"):
+        convert(everything, tmp_path / "file", overwrite=True)
+    (tmp_path / "empty").mkdir()
+    convert(everything, tmp_path / "empty")
+    convert(everything, tmp_path / "new" / "folder")
+    assert sorted(os.listdir(tmp_path)) == ["empty", "file", "new", "shards"]
+    for shards in (0, 101):
+        with pytest.raises(ValueError, match=f"Received: shards={shards}"):
+            convert(everything, tmp_path / "x", shards=shards)
+
+
+def test_the_earlier_folder_comes_back(everything, folder, tmp_path, monkeypatch):
+    calls = []
+
+    def replace(source, target, real=os.replace):
+        calls.append(target)
+        if len(calls) == 2:  # the earlier folder is aside, the new one isn't in its place yet
+            raise OSError(errno.EIO, "Input/output error")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(DataError, match="Input/output error"):
+        convert(SOURCES["folds"](), folder, overwrite=True)
+    assert os.listdir(tmp_path) == ["shards"]
+    assert_same(load(folder), everything)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_whole_or_not_at_all(everything, folder, tmp_path, overwrite, monkeypatch):
+    target = folder if overwrite else tmp_path / "other"
+    before = sorted(os.listdir(folder))
+
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        convert(everything, target, progress=interrupt, overwrite=overwrite)
+    monkeypatch.setattr(os, "replace", lambda *paths: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left")))
+    with pytest.raises(DataError, match=r"other|shards.*can't be written: .*No space left"):
+        convert(everything, target, overwrite=overwrite)
+    assert os.listdir(tmp_path) == ["shards"] and sorted(os.listdir(folder)) == before
+
+
+def test_no_room(mmsa_tree, write_pickle, tmp_path, monkeypatch):
+    path = big_mmsa(mmsa_tree, write_pickle)
+    before = sorted(os.listdir(tmp_path))
+    monkeypatch.setattr(cleaning, "BLOCK_BYTES", 1 << 16)
+    monkeypatch.setattr(os, "posix_fallocate", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left")))
+    with pytest.raises(DataError, match=r": no room for \d MB in temporary files: .*No space left"):
+        convert(path, tmp_path / "shards")
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_without_tensorflow(everything, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(DataError, match="written by TensorFlow, which can't be imported"):
+        convert(everything, tmp_path / "shards")
+    assert os.listdir(tmp_path) == []
+
+
+def rewrite(folder, change):
+    """Changes the schema as whoever also knows how to make its checksum."""
+    path = folder / "schema.json"
+    tree = json.loads(path.read_text())
+    del tree["sha256"]
+    change(tree)
+    path.write_text(json.dumps({**tree, "sha256": tfrecord.checksum(tree)}))
+
+
+def flip(path, position):
+    data = bytearray(path.read_bytes())
+    data[position] ^= 4
+    path.write_bytes(data)
+
+
+def cut(path, size):
+    path.write_bytes(path.read_bytes()[:size])
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda d: cut(d / "train-00001-of-00003.tfrecord", -1), "train-00001-of-00003.tfrecord: truncated: it has"),
+        (lambda d: cut(d / "train-00001-of-00003.tfrecord", 0), "train-00001-of-00003.tfrecord: truncated: it has 0"),
+        (lambda d: (d / "valid-00002-of-00003.tfrecord").unlink(), "valid-00002-of-00003.tfrecord: there is no such"),
+        (lambda d: (d / "train-index.npz").unlink(), "train-index.npz: there is no such file"),
+        (lambda d: cut(d / "train-index.npz", 300), "train-index.npz: truncated or corrupt"),
+        (lambda d: np.savez(d / "train-index.npz", ids=np.arange(3)), "train-index.npz: is damaged or was changed"),
+        (lambda d: (d / "schema.json").write_text("{"), "schema.json: not valid JSON"),
+        (lambda d: (d / "schema.json").write_bytes(b"\xff\xfe{}"), "schema.json: not valid JSON"),
+        (lambda d: (d / "schema.json").write_text("[" * 100_000), "schema.json: not valid JSON"),
+        (lambda d: (d / "schema.json").write_text('{"a": 1}'), "schema.json: is no schema of PlumKeras"),
+        (lambda d: flip(d / "schema.json", 120), "schema.json"),
+        (lambda d: rewrite(d, lambda t: t.update(version=2)), "is of version 2; version 1 is read"),
+        (lambda d: rewrite(d, lambda t: t.pop("splits")), "schema.json has no 'splits'"),
+        (lambda d: rewrite(d, lambda t: t.update(task=3)), "schema.json/task is 3, which is of the wrong type"),
+        (lambda d: rewrite(d, lambda t: t.update(label_range=[1])), r"label_range is \[1\]; two numbers"),
+        (
+            lambda d: rewrite(d, lambda t: t.update(label_range=[-(10**400), 3])),
+            r"label_range is \[-1000.*; two numbers",
+        ),
+        (lambda d: rewrite(d, lambda t: t["splits"].update(dev={})), "has the splits train, valid, dev; known are"),
+        (lambda d: rewrite(d, lambda t: t["splits"]["train"]["shards"][0].update(file="../../x")), r"names '../../x'"),
+        (lambda d: rewrite(d, lambda t: t["splits"]["train"]["shards"][0].update(bytes=5)), "damaged: it has"),
+        (
+            lambda d: rewrite(d, lambda t: t["splits"]["train"]["features"].update(text=[9, 10**9])),
+            "outside of the sha",
+        ),
+        (
+            lambda d: rewrite(d, lambda t: t["splits"]["train"]["features"].update(text=[2**30, 4])),
+            "no data are padded",
+        ),
+        (
+            lambda d: rewrite(d, lambda t: t["splits"]["train"]["features"].update(text=[3, 4])),
+            "lengths holds 9 at pos",
+        ),
+        (lambda d: rewrite(d, lambda t: t["splits"]["train"]["features"].update(pulse=[3, 4])), "has no 'features/pul"),
+        (lambda d: rewrite(d, lambda t: t["splits"]["train"].update(features={})), "has no features"),
+    ],
+)
+def test_what_is_damaged_is_told_when_opened(folder, damage, said):
+    damage(folder)
+    with pytest.raises(DataError, match=said) as caught:
+        open_shards(folder)
+    assert str(folder) in str(caught.value)
+    with pytest.raises(DataError, match=said):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda a: a.update(shard=a["shard"] + 1), "shard holds 3 at position 2; there are 3"),
+        (lambda a: a.update(shard=a["shard"][:-1]), r"shard has shape \(22,\)"),
+        (lambda a: a.update(labels=a["labels"].astype("float64")), "labels has shape .* float32 is wanted"),
+        (lambda a: a.update(ids_ends=a["ids_ends"][::-1].copy()), "ids holds ends of texts that contradict"),
+        (lambda a: a.update(ids_ends=a["ids_ends"][:0]), "ids is empty: 0 samples"),
+        (lambda a: a.update(raw_text=a["raw_text"] | 128), "raw_text holds bytes that are no text"),
+        (lambda a: a.pop("features/text/offsets"), "has no 'features/text/offsets'"),
+        (lambda a: a.update({"features/text/offsets": a["features/text/offsets"] - 10**6}), "outside of the shard"),
+        (
+            lambda a: a.update({"features/text/lengths": a["features/text/lengths"] - 1}),
+            "lengths holds -1 at position 0",
+        ),
+    ],
+)
+def test_an_index_that_contradicts_itself(folder, change, said):
+    path = folder / "train-index.npz"
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    change(arrays)
+    np.savez(path, **arrays)
+    rewrite(folder, lambda tree: tree["splits"]["train"].update(index_sha256=tfrecord.digest(arrays)))
+    with pytest.raises(DataError, match=said) as caught:
+        open_shards(folder)
+    assert str(path) in str(caught.value)
+
+
+def test_a_damaged_record_is_told_when_read(folder, everything):
+    shard = folder / "train-00001-of-00003.tfrecord"
+    offsets = open_shards(folder)["train"].features["audio"]._offsets
+    flip(shard, int(offsets[4]))
+    said = r"train-00001-of-00003.tfrecord: damaged: features/audio of sample video_0\$4 isn't what was written"
+    stored = open_shards(folder)["train"]
+    np.testing.assert_array_equal(stored.features["audio"][7], everything["train"].features["audio"][7])
+    contexts = {
+        "load": lambda: load(folder),
+        "stream": lambda: list(BatchStream(stored, 4)),
+        "sequence": lambda: make_sequence(stored, 4)[1],
+    }
+    for read in contexts.values():
+        with pytest.raises(DataError, match=said):
+            read()
+    with pytest.raises(DataError, match=said + "$"), data_errors():
+        for _ in make_dataset(stored, 2):
+            pass
+    with pytest.raises(DataError, match=said):
+        convert(folder, folder.parent / "copy")
+
+
+def test_other_errors_pass_through():
+    for error in (ValueError("DataError: x\nTraceback (most recent call last)"), DataError("as it is")):
+        with pytest.raises(type(error)) as caught, data_errors():
+            raise error
+        assert caught.value is error
+    with pytest.raises(tf.errors.InvalidArgumentError), data_errors():
+        tf.debugging.assert_equal(1, 2)
+
+
+def test_folders_that_hold_no_shards(tmp_path):
+    for path, said in ((tmp_path / "none", "no such folder"), (tmp_path, "holds no TFRecord shards")):
+        with pytest.raises(DataError, match=said):
+            open_shards(path)
+    (tmp_path / "schema.json").write_text("{}")  # other software's
+    with contextlib.suppress(DataError):
+        load(tmp_path)
+        pytest.fail("no reader knows it")
