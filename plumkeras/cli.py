@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import json
 import os
 import re
 import sys
@@ -13,9 +14,11 @@ from typing import Annotated, Literal
 
 import tyro
 
-from plumkeras.data_pipelines import DataError, describe, load
+from plumkeras.data_pipelines import DataError, convert, data_errors, describe, load, open_shards, save_npz, tfrecord
+from plumkeras.data_pipelines.extraction import AudioOptions, TextOptions, VisionOptions, extract
 from plumkeras.recipes import ConfigError, RecipeConfig, find_recipe, recipe_names, run_directory
 from plumkeras.recipes.config import SyntheticRecipeConfig, TrainingError
+from plumkeras.recipes.protocol import fold_dataset, fold_numbers, prepare
 from plumkeras.recipes.synthetic import generate
 
 SUMMARY = """\
@@ -28,7 +31,10 @@ commands:
   evaluate RUN --data PATH                 the standard metrics of a run on a split of a file
   predict RUN --data PATH --output CSV     predictions with each modality's label distribution
   inspect PATH                             what a feature file holds, and what is wrong with it
+  convert PATH DIR                         write a feature file as TFRecord shards, which stream
+  extract CLIPS --output FILE.npz          features of sound, transcripts and frames, as a native file
   benchmark epoch --data PATH              time an epoch with length-aware batches against padded ones
+  benchmark data                           measure conversion, reading and memory on generated data of MOSEI's size
 
 recipes: {recipes}, or the path of a recipe file
 `plumkeras COMMAND --help` shows the options; `plumkeras train RECIPE --help` those of a recipe.
@@ -83,24 +89,67 @@ class Predict:
 
 @dataclasses.dataclass(frozen=True)
 class Inspect:
-    """What a feature file holds, what was cleaned, and what is suspicious."""
+    """What a feature file or folder holds, what was cleaned, and what is suspicious."""
 
     path: tyro.conf.Positional[Path]
-    """Feature file."""
+    """Feature file or folder; shards stay in their files."""
+    json: bool = False
+    """Print JSON, one line, in place of tables."""
+    plot: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png")] = None
+    """Draw labels, lengths and feature columns into this picture."""
+    overwrite: bool = False
+    """Replace an existing picture."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Convert:
+    """Writes TFRecord shards and schema.json, from which data larger than memory stream."""
+
+    path: tyro.conf.Positional[Path]
+    """Feature file or folder."""
+    directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]
+    """The folder to make."""
+    shards: int = 8
+    """Files per split."""
+    overwrite: bool = False
+    """Replace the shards that the folder holds."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Extract(AudioOptions, TextOptions, VisionOptions):
+    """Features of a folder of clips: log-mel of the sound, and of transcripts and frames with `--text-encoder` and
+    `--frames`. For a data set that has texts and no vectors of them: the same with token vectors."""
+
+    path: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="CLIPS")]
+    """Folder of WAV, FLAC, MP3 and OGG files; or a feature file or folder with texts."""
+    output: Path
+    """The npz file to write."""
+    labels: Path | None = None
+    """The csv of the clips; by default label.csv in the folder. Columns: video_id and clip_id, or id, or path; text,
+    label, mode or split."""
+    task: Literal["regression", "classification"] = "regression"
+    """What the column label holds."""
+    label_range: tuple[float, float] | None = None
+    """The range of regression labels; by default -3 3, and -1 1 with labels per modality."""
+    overwrite: bool = False
+    """Replace an existing npz file."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """Times an epoch of stage 2 with length-aware batches against one padded to the longest sample."""
+    """`epoch` times an epoch of stage 2 with length-aware batches against one padded to the longest sample; `data`
+    measures conversion to shards, reading them, and the memory of training from them, on generated data."""
 
-    part: tyro.conf.Positional[Literal["epoch"]]
+    part: tyro.conf.Positional[Literal["epoch", "data"]]
     """What to measure."""
-    data: Path
-    """Feature file."""
-    recipe: str = "mosi"
-    """Recipe whose network and batch size are used."""
+    data: Path | None = None
+    """Feature file, for `epoch`."""
+    recipe: str | None = None
+    """Recipe whose network and batch size are used; by default `mosi`, for `data` `mosei`."""
     rounds: int = 5
     """Counted epochs of each kind."""
+    samples: int = 16_326
+    """Samples to generate, for `data`; by default as many as MOSEI has for training."""
 
 
 def main(arguments=None):
@@ -111,6 +160,8 @@ def main(arguments=None):
         "evaluate": _evaluate,
         "predict": _predict,
         "inspect": _inspect,
+        "convert": _convert,
+        "extract": _extract,
         "benchmark": _benchmark,
     }
     try:
@@ -125,7 +176,8 @@ def main(arguments=None):
         if arguments[0] not in commands:
             raise UsageError(f"unknown command {arguments[0]!r}; there are {', '.join(commands)}")
         warnings.filterwarnings("ignore", category=UserWarning, module="keras")
-        commands[arguments[0]](arguments[1:])
+        with data_errors():
+            commands[arguments[0]](arguments[1:])
         return 0
     except BrokenPipeError:
         # The reader of a pipe went away, as `head` does; nothing more can be written there.
@@ -170,7 +222,9 @@ def _train(arguments):
         raise UsageError("--overwrite replaces a run and --resume goes on with it; choose one")
     check_output(options.output, options.overwrite, options.resume)
     dataset = _read(options.data, recipe)
-    check_dataset(recipe, dataset)
+    folds = fold_numbers(dataset)
+    for part in [fold_dataset(dataset, number) for number in folds] or [dataset]:
+        check_dataset(recipe, part)
     going_on = options.resume and run_directory.holds_run(options.output)
     if going_on:
         run_directory.check_same(options.output, recipe, dataset)
@@ -178,11 +232,16 @@ def _train(arguments):
             print(f"{options.output}: this run is finished; its metrics:")
     from plumkeras.recipes import terminal
 
-    terminal.print_data(dataset)
+    terminal.print_data(dataset, recipe)
     with _quiet_start():
+        from plumkeras.recipes.cross_validation import cross_validate
         from plumkeras.recipes.train import train
-    metrics = train(recipe, dataset, options.output, resume=options.resume)
+    run = cross_validate if folds else train
+    metrics = run(recipe, dataset, options.output, resume=options.resume)
     rows = {"valid": metrics["valid"], "test": metrics["test"], "test, baseline": metrics["baseline"]}
+    if folds:
+        rows = {f"fold {number}": report for number, report in metrics["folds"].items()}
+        rows |= {"pooled": metrics["test"], "pooled, baseline": metrics["baseline"]}
     terminal.print_metrics(rows, dataset.task)
     print(f"Run directory: {options.output}")
 
@@ -199,7 +258,7 @@ def _evaluate(arguments):
     with _quiet_start():
         network = load_run(options.run).network
     outputs = predictions.predict_split(network, split)
-    terminal.print_metrics({options.split: predictions.report(network.task, split.labels, outputs)}, network.task)
+    terminal.print_metrics({options.split: predictions.report(dataset, split.labels, outputs)}, network.task)
 
 
 def _predict(arguments):
@@ -221,15 +280,60 @@ def _predict(arguments):
 def _inspect(arguments):
     options = _parse(Inspect, arguments, "plumkeras inspect")
     from plumkeras.recipes import terminal
+    from plumkeras.recipes.checks import check_picture_target
 
-    terminal.print_description(describe(load(options.path)))
+    if options.plot is not None:
+        check_picture_target(options.plot, options.overwrite)
+    description = describe(_load(options.path))
+    if options.json:
+        print(json.dumps(description, allow_nan=False))
+    else:
+        terminal.print_description(description)
+    if options.plot is not None:
+        from plumkeras.data_pictures import plot_description
+
+        plot_description(description, options.plot)
+        if not options.json:
+            print(f"Picture: {options.plot}")
+
+
+def _convert(arguments):
+    options = _parse(Convert, arguments, "plumkeras convert")
+    if not 1 <= options.shards <= tfrecord.MAX_SHARDS:
+        raise UsageError(f"--shards must be within 1 and {tfrecord.MAX_SHARDS}. Received: {options.shards}")
+    from plumkeras.recipes import terminal
+
+    with _quiet_start(), terminal.counting("Converting") as progress:
+        schema = convert(
+            options.path, options.directory, shards=options.shards, overwrite=options.overwrite, progress=progress
+        )
+    terminal.print_conversion(schema, options.directory)
+
+
+def _extract(arguments):
+    options = _parse(Extract, arguments, "plumkeras extract")
+    from plumkeras.recipes import terminal
+    from plumkeras.recipes.checks import check_npz_target
+
+    check_npz_target(options.output, options.overwrite)
+    kinds = (AudioOptions, TextOptions, VisionOptions)
+    made_of = [kind(**{f.name: getattr(options, f.name) for f in dataclasses.fields(kind)}) for kind in kinds]
+    with _quiet_start(), terminal.counting("Extracting") as progress:
+        found = extract(options.path, options.labels, *made_of, options.task, options.label_range, progress)
+    save_npz(found.dataset, options.output, options.overwrite)
+    terminal.print_extraction(found, options.output)
 
 
 def _benchmark(arguments):
     options = _parse(Benchmark, arguments, "plumkeras benchmark")
-    if options.rounds < 1:
-        raise UsageError(f"--rounds must be at least 1. Received: {options.rounds}")
-    recipe = find_recipe(options.recipe)
+    for name in ("rounds", "samples"):
+        if getattr(options, name) < 1:
+            raise UsageError(f"--{name} must be at least 1. Received: {getattr(options, name)}")
+    if options.part == "data":
+        return _benchmark_data(options)
+    if options.data is None:
+        raise UsageError("benchmark epoch needs --data PATH, a feature file")
+    recipe = find_recipe(options.recipe or "mosi")
     dataset = load(options.data)
     from plumkeras.recipes.checks import check_dataset
 
@@ -240,6 +344,18 @@ def _benchmark(arguments):
         from plumkeras.recipes.benchmark import benchmark_epoch
 
     terminal.print_benchmark(benchmark_epoch(recipe, dataset, options.rounds), recipe.name)
+
+
+def _benchmark_data(options):
+    if options.data is not None:
+        raise UsageError(f"benchmark data generates its own data; leave out --data. Received: {options.data}")
+    recipe = find_recipe(options.recipe or ("mosei" if "mosei" in recipe_names() else "mosi"))
+    from plumkeras.recipes import terminal
+
+    with _quiet_start():
+        from plumkeras.recipes.benchmark import benchmark_data
+
+    terminal.print_data_benchmark(benchmark_data(recipe, options.samples, rounds=options.rounds), recipe.name)
 
 
 def _for_run(directory, data):
@@ -255,13 +371,17 @@ def _for_run(directory, data):
 
 
 def _read(path, recipe):
-    """The file's data set, or the one that the recipe generates."""
-    if isinstance(recipe, SyntheticRecipeConfig):
-        if path is None:
-            return generate(recipe.synthetic)[0]
-    elif path is None:
+    """The file's data set, or the one that the recipe generates, as the recipe uses it."""
+    if path is None and isinstance(recipe, SyntheticRecipeConfig):
+        return generate(recipe.synthetic)[0]
+    if path is None:
         raise UsageError(f"recipe {recipe.name!r} needs --data PATH, a feature file")
-    return load(path)
+    return prepare(recipe, _load(path))
+
+
+def _load(path):
+    """The data set of a path; of shards, which may be larger than memory, the features stay in their files."""
+    return open_shards(path) if tfrecord.matches(path) else load(path)
 
 
 def _parse_train(arguments):

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 
 # Okabe and Ito's colours: told apart by colour-blind readers and in grey.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 STAGE_TITLES = {"alignment": "Stage 1: common-private alignment", "refinement": "Stage 2: fusion refinement"}
 
 
@@ -43,7 +43,7 @@ def _terms(axis, epochs, history):
         groups.setdefault(kind, []).append(name)
     # One colour for each kind of term, one dash for each modality: twelve lines stay readable.
     dashes = ("-", "--", ":", "-.")
-    for colour, (_, names) in zip(_COLOURS, groups.items(), strict=False):
+    for colour, (_, names) in zip(COLOURS, groups.items(), strict=False):
         for dash, name in zip(itertools.cycle(dashes), names, strict=False):
             axis.plot(epochs, history[name], dash, color=colour, label=name.removesuffix("_loss").replace("_", " "))
     axis.set_ylabel("training loss, by term")
@@ -58,12 +58,12 @@ def _train_and_validation(axis, epochs, history):
     if "prediction_loss" in history:
         shown = [("prediction_loss", "prediction loss")]
     for name, label in shown:
-        axis.plot(epochs, history[name], color=_COLOURS[0], label=f"{label}, training")
+        axis.plot(epochs, history[name], color=COLOURS[0], label=f"{label}, training")
         if f"val_{name}" in history:
-            axis.plot(epochs, history[f"val_{name}"], color=_COLOURS[1], label=f"{label}, validation")
+            axis.plot(epochs, history[f"val_{name}"], color=COLOURS[1], label=f"{label}, validation")
     best = history.get("best_epoch")
     if best is not None:
-        axis.axvline(best + 1, color=_COLOURS[6], linewidth=0.8, linestyle=":", label=f"kept: epoch {best + 1}")
+        axis.axvline(best + 1, color=COLOURS[6], linewidth=0.8, linestyle=":", label=f"kept: epoch {best + 1}")
     axis.set_ylabel("training and validation")
     axis.set_xlabel("epoch")
     axis.legend(fontsize=8, loc="best", framealpha=0.7)

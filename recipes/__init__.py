@@ -4,12 +4,16 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from plumkeras.recipes import mosi as _mosi
-from plumkeras.recipes import synthetic as _synthetic
 from plumkeras.recipes.config import ConfigError, RecipeConfig, from_dict, to_dict
+from plumkeras.recipes.mosei import mosei as _mosei
+from plumkeras.recipes.mosi import mosi as _mosi
+from plumkeras.recipes.mosi import mosi_frozen as _mosi_frozen
+from plumkeras.recipes.mustard import mustard as _mustard
 from plumkeras.recipes.run import load_run
+from plumkeras.recipes.synthetic import synthetic as _synthetic
+from plumkeras.recipes.ur_funny import ur_funny as _ur_funny
 
-_RECIPES = {config.name: config for config in (_mosi.mosi, _mosi.mosi_frozen, _synthetic.synthetic)}
+_RECIPES = {config.name: config for config in (_mosi, _mosi_frozen, _mosei, _ur_funny, _mustard, _synthetic)}
 
 __all__ = ["ConfigError", "RecipeConfig", "find_recipe", "load_run", "recipe_names"]
 

@@ -46,6 +46,8 @@ def check_run(directory):
     directory = Path(directory)
     if not directory.is_dir():
         raise ConfigError(f"{directory}: there is no such run directory")
+    if (folds := sorted(directory.glob("fold_*"))) and not (directory / NETWORK).exists():
+        raise ConfigError(f"{directory}: holds a cross-validation; name the run of one fold, as {folds[0]}")
     for name in (CONFIG, NETWORK):
         if not (directory / name).is_file():
             begun = name == NETWORK and not is_finished(directory)
@@ -55,14 +57,30 @@ def check_run(directory):
 
 def check_csv_target(path, overwrite):
     """Raises `ConfigError` when the csv file exists and may not be replaced, or its folder does not exist."""
+    _check_file_target("--output", Path(path), overwrite, "a csv file")
+
+
+def check_picture_target(path, overwrite):
+    """Raises `ConfigError` as `check_csv_target`, or when the name is not that of a PNG file."""
     path = Path(path)
+    _check_file_target("--plot", path, overwrite, "a PNG file")
+    if path.suffix.lower() != ".png":
+        raise ConfigError(f"--plot {path}: a PNG file is written; end its name in .png")
+
+
+def check_npz_target(path, overwrite):
+    """Raises `ConfigError` as `check_csv_target`."""
+    _check_file_target("--output", Path(path), overwrite, "an npz file")
+
+
+def _check_file_target(option, path, overwrite, kind):
     if path.is_dir():
-        raise ConfigError(f"--output {path}: is a directory; name a csv file")
+        raise ConfigError(f"{option} {path}: is a directory; name {kind}")
     if path.exists() and not overwrite:
-        raise ConfigError(f"--output {path}: exists; choose another file or add --overwrite")
+        raise ConfigError(f"{option} {path}: exists; choose another file or add --overwrite")
     folder = path.absolute().parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise ConfigError(f"--output {path}: {folder} is not a folder that can be written to")
+        raise ConfigError(f"{option} {path}: {folder} is not a folder that can be written to")
 
 
 def check_dataset(config, dataset):
@@ -74,8 +92,6 @@ def check_dataset(config, dataset):
         ConfigError: the recipe names a modality that there never is.
     """
     where = dataset.path or "the data set"
-    if "all" in dataset:
-        raise DataError(f"{where}: has no train, valid and test splits, and training by folds is not supported yet")
     for name in ("train", "valid", "test"):
         if dataset.split(name).labels is None:
             raise DataError(f"{where}: {name} has no labels")

@@ -140,6 +140,10 @@ class RecipeConfig:
     """Name of the recipe."""
     modalities: tuple[str, ...] = ()
     """The modalities to use; none named: all of the file's."""
+    protocol: Literal["file", "speaker_independent"] = "file"
+    """The file's own splits or folds; or, for MUStARD, one show to test on and validation by speaker."""
+    context_frames: int = 0
+    """Frames of context put in front of each utterance, the last ones, where the data have a context."""
     batch_size: int = 32
     """Samples in a batch."""
     drop_remainder: bool = False
@@ -215,6 +219,7 @@ _RANGES = {
     "label_warmup_epochs": (0, None),
     "batch_size": (2, None),
     "devices": (1, None),
+    "context_frames": (0, None),
     "seed": (0, 2**32),
     "prototype_momentum": (0, 1),
     "train": (2, None),

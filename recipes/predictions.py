@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from plumkeras.recipes.feed import feed
-from plumkeras.reports import classification_report, sentiment_report
+from plumkeras.reports import classification_report, sentiment_report, sims_report
 
 
 def predict_split(network, split, batch_size=256, verbose=0):
@@ -14,19 +14,24 @@ def predict_split(network, split, batch_size=256, verbose=0):
     return network.predict(feed(split.select(network.modalities), batch_size), verbose=verbose)
 
 
-def report(task, labels, outputs):
-    """The metrics of a split: `sentiment_report` or `classification_report`."""
-    measure = sentiment_report if task == "regression" else classification_report
+def report(dataset, labels, outputs):
+    """The metrics of a split of a data set, by its task and scale: `classification_report`, `sims_report` for labels in
+    [-1, 1], else `sentiment_report`."""
+    if dataset.task == "classification":
+        measure = classification_report
+    else:
+        measure = sims_report if dataset.label_range == (-1.0, 1.0) else sentiment_report
     return measure(labels, outputs["prediction"])
 
 
-def baseline_report(task, train_labels, labels):
-    """The same metrics for the median (or the most frequent class) of the training labels: what chance gives."""
-    if task == "regression":
-        constant = np.full(len(labels), np.median(train_labels))
-    else:
-        constant = np.full(len(labels), np.bincount(train_labels).argmax())
-    return report(task, labels, {"prediction": constant})
+def constant(task, train_labels):
+    """What one would predict without features: the median of the training labels, or their most frequent class."""
+    return np.median(train_labels) if task == "regression" else np.bincount(train_labels).argmax()
+
+
+def baseline_report(dataset, train_labels, labels):
+    """The same metrics for the constant prediction: what chance gives."""
+    return report(dataset, labels, {"prediction": np.full(len(labels), constant(dataset.task, train_labels))})
 
 
 def write_csv(path, ids, network, outputs):

@@ -7,6 +7,7 @@ import numpy as np
 from plumkeras.data_pipelines import DataError, Dataset, Split, cleaning, load
 from plumkeras.recipes import checks, predictions, run_directory
 from plumkeras.recipes.config import ConfigError
+from plumkeras.recipes.protocol import prepare
 
 
 class Run:
@@ -38,7 +39,7 @@ class Run:
         """
         if isinstance(data, dict):
             return self._predict_arrays(data, batch_size)
-        dataset = data if isinstance(data, Dataset) else load(data)
+        dataset = prepare(self.config, data if isinstance(data, Dataset) else load(data))
         checks.check_widths(self.network.feature_dims, dataset)
         chosen = dataset.split(checks.choose_split(dataset, split))
         return predictions.predict_split(self.network, chosen, batch_size)

@@ -18,6 +18,7 @@ _FILES = (
     *(METRICS, CHECKPOINT, NETWORK, PICTURE),
     *("alignment_history.csv", "refinement_history.csv", "predictions_valid.csv", "predictions_test.csv"),
 )
+_ROWS = 256
 _PACKAGES = ("plumkeras", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy")
 
 
@@ -28,7 +29,8 @@ def start(directory, config, dataset, network):
     for name in _FILES:
         (directory / name).unlink(missing_ok=True)
         partial_path(directory / name).unlink(missing_ok=True)
-    shutil.rmtree(directory / LOGS, ignore_errors=True)
+    for path in (directory / LOGS, *directory.glob("fold_*")):
+        shutil.rmtree(path, ignore_errors=True)
     # Replaced, never removed: killed at any point, the directory is known for ours.
     write_json(directory / CONFIG, describe(config, dataset, network))
 
@@ -144,8 +146,9 @@ def fingerprint(dataset):
     for name, split in dataset.items():
         digest.update(name.encode())
         for array in (split.ids, *split.features.values(), *split.lengths.values(), split.labels):
-            if array is not None:
-                digest.update(array.tobytes())
+            # A few rows at a time: features may be larger than memory.
+            for start in range(0, 0 if array is None else len(array), _ROWS):
+                digest.update(array[start : start + _ROWS].tobytes())
     return digest.hexdigest()
 
 

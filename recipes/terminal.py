@@ -1,8 +1,13 @@
 """Tables that a person reads: metrics, data sets, benchmarks."""
 
+import contextlib
+
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress
 from rich.table import Table
+
+from plumkeras.data_pipelines import suspicions
 
 _REGRESSION = {
     "mae": "MAE",
@@ -16,10 +21,21 @@ _REGRESSION = {
     "n": "n",
     "n_non0": "n non0",
 }
+_SIMS = {
+    "mae": "MAE",
+    "corr": "Corr",
+    "acc5": "ACC-5 %",
+    "acc3": "ACC-3 %",
+    "acc2": "ACC-2 %",
+    "f1": "F1 %",
+    "n": "n",
+}
 _CLASSIFICATION = {"accuracy": "accuracy %", "f1_weighted": "F1 weighted %", "f1_macro": "F1 macro %", "n": "n"}
 _CONVENTIONS = {
     "regression": "MAE and Corr on raw values; ACC-7 and ACC-5 clipped to ±3 and ±2 and rounded half to even; has0: "
     "all samples, cut at >= 0; non0: samples whose label is not 0, cut at > 0; F1 weighted by the labels' support.",
+    "sims": "SIMS: labels and predictions clipped to ±1; two classes cut at 0, with 0 negative, three at ±0.1, five at "
+    "±0.1 and ±0.7; F1 of the two classes, weighted by the labels' support.",
     "classification": "Class of the highest probability; F1 weighted by the labels' support, and its plain "
     "mean over classes.",
 }
@@ -36,17 +52,18 @@ def print_metrics(reports, task, console=None):
     """Prints metrics, one column a split, with their conventions and numbers of samples.
 
     Args:
-        reports: dict from split name to `sentiment_report` or `classification_report`.
+        reports: dict from split name to `sentiment_report`, `sims_report` or `classification_report`.
         task: `"regression"` or `"classification"`.
     """
     console = console or Console()
-    names = _REGRESSION if task == "regression" else _CLASSIFICATION
+    kind = "sims" if any("acc3" in report for report in reports.values()) else task
+    names = {"regression": _REGRESSION, "sims": _SIMS, "classification": _CLASSIFICATION}[kind]
     table = _table("Metrics", "", *reports)
     for key, title in names.items():
         table.add_row(title, *(_metric(key, report[key]) for report in reports.values()))
     console.print(table)
     baseline = " Baseline: the training labels' " + ("median." if task == "regression" else "most frequent class.")
-    console.print(f"{_CONVENTIONS[task]}{baseline if any('baseline' in r for r in reports) else ''}", style="dim")
+    console.print(f"{_CONVENTIONS[kind]}{baseline if any('baseline' in r for r in reports) else ''}", style="dim")
 
 
 def _metric(key, value):
@@ -57,13 +74,18 @@ def _metric(key, value):
     return f"{value:.3f}" if key in ("mae", "corr") else f"{100 * value:.1f}"
 
 
-def print_data(dataset, console=None):
-    """One line about the data before training, and what loading cleaned or suspects."""
+def print_data(dataset, recipe=None, console=None):
+    """One line about the data before training, what loading cleaned, and what is suspicious about what is used."""
     console = console or Console()
     sizes = ", ".join(f"{name} {len(split)}" for name, split in dataset.items())
     widths = ", ".join(f"{m} {width}" for m, width in dataset.feature_dims.items())
     console.print(f"Data: {escape(str(dataset.path or 'generated'))} ({dataset.task}; {sizes}; widths: {widths})")
-    for warning in dataset.report.warnings:
+    chosen = {} if recipe is None else {"modalities": recipe.modalities, "compressed": recipe.network.signed_log1p}
+    _print_warnings([*dataset.report.warnings, *suspicions(dataset, **chosen)], console)
+
+
+def _print_warnings(warnings, console):
+    for warning in warnings:
         console.print(f"[yellow]warning:[/yellow] {escape(warning)}")
 
 
@@ -72,21 +94,52 @@ def print_description(description, console=None):
     console = console or Console()
     known = f" ({description['known_file']})" if description["known_file"] else ""
     console.print(f"[bold]{escape(str(description['path']))}[/bold]")
-    console.print(f"format {description['format']}; sha256 {description['sha256']}{escape(known)}")
+    console.print(f"format {escape(description['format'])}; sha256 {description['sha256']}{escape(known)}")
+    source = description["source"]
+    if source["sha256"] != description["sha256"]:
+        console.print(f"converted from format {escape(str(source['format']))}; sha256 {escape(str(source['sha256']))}")
     low_high = description["label_range"]
-    scale = f", labels in [{low_high[0]:g}, {low_high[1]:g}]" if low_high else ""
-    console.print(f"task {description['task'] or 'unknown: no labels'}{scale}")
+    scale = f", labels in [{low_high[0]:g}, {low_high[1]:g}]" if low_high and None not in low_high else ""
+    classes = f", {description['num_classes']} classes" if description["num_classes"] else ""
+    console.print(f"task {description['task'] or 'unknown: no labels'}{scale}{classes}")
 
-    table = _table(
-        "Sequences", "split", "modality", "n", "width", "frames min / median / p95 / max", "missing", "padding %"
+    splits = description["splits"]
+    _print_sequences(
+        "Sequences", {name: (split["samples"], split["modalities"]) for name, split in splits.items()}, console
     )
-    for name, split in description["splits"].items():
-        for m, facts in split["modalities"].items():
+    contexts = {name: split["context"] for name, split in splits.items() if split["context"]}
+    if any(context["modalities"] for context in contexts.values()):
+        found = {name: (splits[name]["samples"], context["modalities"]) for name, context in contexts.items()}
+        _print_sequences("Context", found, console)
+    _print_columns(description, console)
+    _print_labels(splits, console)
+    for name, split in splits.items():
+        facts = [] if split["raw_text"] is None else [f"{split['raw_text']} of {split['samples']} have raw text"]
+        if split["context"]:
+            facts.append(f"{split['context']['samples']} have a context")
+        if split["sources"]:
+            facts.append(f"{split['sources']['count']} {split['sources']['kind']}")
+        if split["folds"]:
+            facts.append("folds: " + ", ".join(f"{fold}: {count}" for fold, count in split["folds"].items()))
+        if facts:
+            console.print(f"{name}: {'; '.join(facts)}")
+    cleaned = _cleaned(description["cleaned"])
+    for line in cleaned:
+        console.print(line)
+    _print_warnings(description["warnings"], console)
+    if not description["warnings"] and not cleaned:
+        console.print("nothing cleaned, nothing suspicious")
+
+
+def _print_sequences(title, splits, console):
+    table = _table(title, "split", "modality", "n", "width", "frames min / median / p95 / max", "missing", "padding %")
+    for name, (samples, modalities) in splits.items():
+        for m, facts in modalities.items():
             length = facts["length"]
             table.add_row(
                 name,
-                m,
-                str(split["samples"]),
+                escape(m),
+                str(samples),
                 str(facts["width"]),
                 f"{length['min']} / {length['median']:g} / {length['p95']:g} / {length['max']}",
                 str(facts["missing"]),
@@ -94,27 +147,48 @@ def print_description(description, console=None):
             )
     console.print(table)
 
-    labelled = {name: split["labels"] for name, split in description["splits"].items() if split["labels"]}
+
+def _print_columns(description, console):
+    """Spread and magnitude of the feature columns of the training split, and the largest magnitude of all."""
+    split = next(iter(description["features"].values()))["split"]
+    columns = ("modality", "width", "constant", "std min / median / max", "max |x|", "in any split")
+    table = _table(f"Feature columns of {split}", *columns)
+    for m, facts in description["features"].items():
+        constant = set(facts["constant"])
+        std = sorted(x for i, x in enumerate(facts["std"]) if i not in constant and x is not None)
+        spread = f"{std[0]:.3g} / {std[len(std) // 2]:.3g} / {std[-1]:.3g}" if std else "-"
+        everywhere = [part["modalities"][m]["max_abs"] for part in description["splits"].values()]
+        table.add_row(
+            escape(m),
+            str(len(facts["std"])),
+            str(len(constant)),
+            spread,
+            _largest(facts["max_abs"]),
+            _largest(everywhere),
+        )
+    console.print(table)
+
+
+def _largest(values):
+    return "not finite" if None in values else f"{max(values):.4g}"
+
+
+def _print_labels(splits, console):
+    labelled = {name: split["labels"] for name, split in splits.items() if split["labels"]}
     if labelled:
         table = _table("Labels", "split", "mean", "std", "min", "max", "classes")
         for name, labels in labelled.items():
             numbers = [f"{labels[key]:.3f}" if key in labels else "-" for key in ("mean", "std", "min", "max")]
-            table.add_row(name, *numbers, ", ".join(f"{key} {count}" for key, count in labels["classes"].items()))
+            table.add_row(name, *numbers, ", ".join(f"{key}: {count}" for key, count in labels["classes"].items()))
         console.print(table)
-    for name, split in description["splits"].items():
-        if split["folds"]:
-            folds = ", ".join(f"{fold}: {count}" for fold, count in split["folds"].items())
-            console.print(f"folds of {name}: {folds}")
-    constant = {m: count for m, count in description["constant_features"].items() if count}
-    if constant:
-        console.print("constant feature columns: " + ", ".join(f"{m} {count}" for m, count in constant.items()))
-    cleaned = _cleaned(description["cleaned"])
-    for line in cleaned:
-        console.print(line)
-    for warning in description["warnings"]:
-        console.print(f"[yellow]warning:[/yellow] {escape(warning)}")
-    if not description["warnings"] and not cleaned:
-        console.print("nothing cleaned, nothing suspicious")
+    human = {name: split["modality_labels"] for name, split in splits.items() if split["modality_labels"]}
+    if human:
+        table = _table("Human labels per modality", "split", "modality", "mean", "std", "correlation with the label")
+        for name, modalities in human.items():
+            for m, facts in modalities.items():
+                correlation = "undefined" if facts["correlation"] is None else f"{facts['correlation']:.3f}"
+                table.add_row(name, escape(m), f"{facts['mean']:.3f}", f"{facts['std']:.3f}", correlation)
+        console.print(table)
 
 
 def _cleaned(counts):
@@ -138,3 +212,69 @@ def print_benchmark(result, recipe, console=None):
         table.add_row(name, f"{result[kind]['seconds']:.2f}", f"{100 * result[kind]['padding_share']:.1f}")
     console.print(table)
     console.print(f"length-aware is {result['speedup']:.2f} times as fast (ratio of the medians, epochs taken in turn)")
+
+
+@contextlib.contextmanager
+def counting(title, console=None):
+    """A progress bar; yields what is called with how many are done, and of how many."""
+    with Progress(console=console or Console(), transient=True) as bar:
+        task = bar.add_task(escape(title), total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def print_conversion(schema, directory, console=None):
+    """One line about the shards that were written, and what was cleaned or is suspicious.
+
+    Args:
+        schema: what `data_pipelines.convert` returns.
+        directory: where it was written to.
+    """
+    console = console or Console()
+    sizes = ", ".join(f"{name} {split['samples']}" for name, split in schema["splits"].items())
+    shards = [shard for split in schema["splits"].values() for shard in split["shards"]]
+    size = sum(shard["bytes"] for shard in shards) / 1e6
+    console.print(f"{escape(str(directory))}: {sizes} samples in {len(shards)} shards, {size:.1f} MB")
+    for warning in schema["report"]["warnings"]:
+        console.print(f"[yellow]warning:[/yellow] {escape(warning)}")
+
+
+def print_extraction(found, path, console=None):
+    """What was extracted, and every clip that was skipped or cut.
+
+    Args:
+        found: what `extraction.extract` returns.
+        path: where it was written to.
+    """
+    console = console or Console()
+    dataset = found.dataset
+    sizes = ", ".join(f"{name} {len(split)}" for name, split in dataset.items())
+    widths = ", ".join(f"{m} {width}" for m, width in dataset.feature_dims.items())
+    for warning in dataset.report.warnings:
+        console.print(f"[yellow]warning:[/yellow] {escape(warning)}")
+    kept = sum(map(len, dataset.values()))
+    console.print(
+        f"{escape(str(path))}: {kept} of {found.listed} samples ({sizes}; widths: {widths}), "
+        f"{len(found.skipped)} skipped for what is wrong with them"
+    )
+
+
+def print_data_benchmark(result, recipe, console=None):
+    """What `benchmark_data` measured: rates, their ratio, and the memory of training from shards."""
+    console = console or Console()
+    title = f"{result['samples']} generated samples of {result['sample_bytes']} bytes, recipe {recipe}"
+    table = _table(title, "", "samples", "s", "samples/s")
+    parts = {
+        "conversion": "conversion to shards",
+        "reading": f"reading in training order, median of {len(result['reading']['all_seconds'])}",
+        "training": "training, steps of stage 2",
+    }
+    for part, name in parts.items():
+        facts = result[part]
+        table.add_row(name, str(facts["samples"]), f"{facts['seconds']:.2f}", f"{facts['samples_per_second']:.0f}")
+    console.print(table)
+    console.print(f"reading is {result['reading_over_training']:.1f} times as fast as training")
+    whole, tenth = (result["peak_memory"][name] / 1e6 for name in ("whole", "tenth"))
+    console.print(
+        f"peak memory of an epoch from shards: {whole:.0f} MB, on a tenth of the samples {tenth:.0f} MB: "
+        f"{whole - tenth:+.0f} MB"
+    )

@@ -9,6 +9,7 @@ import keras
 
 from plumkeras import visualization
 from plumkeras.callbacks import NonFiniteLossError
+from plumkeras.class_labels import scheme_classes
 from plumkeras.data_pipelines.batching import BatchStream
 from plumkeras.devices import data_parallel, enable_determinism, set_seed
 from plumkeras.metrics import PearsonCorrelation, SentimentAccuracy
@@ -22,23 +23,27 @@ from plumkeras.recipes.progress import StageProgress
 from plumkeras.trainers import AlignmentTrainer, RefinementTrainer
 
 
+def network_shape(config, dataset):
+    """What a network takes from the data, a dict: `feature_dims`, `task` and `num_classes`."""
+    regression = dataset.task == "regression"
+    return {
+        "feature_dims": {m: dataset.feature_dims[m] for m in config.modalities or dataset.modalities},
+        "task": dataset.task,
+        "num_classes": scheme_classes(config.objective.label_classes) if regression else dataset.num_classes,
+    }
+
+
 def build_network(config, dataset):
     """The untrained `PLUMNet` of a recipe for a data set's modalities, widths and classes."""
-    from plumkeras.class_labels import scheme_classes
-
-    modalities = config.modalities or dataset.modalities
-    network = config.network
-    regression = dataset.task == "regression"
+    shape, network = network_shape(config, dataset), config.network
     return PLUMNet(
-        {m: dataset.feature_dims[m] for m in modalities},
+        **shape,
         hidden_dim=network.hidden_dim,
-        num_classes=scheme_classes(config.objective.label_classes) if regression else dataset.num_classes,
-        task=dataset.task,
         num_layers=network.num_layers,
         num_heads=network.num_heads,
         dropout=network.dropout,
         modules=network.modules,
-        compression={m: "signed_log1p" for m in modalities if m in network.signed_log1p},
+        compression={m: "signed_log1p" for m in shape["feature_dims"] if m in network.signed_log1p},
         label_temperature=network.label_temperature,
         normalize_labels=network.normalize_labels,
         fusion=network.fusion,
@@ -269,7 +274,7 @@ def train(config, dataset, directory, verbose=1, resume=False):
                 run_directory.start(directory, config, dataset, training.network)
             _finish(directory, training, training.fit(directory, verbose), dataset)
     metrics = run_directory.read_json(directory / run_directory.METRICS)
-    baseline = predictions.baseline_report(dataset.task, dataset["train"].labels, dataset["test"].labels)
+    baseline = predictions.baseline_report(dataset, dataset["train"].labels, dataset["test"].labels)
     return {**metrics, "baseline": baseline}
 
 
@@ -302,7 +307,7 @@ def _finish(directory, training, histories, dataset):
         split = dataset.split(name)
         with training.parallel.scope():
             outputs = predictions.predict_split(network, split)
-        metrics[name] = predictions.report(network.task, split.labels, outputs)
+        metrics[name] = predictions.report(dataset, split.labels, outputs)
         predictions.write_csv(directory / f"predictions_{name}.csv", split.ids, network, outputs)
     run_directory.write_json(directory / run_directory.METRICS, metrics)
     CheckpointFile(directory).remove()

@@ -173,6 +173,8 @@ def test_length_beyond_the_frames(good, tmp_path, capsys):
         (["evaluate"], ["RUN"]),
         (["predict", "absent", "--data", "x.npz", "--output", "p.csv"], ["absent"]),
         (["inspect", "absent.npz"], ["absent.npz"]),
+        (["inspect", "absent.npz", "--plot", "absent/picture.png"], ["--plot", "absent"]),
+        (["inspect", "absent.npz", "--plot", "picture.pdf"], ["--plot", ".png"]),
         (["benchmark", "memory", "--data", "x.npz"], ["memory"]),
     ],
 )

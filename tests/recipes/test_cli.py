@@ -1,13 +1,20 @@
 """The command line end to end, on generated data."""
 
 import csv
+import dataclasses
+import importlib
+import io
 import json
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from plumkeras.cli import main
-from plumkeras.data_pipelines import Dataset, load, make_synthetic, save_npz
+from plumkeras.data_pipelines import Dataset, Split, convert, describe, load, make_synthetic, save_npz
+from plumkeras.data_pipelines.report import Report
+from plumkeras.recipes import find_recipe, terminal
+from plumkeras.recipes.config import TrainingError
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +106,6 @@ def test_predict_writes_what_training_wrote(tiny_run, feature_file, tmp_path):
 
 def test_predict_without_labels_and_from_a_single_split(tiny_run, tmp_path):
     test = make_synthetic({"train": 64, "valid": 32, "test": 32})[0]["test"]
-    import dataclasses
-
     path = tmp_path / "new.npz"
     save_npz(Dataset({"valid": dataclasses.replace(test, labels=None)}), path)
     assert main(["predict", str(tiny_run), "--data", str(path), "--output", str(tmp_path / "p.csv")]) == 0
@@ -181,6 +186,107 @@ def test_inspect_says_what_the_file_holds(feature_file, capsys):
     assert main(["inspect", str(feature_file)]) == 0
     printed = capsys.readouterr().out
     assert "npz" in printed and "vision" in printed and "negative" in printed
+
+
+def test_inspect_as_json_and_as_a_picture(feature_file, tmp_path, capsys):
+    picture = tmp_path / "picture.png"
+    assert main(["inspect", str(feature_file), "--json", "--plot", str(picture)]) == 0
+    assert json.loads(capsys.readouterr().out) == describe(load(feature_file))
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    # Neither a file that is there nor one of another kind is written.
+    for options, told in ((["--plot", str(picture)], "--overwrite"), (["--plot", str(tmp_path / "p.jpg")], ".png")):
+        before = picture.read_bytes()
+        assert main(["inspect", str(feature_file), *options]) == 2
+        captured = capsys.readouterr()
+        assert told in captured.err and not captured.out and picture.read_bytes() == before
+    assert main(["inspect", str(feature_file), "--plot", str(picture), "--overwrite"]) == 0
+    assert str(picture) in capsys.readouterr().out.replace("\n", "")
+
+
+def test_inspect_leaves_shards_in_their_files(feature_file, tmp_path, capsys, monkeypatch):
+    convert(feature_file, tmp_path / "shards", shards=2)
+    monkeypatch.setattr("plumkeras.cli.load", None)  # whoever loaded would fail
+    assert main(["inspect", str(tmp_path / "shards"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["format"] == "tfrecord" and found["source"]["format"] == "npz"
+    assert main(["inspect", str(tmp_path / "shards")]) == 0
+    assert "converted from format npz" in capsys.readouterr().out
+
+
+def test_inspect_finds_a_damaged_shard(feature_file, tmp_path, capsys):
+    """Of every split, though the columns of the training split alone are described."""
+    convert(feature_file, tmp_path / "shards", shards=2)
+    shard = tmp_path / "shards" / "test-00001-of-00002.tfrecord"
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    assert main(["inspect", str(tmp_path / "shards")]) == 2
+    assert "test-00001-of-00002.tfrecord: damaged" in capsys.readouterr().err
+
+
+def test_everything_that_a_file_may_hold_is_printed():
+    random = np.random.default_rng(0)
+    text, labels = random.normal(size=(6, 2, 3)), np.array([-1, -0.5, 0, 0.25, 0.5, 1])
+    split = Split(
+        [f"{video}_{clip}" for video in "ab" for clip in range(3)],
+        {"text": text},
+        {"text": np.full(6, 2)},
+        labels,
+        modality_labels={"text": labels**3},
+        raw_text=["words"] * 6,
+        folds=[0, 0, 1, 1, 1, 1],
+        context_features={"text": text},
+        context_lengths={"text": [2, 1, 0, 0, 0, 0]},
+    )
+    report = Report()
+    report.record_cleaning("all", "text", {"nan": 3, "inf": 2, "overflow": 0, "padding_frames": 0})
+    console = Console(width=200, file=io.StringIO())
+    terminal.print_description(describe(Dataset({"all": split}, label_range=(-1, 1), report=report)), console)
+    printed = console.file.getvalue()
+    correlation = np.corrcoef(labels, labels**3)[0, 1]
+    for said in (
+        "labels in [-1, 1]",
+        "6 of 6 have raw text; 2 have a context; 2 videos; folds: 0: 2, 1: 4",
+        f"{correlation:.3f}",
+        "Context",
+        "cleaned in all, text: 3 nan, 2 inf",
+        "warning: all/fold: 1 of 2 videos stand in several folds",
+    ):
+        assert said in printed
+
+
+def test_training_says_what_inspect_warns_about(tmp_path, capsys, monkeypatch):
+    """Of the modalities in use, and not what the recipe deals with."""
+    dataset, _ = make_synthetic({"train": 64, "valid": 32, "test": 32})
+    for split in dataset.values():
+        split.features["text"][..., 1] = np.arange(split.features["text"].shape[1]) < split.lengths["text"][:, None]
+        for m in ("audio", "vision"):
+            split.features[m][...] *= 1e5
+    save_npz(dataset, tmp_path / "features.npz")
+    warnings = describe(dataset)["warnings"]
+    assert len(warnings) == 3 and all("magnitudes" in w for w in warnings[1:])
+
+    def said(*options):
+        console = Console(width=300, file=io.StringIO())
+        recipe = find_recipe("mosi")
+        for field, value in options:
+            recipe = dataclasses.replace(recipe, **{field: value})
+        terminal.print_data(load(tmp_path / "features.npz"), recipe, console)
+        printed = console.file.getvalue()
+        return [warning for warning in warnings if f"warning: {warning}" in printed]
+
+    # `mosi` compresses audio.
+    assert said() == [warnings[0], warnings[2]]
+    assert said(("modalities", ("text", "audio"))) == [warnings[0]]
+
+    def stop(*arguments, **options):
+        raise TrainingError("far enough")
+
+    monkeypatch.setattr(importlib.import_module("plumkeras.recipes.train"), "train", stop)
+    data = ["--data", str(tmp_path / "features.npz"), "--output", str(tmp_path / "run")]
+    assert main(["train", "mosi", *data]) == 2
+    captured = capsys.readouterr()
+    assert "far enough" in captured.err and warnings[0] in " ".join(captured.out.split())
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["train", "--help"], ["train", "mosi", "--help"]])

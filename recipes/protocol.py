@@ -1,0 +1,76 @@
+"""Which samples a recipe trains, validates and tests on, and what stands in front of an utterance."""
+
+import dataclasses
+
+import numpy as np
+
+from plumkeras.data_pipelines import DataError, Dataset, join_context, speaker_independent
+from plumkeras.data_pipelines.report import Report
+
+
+def prepare(config, dataset):
+    """The data set as a recipe uses it: its protocol's splits, with context in front if the recipe asks for it.
+
+    Args:
+        config: `RecipeConfig`; `protocol` and `context_frames` are read.
+        dataset: `Dataset`, as loaded.
+
+    Returns:
+        `Dataset`, the same one where there is nothing to do.
+
+    Raises:
+        DataError: the data set lacks the context, groups or shows that the recipe asks for.
+    """
+    if config.protocol == "speaker_independent" and "all" in dataset:
+        dataset = speaker_independent(dataset)
+    if not config.context_frames:
+        return dataset
+    return with_splits(dataset, {name: join_context(split, config.context_frames) for name, split in dataset.items()})
+
+
+def fold_numbers(dataset):
+    """Numbers of the folds of a data set that is to be cross-validated; empty where it has splits.
+
+    Raises:
+        DataError: it has neither splits nor folds, or fewer than three folds.
+    """
+    if "all" not in dataset:
+        return []
+    folds = dataset["all"].folds
+    where = dataset.path or "the data set"
+    if folds is None:
+        raise DataError(f"{where}: has neither train, valid and test splits nor folds to cross-validate by")
+    numbers = np.unique(folds).tolist()
+    if len(numbers) < 3:
+        raise DataError(f"{where}: has {len(numbers)} folds; one to test, one to validate and one to train are wanted")
+    return numbers
+
+
+def fold_masks(dataset, number):
+    """Which samples of `all` a fold uses for what: `number` is `test`, the next fold `valid`, and the rest `train`."""
+    numbers, folds = fold_numbers(dataset), dataset["all"].folds
+    validation = numbers[(numbers.index(number) + 1) % len(numbers)]
+    test, valid = folds == number, folds == validation
+    return {"train": ~(test | valid), "valid": valid, "test": test}
+
+
+def fold_dataset(dataset, number):
+    """The splits of a fold, see `fold_masks`, as a data set of its own."""
+    split = dataclasses.replace(dataset["all"], folds=None)
+    # Not the file's hash: each fold is known by its own samples.
+    return with_splits(
+        dataset, {name: split.take(mask) for name, mask in fold_masks(dataset, number).items()}, sha256=None
+    )
+
+
+def with_splits(dataset, splits, **changed):
+    """A data set of other splits that came from the same file."""
+    known = {
+        "report": Report(dict(dataset.report.cleaned), list(dataset.report.warnings)),
+        "path": dataset.path,
+        "format": dataset.format,
+        "sha256": dataset.sha256,
+        "task": dataset.task,
+        "label_range": dataset.label_range,
+    }
+    return Dataset(splits, **{**known, **changed})

@@ -1,0 +1,140 @@
+"""Training by folds: who tests, validates and trains, what is pooled, and what stays when a run is gone on with."""
+
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from plumkeras.cli import main
+from plumkeras.data_pipelines import DataError, Dataset, Split, make_synthetic, save_npz
+from plumkeras.recipes import find_recipe
+from plumkeras.recipes.protocol import fold_dataset, fold_masks, fold_numbers, prepare
+from plumkeras.reports import sentiment_report, sims_report
+
+# The stem and the head alone: what is tested here is which samples go where.
+OPTIONS = ["--modalities", "text", "--network.modules", "--network.hidden-dim=8", "--network.num-heads=2"]
+
+
+def folded(count=40, folds=(0, 1, 2, 4)):
+    """A data set with folds out of order and a number left out, two samples of a video in a row."""
+    split = make_synthetic({"train": count}, feature_dims={"text": 4}, seed=5)[0]["train"]
+    chosen = np.repeat(np.random.default_rng(0).choice(folds, count // 2), 2)
+    return Dataset({"all": dataclasses.replace(split, folds=chosen)})
+
+
+def test_each_sample_is_tested_once_and_validated_once():
+    dataset = folded()
+    assert fold_numbers(dataset) == [0, 1, 2, 4]
+    masks = {number: fold_masks(dataset, number) for number in fold_numbers(dataset)}
+    for name in ("test", "valid"):
+        np.testing.assert_array_equal(np.sum([m[name] for m in masks.values()], axis=0), 1)
+    for number, mask in masks.items():
+        np.testing.assert_array_equal(sum(m.astype(int) for m in mask.values()), 1)
+        assert set(dataset["all"].folds[mask["test"]]) == {number}
+    # The next fold validates; behind the last comes the first.
+    assert set(dataset["all"].folds[masks[2]["valid"]]) == {4}
+    assert set(dataset["all"].folds[masks[4]["valid"]]) == {0}
+
+
+def test_a_fold_is_a_data_set_of_its_own():
+    dataset = folded()
+    parts = {number: fold_dataset(dataset, number) for number in fold_numbers(dataset)}
+    for number, part in parts.items():
+        for name, mask in fold_masks(dataset, number).items():
+            assert part[name].ids.tolist() == dataset["all"].ids[mask].tolist()
+            np.testing.assert_array_equal(part[name].features["text"], dataset["all"].features["text"][mask])
+            assert part[name].folds is None
+
+
+@pytest.mark.parametrize(
+    ("folds", "message"), [(None, "neither train, valid and test splits nor folds"), ([0, 1] * 5, "has 2 folds")]
+)
+def test_what_cannot_be_cross_validated_is_refused(tmp_path, capsys, folds, message):
+    split = make_synthetic({"train": 10}, feature_dims={"text": 4})[0]["train"]
+    save_npz(Dataset({"all": dataclasses.replace(split, folds=folds)}), tmp_path / "data.npz")
+    arguments = ["train", "mosi_frozen", "--data", str(tmp_path / "data.npz"), "--output", str(tmp_path / "run")]
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("folds")
+    dataset = folded()
+    save_npz(dataset, folder / "data.npz")
+    command = ["train", "mosi_frozen", "--data", str(folder / "data.npz"), "--output", str(folder / "run"), *OPTIONS]
+    command += ["--refinement.epochs=1"]
+    assert main(command) == 0
+    return dataset, folder / "run", command
+
+
+def _rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_predictions_are_pooled_in_file_order(run):
+    dataset, directory, _ = run
+    split, metrics = dataset["all"], json.loads((directory / "metrics.json").read_text())
+    for name in ("test", "valid"):
+        pooled = _rows(directory / f"predictions_{name}.csv")
+        assert [row["id"] for row in pooled] == split.ids.tolist()
+        for number in fold_numbers(dataset):
+            own = _rows(directory / f"fold_{number}" / f"predictions_{name}.csv")
+            assert [pooled[i] for i in np.flatnonzero(fold_masks(dataset, number)[name])] == own
+        predicted = np.array([row["prediction"] for row in pooled]).astype("float32")
+        assert metrics[name] == pytest.approx(sentiment_report(split.labels, predicted), nan_ok=True)
+    assert list(metrics["folds"]) == ["0", "1", "2", "4"]
+    assert sum(fold["n"] for fold in metrics["folds"].values()) == metrics["test"]["n"] == 40
+
+
+def test_resuming_trains_only_the_folds_that_are_not_finished(run, capsys):
+    _, directory, command = run
+    before = {path: path.read_bytes() for path in directory.glob("fold_*/network.keras")}
+    metrics = (directory / "metrics.json").read_text()
+    (directory / "metrics.json").unlink()
+    assert main([*command, "--resume"]) == 0
+    assert {path: path.read_bytes() for path in directory.glob("fold_*/network.keras")} == before and len(before) == 4
+    assert (directory / "metrics.json").read_text() == metrics
+    printed = capsys.readouterr().out
+    assert "pooled" in printed and "fold 4" in printed and "Stage 2" not in printed
+
+
+def test_a_cross_validation_is_no_single_run(run, capsys):
+    _, directory, command = run
+    assert main(["evaluate", str(directory), "--data", command[3]]) == 2
+    assert "holds a cross-validation; name the run of one fold" in capsys.readouterr().err
+    assert main(["evaluate", str(directory / "fold_0"), "--data", command[3], "--split", "all"]) == 0
+
+
+def test_a_recipe_puts_context_in_front_or_refuses(run):
+    dataset, _, _ = run
+    recipe = dataclasses.replace(find_recipe("mosi_frozen"), context_frames=2)
+    with pytest.raises(DataError, match="no context"):
+        prepare(recipe, dataset)
+    with_context = Split(
+        ["a"],
+        {"text": np.ones((1, 2, 3))},
+        {"text": [2]},
+        [1.0],
+        context_features={"text": np.full((1, 4, 3), 7.0)},
+        context_lengths={"text": [4]},
+    )
+    prepared = prepare(recipe, Dataset({"train": with_context}))["train"]
+    assert prepared.features["text"][0, :, 0].tolist() == [7, 7, 1, 1] and prepared.lengths["text"].tolist() == [4]
+
+
+def test_labels_on_the_scale_of_sims_get_its_metrics(capsys):
+    from plumkeras.recipes.predictions import report
+    from plumkeras.recipes.terminal import print_metrics
+
+    split = make_synthetic({"train": 12}, feature_dims={"text": 4})[0]["train"]
+    labels = (split.labels / 3).astype("float32")
+    dataset = Dataset({"train": dataclasses.replace(split, labels=labels)}, label_range=(-1, 1))
+    predicted = labels[::-1].copy()
+    print_metrics({"test": report(dataset, labels, {"prediction": predicted})}, "regression")
+    printed = capsys.readouterr().out
+    assert "ACC-3 %" in printed and "SIMS" in printed and "has0" not in printed
+    assert report(dataset, labels, {"prediction": predicted}) == sims_report(labels, predicted)
