@@ -98,9 +98,10 @@ def measure(case, devices, initial, whole=True):
 
     Returns:
         Dict of arrays, and a dict of facts. Arrays: `statistics/<i>` of the standardisation, `initial/<i>` weights; per
-        stage `terms/<name>` and `gradients/<i>` of one batch at the initial weights, `steps/<name>` (running means over
-        the epoch after each step), `history/<name>` by epoch, `weights/<i>` and `prototypes/<modality>` at its end,
-        `ids/<epoch>/<step>` of the samples, and the `seconds` of each step.
+        stage `terms/<name>` and `gradients/<path>` of one batch at the initial weights, `steps/<name>` (running means
+        over the epoch after each step), `history/<name>` by epoch, `weights/<i>` and `prototypes/<modality>` at its
+        end, the ids of the samples of each step as the data named them, `named/<i>`, and as it fed them, `fed/<i>`, and
+        the `seconds` of each step.
     """
     training = make_training(case, devices)
     network = training.network
@@ -108,7 +109,8 @@ def measure(case, devices, initial, whole=True):
     statistics = [w for layer in standardizations for w in layer.get_weights()]
     found = {f"statistics/{i}": values for i, values in enumerate(statistics)}
     stages = training.trainers if whole else {"alignment": training.trainers["alignment"]}
-    recorders = {stage: _recorder(training, stage) for stage in stages}
+    fed = []
+    recorders = {stage: _recorder(training, stage, fed) for stage in stages}
     if weights := CASES[case].get("class_weight"):
         for trainer in training.trainers.values():
             _add_arguments(trainer, class_weight=weights)
@@ -116,14 +118,14 @@ def measure(case, devices, initial, whole=True):
     training.data.fit = lambda stage, trainer, callbacks, *epoch: fit(
         stage, trainer, [recorders[stage], *callbacks], *epoch
     )
-    with training.parallel.scope(), _watched_sharding() as shardings:
+    with training.parallel.scope(), _watched_batches(fed), _watched_sharding() as shardings:
         network.set_weights(_scrambled(network) if initial is None else initial)
         initial = network.get_weights()
         found.update({f"initial/{i}": values for i, values in enumerate(initial)})
         for stage, trainer in stages.items():
             terms, gradients = one_step(training, trainer)
             found.update({f"{stage}/terms/{name}": value for name, value in terms.items()})
-            found.update({f"{stage}/gradients/{i}": values for i, values in enumerate(gradients)})
+            found.update({f"{stage}/gradients/{path}": values for path, values in gradients.items()})
             network.set_weights(initial)
         if whole:
             histories = training.fit(verbose=0)
@@ -165,7 +167,10 @@ def one_step(training, trainer):
         shuffle=False,
     ).history
     moments = [variable for variable in optimizer.variables if variable.path.endswith("_momentum")]
-    gradients = [keras.ops.convert_to_numpy(moment) / (1 - optimizer.beta_1) for moment in moments]
+    gradients = {
+        variable.path: keras.ops.convert_to_numpy(moment) / (1 - optimizer.beta_1)
+        for variable, moment in zip(trainer.trainable_variables, moments, strict=True)
+    }
     for variable, values in zip(optimizer.variables, before, strict=True):
         variable.assign(values)
     return {name: values[0] for name, values in history.items()}, gradients
@@ -185,13 +190,16 @@ def _scrambled(network):
     ]
 
 
-def _recorder(training, stage):
+def _recorder(training, stage, fed):
     import keras
 
     class Recorder(keras.callbacks.Callback):
         def __init__(self):
             super().__init__()
-            self.steps, self.ids, self.seconds = {}, {}, []
+            self.steps, self.named, self.seconds = {}, [], []
+
+        def on_train_begin(self, logs=None):
+            fed.clear()
 
         def on_epoch_begin(self, epoch, logs=None):
             self.epoch, self.begun = epoch, time.perf_counter()
@@ -202,16 +210,18 @@ def _recorder(training, stage):
             now = time.perf_counter()
             self.seconds.append(now - self.begun)
             self.begun = now
-            self.ids[f"{self.epoch}/{batch}"] = training.data.sample_ids(stage, self.epoch, batch)
+            self.named.append(training.data.sample_ids(stage, self.epoch, batch))
 
         def on_train_end(self, logs=None):
+            self.fed = list(fed)
             self.weights = training.network.get_weights()
             self.prototypes = {m: g.get_weights()[0] for m, g in training.network.prototype_generators.items()}
 
         def found(self):
             groups = {
                 "steps": self.steps,
-                "ids": self.ids,
+                "named": dict(enumerate(self.named)),
+                "fed": dict(enumerate(self.fed)),
                 "weights": dict(enumerate(self.weights)),
                 "prototypes": self.prototypes,
             }
@@ -225,6 +235,20 @@ def _device(weight):
     """Where a weight is, in the backend's words."""
     value = weight.value
     return str(value.devices() if hasattr(value, "devices") else value.device)
+
+
+def _watched_batches(fed):
+    """Adds the ids of every training batch that leaves the data to a list."""
+    from plumkeras.data_pipelines.batching import BatchStream
+
+    original = BatchStream.batch
+
+    def batch(self, indices):
+        if self.training:
+            fed.append(self.split.ids[indices])
+        return original(self, indices)
+
+    return _replaced(BatchStream, "batch", batch)
 
 
 @contextlib.contextmanager

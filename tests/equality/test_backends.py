@@ -7,32 +7,32 @@ import numpy as np
 import pytest
 
 from .conftest import CASES, need, run_probe
-from .measured import STAGES, differences, excess
+from .measured import KEY_BIAS, KEY_BIAS_TOLERANCE, STAGES, differences, excess
 
 BACKENDS = ["jax", "torch"]
-# Relative; gradients by the global norm, weights and prototypes absolute.
+# Weights and prototypes absolute, the rest relative; gradients by the global norm.
 TOLERANCES = {
     "terms": 1e-5,
     "gradients": 1e-5,
     "steps": 1e-4,
     "history": 1e-4,
     "validation": 1e-4,
+    "weights": 1e-5,
+    "key_biases": KEY_BIAS_TOLERANCE,
     "prototypes": 1e-5,
-    # Adam makes whole steps of a gradient that is nothing but rounding, as that of the keys' biases is: softmax takes
-    # no notice of them. 40 such steps of 5e-5 stay well below this.
-    "weights": 1e-4,
 }
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ["tensorflow", *BACKENDS])
 @pytest.mark.parametrize("case", CASES)
 def test_the_same_samples_in_the_same_order(one_device, reference, backend, case):
+    """What a backend is fed is what the order says, which names the samples of a step when training diverges."""
     run = one_device(backend)
     for stage in STAGES:
-        ids, expected = (m.group(case, stage, "ids") for m in (run, reference))
-        assert list(ids) == list(expected) and len(ids) == 20
-        for position, samples in ids.items():
-            assert samples.tolist() == expected[position].tolist(), position
+        expected = [ids.tolist() for ids in reference.group(case, stage, "named").values()]
+        assert len(expected) == 20
+        for group in ("named", "fed"):
+            assert [ids.tolist() for ids in run.group(case, stage, group).values()] == expected, group
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -61,9 +61,11 @@ def test_there_is_something_to_agree_on(reference, case):
         assert abs(steps[-5] / steps[-10] - 1) > 10 * TOLERANCES["steps"]
         weights = reference.group(case, stage, "weights")
         moved = [np.abs(weights[name] - initial[name]).max() for name in weights if trainable[int(name)]]
-        assert max(moved) > 5 * TOLERANCES["weights"]
-        gradients = reference.group(case, stage, "gradients").values()
-        assert np.sqrt(sum(np.sum(g**2) for g in gradients)) > 0.1
+        assert max(moved) > 50 * TOLERANCES["weights"]
+        norms = {path: np.linalg.norm(g) for path, g in reference.group(case, stage, "gradients").items()}
+        total = np.linalg.norm(list(norms.values()))
+        assert total > 0.1
+        assert all(norm < 1e-6 * total for path, norm in norms.items() if path.endswith(KEY_BIAS))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

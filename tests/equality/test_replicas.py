@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from .conftest import CASES
-from .measured import STAGES, differences, excess
+from .measured import KEY_BIAS_TOLERANCE, STAGES, differences, excess
 from .probe import BATCH, MUTATIONS, STEPS_PER_EPOCH, make_data
 
 # Weights and prototypes absolute, the rest relative; gradients by the global norm.
@@ -15,6 +15,7 @@ TOLERANCES = {
     "history": 1e-5,
     "validation": 1e-5,
     "weights": 1e-5,
+    "key_biases": KEY_BIAS_TOLERANCE,
     "prototypes": 1e-6,
 }
 # Behind an epoch's last batch TensorFlow's replicas have seen different numbers of rows, and what `fit` shows there is
@@ -51,7 +52,7 @@ def batches(reference, case, stage):
     train = make_data(case)["train"]
     rows = {sample: row for row, sample in enumerate(train.ids)}
     classes = train.labels if train.labels.dtype.kind == "i" else np.sign(train.labels).astype(int) + 1
-    for ids in reference.group(case, stage, "ids").values():
+    for ids in reference.group(case, stage, "fed").values():
         batch = [rows[sample] for sample in ids]
         yield classes[batch], {m: lengths[batch] for m, lengths in train.lengths.items()}
 

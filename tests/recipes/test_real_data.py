@@ -47,10 +47,16 @@ def test_a_text_network_runs_on_the_richer_file(mosi_run, real_data, tmp_path):
     assert len((tmp_path / "q.csv").read_text().splitlines()) == 1 + 752
 
 
-def test_a_file_with_folds_is_refused_for_training(real_data, tmp_path, capsys):
-    data = str(real_data / "mosi_trimodal_752.npz")
-    assert main(["train", "mosi_frozen", "--data", data, "--output", str(tmp_path / "run")]) == 2
-    assert "mosi_trimodal_752.npz" in capsys.readouterr().err and not (tmp_path / "run").exists()
+def test_a_file_with_folds_is_cross_validated(real_data, tmp_path, capsys):
+    data, run = str(real_data / "mosi_trimodal_752.npz"), tmp_path / "run"
+    options = ["--modalities", "text", "--network.modules", "--network.hidden-dim=8", "--network.num-heads=2"]
+    options += ["--refinement.epochs=1", "--refinement.learning-rate=1e-2"]
+    assert main(["train", "mosi_frozen", "--data", data, "--output", str(run), *options]) == 0
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["test"]["n"] == metrics["valid"]["n"] == 752
+    assert [fold["n"] for fold in metrics["folds"].values()] == [155, 147, 147, 146, 157]
+    assert metrics["test"]["corr"] > 0.2  # Far above chance, far below what training to the end gives.
+    assert "pooled" in capsys.readouterr().out
 
 
 def test_inspect(real_data, capsys):
