@@ -6,6 +6,7 @@ the names that it gives itself (root, metadata), its file's name, its type and i
 
 import collections
 import dataclasses
+import math
 import os
 import re
 
@@ -66,7 +67,7 @@ def look(path):
     """
     with hdf5.opened(path) as file, hdf5.guarded(path):
         for root in hdf5.children(file, path):
-            data = file[root].get("data") if hasattr(file[root], "get") else None
+            data = hdf5.child(file[root], "data")
             if data is None:
                 continue
             entries = hdf5.children(data, f"{path}: {root}/data")
@@ -74,24 +75,25 @@ def look(path):
             is_text = False
             for name in entries:
                 where = f"{path}: {name}/features"
-                shape = hdf5.check(data[name].get("features") if hasattr(data[name], "get") else None, where)
+                features = hdf5.child(data[name], "features")
+                shape = hdf5.check(features, where)
                 if not rows and shape:
-                    width, is_text = int(np.prod(shape[1:])), data[name]["features"].dtype.kind in "SO"
+                    width, is_text = math.prod(shape[1:]), features.dtype.kind in "SO"
                 rows += shape[0] if shape else 0
             if rows:
-                said = " ".join([root, os.path.basename(path), _root_name(file[root])]).lower()
+                said = " ".join([root, os.path.basename(path), _root_name(file[root], path)]).lower()
                 names = re.sub("[^a-z0-9]", "", said)
                 videos = len({name.partition("[")[0] for name in entries})
                 return Found(path, os.path.basename(path), root, names, width, is_text, videos, rows)
     return None
 
 
-def _root_name(root):
+def _root_name(root, path):
     """What the metadata call it: JSON in the first element of an array, as the SDK writes it."""
-    metadata = root.get("metadata")
-    if not hasattr(metadata, "get") or "root name" not in metadata:
+    name = hdf5.child(hdf5.child(root, "metadata"), "root name")
+    if name is None:
         return ""
-    values = np.atleast_1d(hdf5.read(metadata["root name"], "root name")).ravel()[:1].tolist()
+    values = np.atleast_1d(hdf5.read(name, f"{path}: root name")).ravel()[:1].tolist()
     return "".join(as_text(value)[:200] for value in values if isinstance(value, (bytes, str)))
 
 
@@ -101,11 +103,10 @@ def role_of(found):
         return "words" if found.width == 1 and "phone" not in found.names else None
     if found.width in _WIDTHS["labels"] and any(word in found.names for word in _NAMES["labels"]):
         return "labels"
-    for known in ({role: _NAMES[role] for role in ("text", "audio", "vision")}, None):
-        for role, words in (known or _WIDTHS).items():
-            if any(word in found.names for word in words) if known else found.width in words:
-                return role
-    return None
+    for role in ("text", "audio", "vision"):
+        if any(word in found.names for word in _NAMES[role]):
+            return role
+    return next((role for role, widths in _WIDTHS.items() if found.width in widths), None)
 
 
 class Survey:

@@ -66,6 +66,15 @@ def children(group, where):
         return [name for name in group if isinstance(group.get(name, getlink=True), h5py.HardLink)]
 
 
+def child(group, name):
+    """What a group holds under a name; None for no group, nothing, or what stands in another file."""
+    import h5py
+
+    if not isinstance(group, h5py.Group) or not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        return None
+    return group[name]
+
+
 def read(dataset, where):
     """A data set's values as a numpy array of numbers or bytes.
 

@@ -268,7 +268,7 @@ def write_clips(path, content):
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w") as file:
         for name, data in content.items():
-            file.create_dataset(name, data=data)
+            file.create_dataset(name, data=np.asarray(data))
 
 
 def mustard_tree(table=None, width=2048, bert=768):

@@ -327,6 +327,12 @@ def test_damaged_files(tmp_path):
     path.write_bytes(whole[:4000])
     with pytest.raises(DataError, match="truncated or corrupt HDF5"):
         load(path)
+    path.write_bytes(whole)
+    with h5py.File(path, "a") as file:
+        del file["COVAREP/metadata/root name"]
+        file.create_group("COVAREP/metadata/root name")
+    with pytest.raises(DataError, match=r"file2\.csd: root name is no array"):
+        load(folder)
 
 
 def test_no_other_file_is_read_and_no_size_is_believed(tmp_path):
@@ -337,9 +343,11 @@ def test_no_other_file_is_read_and_no_size_is_believed(tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
 
-    def attack(build):
-        write_csd_folder(folder, [TRAIN])
-        with h5py.File(folder / "file2.csd", "a") as file:
+    def attack(build, roles=("words", "text", "audio", "labels"), name="file2.csd"):
+        for path in folder.iterdir():
+            path.unlink()
+        write_csd_folder(folder, [TRAIN], roles)
+        with h5py.File(folder / name, "a") as file:
             entry = file[f"COVAREP/data/{TRAIN}"]
             del entry["features"]
             build(entry)
@@ -349,6 +357,12 @@ def test_no_other_file_is_read_and_no_size_is_believed(tmp_path):
 
     def link(entry):
         entry["features"] = h5py.ExternalLink(str(secret), "features")
+
+    def link_all(entry):
+        data = entry.parent
+        data.parent["data elsewhere"] = h5py.ExternalLink(str(secret), "/")
+        del data.parent["data"]
+        entry.file["COVAREP"].move("data elsewhere", "data")
 
     def external(entry):
         entry.create_dataset("features", (6, 74), "float64", external=[(str(tmp_path / "secret.bin"), 0, 3552)])
@@ -362,6 +376,7 @@ def test_no_other_file_is_read_and_no_size_is_believed(tmp_path):
         entry.create_dataset("features", (10**9, 74), "float32", chunks=(1000, 74))
 
     assert "no features" in attack(link) or "no array" in attack(link)
+    assert "has no features among its .csd files" in attack(link_all, ("audio", "labels"), "file0.csd")
     assert "stands in another file" in attack(external)
     assert "stands in another file" in attack(virtual)
     assert "has shape (1000000000, 74)" in attack(huge)
