@@ -27,8 +27,9 @@ import sys
 from pathlib import Path
 
 from plumkeras import cli
+from plumkeras.cli.starting import quiet_start
 
-with cli._quiet_start():
+with quiet_start():
     import keras
 
     from plumkeras.recipes import checkpoint, train

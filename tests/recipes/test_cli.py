@@ -205,7 +205,7 @@ def test_inspect_as_json_and_as_a_picture(feature_file, tmp_path, capsys):
 
 def test_inspect_leaves_shards_in_their_files(feature_file, tmp_path, capsys, monkeypatch):
     convert(feature_file, tmp_path / "shards", shards=2)
-    monkeypatch.setattr("plumkeras.cli.load", None)  # whoever loaded would fail
+    monkeypatch.setattr("plumkeras.cli.data_sets.load", None)  # whoever loaded would fail
     assert main(["inspect", str(tmp_path / "shards"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["format"] == "tfrecord" and found["source"]["format"] == "npz"

@@ -1,0 +1,63 @@
+"""`plumkeras benchmark`."""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from plumkeras.cli.starting import quiet_start
+from plumkeras.cli.words import UsageError, parse
+from plumkeras.data_pipelines import load
+from plumkeras.recipes import find_recipe, recipe_names
+
+
+@dataclasses.dataclass(frozen=True)
+class Benchmark:
+    """`epoch` times an epoch of stage 2 with length-aware batches against one padded to the longest sample; `data`
+    measures conversion to shards, reading them, and the memory of training from them, on generated data."""
+
+    part: tyro.conf.Positional[Literal["epoch", "data"]]
+    """What to measure."""
+    data: Path | None = None
+    """Feature file, for `epoch`."""
+    recipe: str | None = None
+    """Recipe whose network and batch size are used; by default `mosi`, for `data` `mosei`."""
+    rounds: int = 5
+    """Counted epochs of each kind."""
+    samples: int = 16_326
+    """Samples to generate, for `data`; by default as many as MOSEI has for training."""
+
+
+def run_benchmark(arguments):
+    options = parse(Benchmark, arguments, "plumkeras benchmark")
+    for name in ("rounds", "samples"):
+        if getattr(options, name) < 1:
+            raise UsageError(f"--{name} must be at least 1. Received: {getattr(options, name)}")
+    if options.part == "data":
+        return _benchmark_data(options)
+    if options.data is None:
+        raise UsageError("benchmark epoch needs --data PATH, a feature file")
+    recipe = find_recipe(options.recipe or "mosi")
+    dataset = load(options.data)
+    from plumkeras.recipes.checks import check_dataset
+
+    check_dataset(recipe, dataset)
+    from plumkeras.recipes import terminal
+
+    with quiet_start():
+        from plumkeras.recipes.benchmark import benchmark_epoch
+
+    terminal.print_benchmark(benchmark_epoch(recipe, dataset, options.rounds), recipe.name)
+
+
+def _benchmark_data(options):
+    if options.data is not None:
+        raise UsageError(f"benchmark data generates its own data; leave out --data. Received: {options.data}")
+    recipe = find_recipe(options.recipe or ("mosei" if "mosei" in recipe_names() else "mosi"))
+    from plumkeras.recipes import terminal
+
+    with quiet_start():
+        from plumkeras.recipes.benchmark import benchmark_data
+
+    terminal.print_data_benchmark(benchmark_data(recipe, options.samples, rounds=options.rounds), recipe.name)

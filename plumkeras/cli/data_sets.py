@@ -1,0 +1,34 @@
+"""The data set that a command is about."""
+
+from plumkeras.cli.words import UsageError
+from plumkeras.data_pipelines import load, open_shards, tfrecord
+from plumkeras.recipes import run_directory
+from plumkeras.recipes.config import SyntheticRecipeConfig
+from plumkeras.recipes.protocol import prepare
+from plumkeras.recipes.synthetic import generate
+
+
+def for_run(directory, data):
+    """The data set to put to a run, checked against its network, and what the run says of the network."""
+    from plumkeras.recipes.checks import check_run, check_widths
+
+    check_run(directory)
+    path = directory / run_directory.CONFIG
+    described = run_directory.read_network(path)
+    dataset = read(data, run_directory.read_config(path))
+    check_widths(described["feature_dims"], dataset)
+    return dataset, described
+
+
+def read(path, recipe):
+    """The file's data set, or the one that the recipe generates, as the recipe uses it."""
+    if path is None and isinstance(recipe, SyntheticRecipeConfig):
+        return generate(recipe.synthetic)[0]
+    if path is None:
+        raise UsageError(f"recipe {recipe.name!r} needs --data PATH, a feature file")
+    return prepare(recipe, load_path(path))
+
+
+def load_path(path):
+    """The data set of a path; of shards, which may be larger than memory, the features stay in their files."""
+    return open_shards(path) if tfrecord.matches(path) else load(path)

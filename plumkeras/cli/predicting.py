@@ -1,0 +1,70 @@
+"""`plumkeras evaluate` and `plumkeras predict`."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from plumkeras.cli.data_sets import for_run
+from plumkeras.cli.starting import quiet_start
+from plumkeras.cli.words import parse
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """The standard metrics of a run on one split of a file."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run directory."""
+    data: Path | None = None
+    """Feature file. Not needed for a run of `synthetic`."""
+    split: str = "test"
+    """Split to measure."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Predict:
+    """Writes id, prediction and, per modality, the hard and soft prototype label, so that one sees who disagrees."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run directory."""
+    output: Path
+    """The csv file to write."""
+    data: Path | None = None
+    """Feature file; labels are not needed. Not needed for a run of `synthetic`."""
+    split: str | None = None
+    """Split to predict; by default test, or the only one of the file."""
+    overwrite: bool = False
+    """Replace an existing csv file."""
+
+
+def run_evaluate(arguments):
+    options = parse(Evaluate, arguments, "plumkeras evaluate")
+    dataset, described = for_run(options.run, options.data)
+    from plumkeras.recipes.checks import check_labels
+
+    check_labels(described, dataset, options.split)
+    split = dataset[options.split]
+    from plumkeras.recipes import load_run, predictions, terminal
+
+    with quiet_start():
+        network = load_run(options.run).network
+    outputs = predictions.predict_split(network, split)
+    terminal.print_metrics({options.split: predictions.report(dataset, split.labels, outputs)}, network.task)
+
+
+def run_predict(arguments):
+    options = parse(Predict, arguments, "plumkeras predict")
+    from plumkeras.recipes.checks import check_csv_target, choose_split
+
+    check_csv_target(options.output, options.overwrite)
+    dataset, _ = for_run(options.run, options.data)
+    name = choose_split(dataset, options.split)
+    from plumkeras.recipes import load_run, predictions
+
+    with quiet_start():
+        network = load_run(options.run).network
+    outputs = predictions.predict_split(network, dataset[name])
+    predictions.write_csv(options.output, dataset[name].ids, network, outputs)
+    print(f"{options.output}: {len(dataset[name])} predictions of {name}")
