@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from plumkeras.data_pipelines import data_errors
 from plumkeras.recipes.feed import feed
 from plumkeras.reports import classification_report, sentiment_report, sims_report
 
 
+@data_errors()
 def predict_split(network, split, batch_size=256, verbose=0):
     """Every output of the network, in file order: dict of arrays `[N, ...]`."""
     return network.predict(feed(split.select(network.modalities), batch_size), verbose=verbose)

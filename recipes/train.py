@@ -10,6 +10,7 @@ import keras
 from plumkeras import visualization
 from plumkeras.callbacks import NonFiniteLossError
 from plumkeras.class_labels import scheme_classes
+from plumkeras.data_pipelines import data_errors
 from plumkeras.data_pipelines.batching import BatchStream
 from plumkeras.devices import data_parallel, enable_determinism, set_seed
 from plumkeras.metrics import PearsonCorrelation, SentimentAccuracy
@@ -242,6 +243,7 @@ def _callbacks(options, stage, directory, verbose, done):
     return callbacks
 
 
+@data_errors()
 def train(config, dataset, directory, verbose=1, resume=False):
     """A whole run: trains both stages, measures `valid` and `test` once, and writes the run directory.
 

@@ -9,7 +9,7 @@ from plumkeras.cli.features import run_convert, run_extract, run_inspect
 from plumkeras.cli.predicting import run_evaluate, run_predict
 from plumkeras.cli.training import run_train
 from plumkeras.cli.words import UsageError
-from plumkeras.data_pipelines import DataError, data_errors
+from plumkeras.data_pipelines import DataError
 from plumkeras.recipes import ConfigError, recipe_names
 from plumkeras.recipes.config import TrainingError
 
@@ -57,8 +57,7 @@ def main(arguments=None):
         if arguments[0] not in COMMANDS:
             raise UsageError(f"unknown command {arguments[0]!r}; there are {', '.join(COMMANDS)}")
         warnings.filterwarnings("ignore", category=UserWarning, module="keras")
-        with data_errors():
-            COMMANDS[arguments[0]](arguments[1:])
+        COMMANDS[arguments[0]](arguments[1:])
         return 0
     except BrokenPipeError:
         # The reader of a pipe went away, as `head` does; nothing more can be written there.

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from plumkeras.cli import main
-from plumkeras.data_pipelines import Dataset, convert, load, make_synthetic, open_shards, save_npz
+from plumkeras.data_pipelines import DataError, Dataset, convert, load, make_synthetic, open_shards, save_npz
+from plumkeras.recipes import load_run
 from plumkeras.recipes.benchmark import benchmark_data
 from plumkeras.recipes.config import NetworkConfig, RecipeConfig
 from plumkeras.recipes.run_directory import fingerprint
+from plumkeras.recipes.train import train
 
 SMALL = [
     *("--network.hidden-dim=8", "--network.num-layers=1", "--network.num-heads=2", "--batch-size=8"),
@@ -63,6 +65,15 @@ def test_a_run_from_shards_is_that_from_the_file(source, tmp_path, capsys):
     assert main(["evaluate", str(tmp_path / "file"), "--data", str(folder)]) == 2
     error = capsys.readouterr().err
     assert "test-00003-of-00008.tfrecord: damaged" in error and "Traceback" not in error
+    run = load_run(tmp_path / "file")
+    with pytest.raises(DataError, match=r"test-00003-of-00008.tfrecord: damaged"):
+        run.predict(open_shards(folder))
+    damaged = Dataset(
+        {"train": open_shards(folder)["test"], "valid": load(source)["valid"], "test": load(source)["test"]}
+    )
+    with pytest.raises(DataError, match=r"test-00003-of-00008.tfrecord: damaged"):
+        train(run.config, damaged, tmp_path / "damaged")
+    assert not (tmp_path / "damaged").exists()
 
 
 def test_data_without_a_hash_are_known_by_their_samples(source, tmp_path):
