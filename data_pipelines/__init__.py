@@ -9,6 +9,7 @@ from plumkeras.data_pipelines.carving import carve_validation, speaker_independe
 from plumkeras.data_pipelines.context import join_context
 from plumkeras.data_pipelines.description import describe
 from plumkeras.data_pipelines.loading import load
+from plumkeras.data_pipelines.normalizing import normalize_samples
 from plumkeras.data_pipelines.pipeline import data_errors, make_dataset
 from plumkeras.data_pipelines.saving import save_npz
 from plumkeras.data_pipelines.schema import MODALITIES, DataError, Dataset, Split
@@ -33,6 +34,7 @@ __all__ = [
     "make_dataset",
     "make_sequence",
     "make_synthetic",
+    "normalize_samples",
     "open_shards",
     "save_npz",
     "speaker_independent",

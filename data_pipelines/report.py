@@ -53,9 +53,15 @@ def shared_ids(dataset):
         A list of `(first split, second split, count, one such id)`.
     """
     names = list(dataset)
+    # Ids that only count the samples of each split say nothing of what they are.
+    counted = {
+        name for name, split in dataset.items() if np.array_equal(split.ids, np.arange(len(split.ids)).astype(np.str_))
+    }
     found = []
     for position, first in enumerate(names):
         for second in names[position + 1 :]:
+            if {first, second} <= counted:
+                continue
             both = np.intersect1d(dataset[first].ids, dataset[second].ids)
             if len(both):
                 found.append((first, second, len(both), str(both[0])))

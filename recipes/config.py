@@ -142,6 +142,8 @@ class RecipeConfig:
     """The modalities to use; none named: all of the file's."""
     protocol: Literal["file", "speaker_independent"] = "file"
     """The file's own splits or folds; or, for MUStARD, one show to test on and validation by speaker."""
+    sample_norm: tuple[str, ...] = ()
+    """Modalities whose features are standardised within each sample first, as MISA and MultiBench do."""
     context_frames: int = 0
     """Frames of context put in front of each utterance, the last ones, where the data have a context."""
     batch_size: int = 32

@@ -4,25 +4,28 @@ import dataclasses
 
 import numpy as np
 
-from plumkeras.data_pipelines import DataError, Dataset, join_context, speaker_independent
+from plumkeras.data_pipelines import DataError, Dataset, join_context, normalize_samples, speaker_independent
 from plumkeras.data_pipelines.report import Report
 
 
 def prepare(config, dataset):
-    """The data set as a recipe uses it: its protocol's splits, with context in front if the recipe asks for it.
+    """The data set as a recipe uses it: its protocol's splits, standardised and with context in front if so asked for.
 
     Args:
-        config: `RecipeConfig`; `protocol` and `context_frames` are read.
+        config: `RecipeConfig`; `protocol`, `sample_norm` and `context_frames` are read.
         dataset: `Dataset`, as loaded.
 
     Returns:
         `Dataset`, the same one where there is nothing to do.
 
     Raises:
-        DataError: the data set lacks the context, groups or shows that the recipe asks for.
+        DataError: the data set lacks the context, groups, shows or modalities that the recipe asks for.
     """
     if config.protocol == "speaker_independent" and "all" in dataset:
         dataset = speaker_independent(dataset)
+    if config.sample_norm:
+        splits = {name: normalize_samples(split, config.sample_norm) for name, split in dataset.items()}
+        dataset = with_splits(dataset, splits)
     if not config.context_frames:
         return dataset
     return with_splits(dataset, {name: join_context(split, config.context_frames) for name, split in dataset.items()})

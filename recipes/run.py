@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from plumkeras.data_pipelines import DataError, Dataset, Split, cleaning, load
+from plumkeras.data_pipelines import DataError, Dataset, Split, cleaning, load, normalize_samples
 from plumkeras.recipes import checks, predictions, run_directory
 from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.protocol import prepare
@@ -62,7 +62,8 @@ class Run:
             lengths[m] = np.asarray(arrays.get(f"{m}_length", np.full(len(values), values.shape[1])))
         ids = np.arange(len(next(iter(features.values())))).astype(str)
         dataset = Dataset({"all": Split(ids, features, lengths)})
-        return predictions.predict_split(self.network, dataset["all"], batch_size)
+        split = normalize_samples(dataset["all"], [m for m in self.config.sample_norm if m in features])
+        return predictions.predict_split(self.network, split, batch_size)
 
 
 def load_run(directory):

@@ -4,8 +4,8 @@ A dict by split of dicts of `[N, ...]` arrays; as MMSA writes them. Aligned file
 attention mask in `text_bert[:, 1]` gives them for all three modalities. Unaligned files bring
 `audio_lengths` and `vision_lengths`, and the mask gives the text's. `text_bert` holds token ids, which
 are no vectors: nothing but its mask is used. Where MMSA-FET was told to pad at the start, the mask
-says so, and every sample is moved to frame 0. Its output for a single video is the fields alone,
-without splits and without the sample axis; all of its frames are valid.
+says so (in a file without masks, the frames), and every sample is moved to frame 0. Its output for a
+single video is the fields alone, without splits and without the sample axis; all of its frames are valid.
 
 SIMS and SIMSv2 have labels in [-1, 1] and human labels per modality (`regression_labels_T/_A/_V`).
 """
@@ -14,7 +14,7 @@ import numpy as np
 
 from plumkeras.data_pipelines.readers import fields
 from plumkeras.data_pipelines.readers.assembling import assemble, read_array
-from plumkeras.data_pipelines.readers.front_padding import move_to_front
+from plumkeras.data_pipelines.readers.front_padding import bounds, move_to_front
 from plumkeras.data_pipelines.readers.splits import parts, take_parts
 from plumkeras.data_pipelines.schema import Dataset
 from plumkeras.data_pipelines.validation import MODALITIES, DataError, listing
@@ -150,13 +150,22 @@ class _Lengths:
     def move_to_front(self, modality, features, report):
         """Undoes padding in front, in place, where lengths say how much of it there is."""
         frames = features.shape[1]
-        found = self.find(modality, frames) if self.is_front_padded else None
+        found = self.find(modality, frames) if self.is_front_padded or self.mask is None else None
         if found is None or len(found[0]) != len(features):
             return
-        lost, _ = move_to_front(features, frames - np.clip(found[0], 0, frames))
+        starts = frames - np.clip(found[0], 0, frames)
+        if not self.is_front_padded and not _begin_at(starts, features):
+            return
+        lost, _ = move_to_front(features, starts)
         report.warn(f"{self.name}/{modality}: padded in front, moved to frame 0")
         if lost:
             report.warn(f"{self.name}/{modality}: {lost} non-zero frames in the padding, dropped")
+
+
+def _begin_at(starts, features):
+    """Whether every sample is all zero before its start, and not all samples are after their length too."""
+    first, stop = bounds(features)
+    return bool((first >= starts).all() and (stop > features.shape[1] - starts).any())
 
 
 def _mask(text_bert, where):

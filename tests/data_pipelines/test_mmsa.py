@@ -302,6 +302,27 @@ def test_mmsa_fet_padded_at_the_start(mmsa_tree, write_pickle, aligned):
         load(write_pickle(tree))
 
 
+def test_mmsa_fet_padded_at_the_start_without_a_mask(mmsa_tree, write_pickle):
+    """No text model, so no `text_bert`: what lies before and after the lengths tells the side."""
+    tree = mmsa_tree(aligned=False)
+    for part in tree.values():
+        del part["text_bert"], part["text"]
+    wanted = load(write_pickle(tree))
+    assert not any("in front" in warning for warning in wanted.report.warnings)
+    for name, part in tree.items():
+        for modality, features in wanted[name].features.items():
+            starts = features.shape[1] - wanted[name].lengths[modality]
+            part[modality] = np.array(
+                [np.roll(row, start, axis=0) for row, start in zip(features, starts, strict=True)]
+            )
+    dataset = load(write_pickle(tree))
+    for name, split in dataset.items():
+        for modality in dataset.modalities:
+            assert f"{name}/{modality}: padded in front, moved to frame 0" in dataset.report.warnings
+            np.testing.assert_array_equal(split.lengths[modality], wanted[name].lengths[modality])
+            np.testing.assert_array_equal(split.features[modality], wanted[name].features[modality])
+
+
 def test_a_mask_of_zeros_says_nothing_about_the_side(mmsa_tree, write_pickle):
     tree = mmsa_tree()
     for part in tree.values():

@@ -220,3 +220,18 @@ def test_peak_memory(tmp_path, kind, bound):
     out = subprocess.run([sys.executable, "-c", textwrap.dedent(PROBE), path], capture_output=True, text=True)
     assert out.returncode == 0, out.stderr
     assert 0.9 < float(out.stdout) < bound
+
+
+def test_numbers_of_samples_are_no_shared_ids():
+    """A file without ids gets numbers in every split; ids that only look like numbers may well be shared."""
+    features, lengths = np.ones((3, 1, 2)), [1, 1, 1]
+
+    def splits(*ids):
+        return {
+            n: Split(list(i), {"text": features}, {"text": lengths})
+            for n, i in zip(("train", "test"), ids, strict=True)
+        }
+
+    assert Dataset(splits("012", "012")).report.warnings == []
+    (said,) = Dataset(splits("012", "123")).report.warnings
+    assert said.startswith("2 ids stand both in train and in test, for one 1")
