@@ -138,7 +138,8 @@ def _check_regression(where, labels, ids, label_range):
     # float16 and float32 files round the ends of the range.
     for row in np.flatnonzero((labels < low - 1e-3) | (labels > high + 1e-3))[:1]:
         raise DataError(
-            f"{where} holds {labels[row]:g} for sample {ids[row]}, outside the label range [{low:g}, {high:g}]"
+            f"{where} holds {labels[row]:g} for sample {ids[row]}, outside the label range [{low:g}, {high:g}]; "
+            "another is set by `label_range`, --label-range on the command line"
         )
 
 

@@ -144,6 +144,9 @@ class RecipeConfig:
     """The file's own splits or folds; or, for MUStARD, one show to test on and validation by speaker."""
     sample_norm: tuple[str, ...] = ()
     """Modalities whose features are standardised within each sample first, as MISA and MultiBench do."""
+    label_range: tuple[float, float] | None = None
+    """The range of regression labels, where the file's own isn't right (npz and shards name it; -1 1 with labels per
+    modality, as in SIMS; else -3 3). Not read for generated data."""
     context_frames: int = 0
     """Frames of context put in front of each utterance, the last ones, where the data have a context."""
     batch_size: int = 32
@@ -188,6 +191,7 @@ class RecipeConfig:
             raise ConfigError(
                 f"batch_size must not be below devices. Received: batch_size={self.batch_size}, devices={self.devices}"
             )
+        check_label_range(self.label_range)
         edges = self.objective.label_classes
         finite = isinstance(edges, str) or all(map(math.isfinite, edges))
         if not isinstance(edges, str) and (not edges or not finite or list(edges) != sorted(set(edges))):
@@ -253,6 +257,15 @@ def _check_numbers(config):
             raise ConfigError(f"{_SECTIONS.get(type(config), '')}{field.name} must be {bound}. Received: {value}")
 
 
+def check_label_range(label_range, name="label_range"):
+    """Raises `ConfigError`, with the option's name, unless it is None or two finite numbers, the lower one first."""
+    if label_range is None:
+        return
+    if len(label_range) != 2 or not all(map(math.isfinite, label_range)) or not label_range[0] < label_range[1]:
+        received = " ".join(f"{end:g}" for end in label_range)
+        raise ConfigError(f"{name} must be two finite numbers, the lower one first. Received: {received}")
+
+
 def to_dict(config):
     """The configuration as plain containers, for JSON."""
     return json.loads(json.dumps(dataclasses.asdict(config)))
@@ -296,7 +309,8 @@ def _convert(hint, value, where, field):
     """`value`, from JSON, as the annotated type `hint`."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        for part in parts:
+        # Not None when it isn't: the error is to name the type that a value has.
+        for part in (part for part in parts if value is None or part is not type(None)):
             try:
                 return _convert(part, value, where, field)
             except ConfigError as error:

@@ -39,7 +39,9 @@ class Run:
         """
         if isinstance(data, dict):
             return self._predict_arrays(data, batch_size)
-        dataset = prepare(self.config, data if isinstance(data, Dataset) else load(data))
+        dataset = prepare(
+            self.config, data if isinstance(data, Dataset) else load(data, label_range=self.config.label_range)
+        )
         checks.check_widths(self.network.feature_dims, dataset)
         chosen = dataset.split(checks.choose_split(dataset, split))
         return predictions.predict_split(self.network, chosen, batch_size)

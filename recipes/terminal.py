@@ -222,20 +222,21 @@ def counting(title, console=None):
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def print_conversion(schema, directory, console=None):
-    """One line about the shards that were written, and what was cleaned or is suspicious.
+def print_conversion(schema, dataset, console=None):
+    """One line about the shards that were written, and what was cleaned or is suspicious, as `inspect` says it.
 
     Args:
         schema: what `data_pipelines.convert` returns.
-        directory: where it was written to.
+        dataset: what `data_pipelines.open_shards` makes of them. The training split is gone through once.
     """
     console = console or Console()
     sizes = ", ".join(f"{name} {split['samples']}" for name, split in schema["splits"].items())
     shards = [shard for split in schema["splits"].values() for shard in split["shards"]]
     size = sum(shard["bytes"] for shard in shards) / 1e6
-    console.print(f"{escape(str(directory))}: {sizes} samples in {len(shards)} shards, {size:.1f} MB")
-    for warning in schema["report"]["warnings"]:
-        console.print(f"[yellow]warning:[/yellow] {escape(warning)}")
+    console.print(f"{escape(str(dataset.path))}: {sizes} samples in {len(shards)} shards, {size:.1f} MB")
+    for line in _cleaned(dataset.report.cleaned):
+        console.print(line)
+    _print_warnings([*dataset.report.warnings, *suspicions(dataset)], console)
 
 
 def print_extraction(found, path, console=None):

@@ -61,7 +61,7 @@ def extract(path, labels=None, audio_options=None, text_options=None, vision_opt
         raise DataError(f"{path}: there is no such file")
     sounds = clips.media_files(path, clips.AUDIO_ENDINGS) if os.path.isdir(path) else {}
     if not sounds and not vision_options.frames and labels is None and _is_data(path):
-        return _add_text(path, text_options, progress)
+        return _add_text(path, text_options, label_range, progress)
     if not os.path.isdir(path):
         raise DataError(f"{path}: a csv and frames go with a folder of clips, and this is a file")
     report = Report()
@@ -220,13 +220,13 @@ def _pad(values, rows):
     return features, lengths
 
 
-def _add_text(path, options, progress):
+def _add_text(path, options, label_range, progress):
     """A data set with token vectors of its texts, and of its contexts."""
     if options.text_encoder is None:
         raise DataError(
             f"{path}: holds no WAV, FLAC, MP3 or OGG file; to add token vectors to a data set, name a text encoder"
         )
-    dataset = load(path)
+    dataset = load(path, label_range=label_range)
     if "text" in dataset.modalities:
         raise DataError(f"{path}: has text vectors already ({dataset.feature_dims['text']} wide)")
     for name, split in dataset.items():

@@ -5,7 +5,19 @@ import hashlib
 import os
 import re
 
-from plumkeras.data_pipelines.readers import csd, hdf5, label_csv, mmsa, mult, mustard, npz, tfrecord, tuples, ur_funny
+from plumkeras.data_pipelines.readers import (
+    csd,
+    hdf5,
+    label_csv,
+    mmsa,
+    mult,
+    mustard,
+    npz,
+    tfrecord,
+    tuple_folder,
+    tuples,
+    ur_funny,
+)
 from plumkeras.data_pipelines.report import Report
 from plumkeras.data_pipelines.unpickler import read_pickle
 from plumkeras.data_pipelines.validation import DataError, listing
@@ -14,8 +26,9 @@ from plumkeras.data_pipelines.validation import DataError, listing
 PICKLE_READERS = (mmsa, mult, tuples)
 
 # Each has `NAME`, `DESCRIPTION`, `matches(path)`, told by what the folder holds, `files(path)`, the relative names of
-# what it reads, and `read(path, report, ...)`. Without `files` a reader says itself what the hash is.
-DIRECTORY_READERS = (mustard, ur_funny, label_csv, csd, tfrecord)
+# what it reads, and `read(path, report, ...)`. Without `files` a reader says itself what the hash is. The last takes
+# what is made of the files of others, and often stands beside them.
+DIRECTORY_READERS = (mustard, ur_funny, label_csv, csd, tfrecord, tuple_folder)
 
 # How a pickle may begin before protocol 2, which has its own mark: a container, or a name.
 _OLD_PICKLE = re.compile(rb"[}\]]q|[}\]]\(|\([dlcIX(]|\(S['\"]|c[\w.]+\n[\w.]+\n|P[^\n]*\n\.")

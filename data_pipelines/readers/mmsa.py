@@ -5,7 +5,8 @@ attention mask in `text_bert[:, 1]` gives them for all three modalities. Unalign
 `audio_lengths` and `vision_lengths`, and the mask gives the text's. `text_bert` holds token ids, which
 are no vectors: nothing but its mask is used. Where MMSA-FET was told to pad at the start, the mask
 says so (in a file without masks, the frames), and every sample is moved to frame 0. Its output for a
-single video is the fields alone, without splits and without the sample axis; all of its frames are valid.
+single video is the fields alone, without splits and without the sample axis; all of its frames are valid. A split
+that no clip is of it writes with 0 rows, which is left out.
 
 SIMS and SIMSv2 have labels in [-1, 1] and human labels per modality (`regression_labels_T/_A/_V`).
 """
@@ -58,7 +59,7 @@ def read(tree, release, path, report, modalities=None, label_range=None, sha256=
     """
     form = None
     if parts(tree):
-        found = take_parts(tree, path, report)
+        found = _without_empty(take_parts(tree, path, report), path, report)
     elif "id" in tree:
         found = {"all": dict(tree)}
     else:
@@ -86,6 +87,21 @@ def read(tree, release, path, report, modalities=None, label_range=None, sha256=
         sha256=sha256,
         label_range=label_range,
     )
+
+
+def _without_empty(found, path, report):
+    """The splits that have samples: MMSA-FET writes all three, with 0 rows where no clip has that mode."""
+
+    def is_empty(part):
+        sizes = [len(value) for value in part.values() if isinstance(value, (list, tuple)) or getattr(value, "ndim", 0)]
+        return bool(sizes) and not any(sizes)
+
+    empty = [name for name, part in found.items() if is_empty(part)]
+    if len(empty) == len(found):
+        raise DataError(f"{path}: {listing(empty)}: every split is empty: 0 samples")
+    for name in empty:
+        report.warn(f"{name}: is empty: 0 samples, so the split is left out")
+    return {name: part for name, part in found.items() if name not in empty}
 
 
 def _with_sample_axis(tree):

@@ -61,6 +61,18 @@ class Sequence:
         self.width = widths.pop() if widths else None
         self.dtype = _common({piece.dtype for piece in self.pieces})
 
+    def keep_last(self, count):
+        """Drops all frames but the last `count`, at least 1; returns how many it dropped."""
+        dropped, room, kept = max(0, self.length - count), count, []
+        for piece in reversed(self.pieces):
+            if not room:
+                break
+            kept.append(piece[-room:])
+            room -= len(kept[-1])
+        self.pieces = kept[::-1]
+        self.length -= dropped
+        return dropped
+
 
 def _pieces(value, where, budget, depth):
     """Yields arrays `[T, F]` that hold something."""

@@ -4,10 +4,11 @@
     MAG    {split: [((words, vision, audio), label, segment), ...]}          also MIB and GLoMo
     HKT    {split: [((words, vision, audio, hcf), (the same of the context), id, label), ...]}
 
-A list without splits (MISA's train.pkl, dev.pkl and test.pkl are one each) is the split `all`; either kind of sample
-may stand in either. No vectors of the words are in these files: words become `raw_text`, and the modalities are `audio`
-and `vision`; HKT's human-centric features are a third, `hcf`. Every modality keeps its own length, and all of HKT's
-columns are kept. HKT's labels are classes; elsewhere labels that take two values are (see `row_fields.as_classes`).
+A list without splits (MISA's train.pkl, dev.pkl and test.pkl are one each; `tuple_folder` reads them together) is the
+split `all`; either kind of sample may stand in either. No vectors of the words are in these files: words become
+`raw_text`, and the modalities are `audio` and `vision`; HKT's human-centric features are a third, `hcf`. Every modality
+keeps its own length, and all of HKT's columns are kept. HKT's labels are classes; elsewhere labels that take two values
+are (see `row_fields.as_classes`).
 """
 
 import dataclasses
@@ -72,17 +73,19 @@ def _fits(sample, layout):
     )
 
 
-def read(tree, release, path, report, modalities=None, label_range=None, sha256=None):
+def read(tree, release, path, report, modalities=None, label_range=None, sha256=None, budget=None, form=None):
     """Turns an unpickled file into a Dataset.
 
     Args:
         tree: list or dict, as `matches` accepts it.
         release: callable. Called whenever a part of the mapped file has been copied out.
         path, report, modalities, label_range, sha256: as `plumkeras.data_pipelines.load`.
+        budget: Budget, where the samples come from several files; None for that of `path`.
+        form: str or None. What is added to the name of the format.
     """
     layout = _layout(tree)
     found = take_parts(tree, path, report) if isinstance(tree, dict) else {"all": tree}
-    budget = Budget(path)
+    budget = budget or Budget(path)
     parts = {name: _Part(name, samples, layout, path, budget, report) for name, samples in found.items()}
     widths = {modality: _width(modality, parts.values()) for modality in layout.modalities}
     for modality in [modality for modality, width in widths.items() if width is None]:
@@ -104,7 +107,14 @@ def read(tree, release, path, report, modalities=None, label_range=None, sha256=
     for name, part in parts.items():
         splits[name] = part.read({f"{kind}_labels": labels[name]}, chosen, widths, report)
         release()
-    return Dataset(splits, report=report, path=path, format=layout.name, sha256=sha256, label_range=label_range)
+    return Dataset(
+        splits,
+        report=report,
+        path=path,
+        format=f"{layout.name}-{form}" if form else layout.name,
+        sha256=sha256,
+        label_range=label_range,
+    )
 
 
 def _width(modality, parts):

@@ -5,8 +5,9 @@ Six pickles: `data_folds` (ids by split), `humor_label_sdk` (0 or 1), `covarep_f
 `word_embedding_indexes_sdk` (V1). All but the first two are dicts by id of `punchline_...` (words) and `context_...`
 (sentences of words).
 
-The punchline is the utterance; all sentences of the context, in order and joined, are the context. Every modality
-keeps its own length. A segment without an entry in a file lacks that modality. Labels are the classes 0 and 1.
+The punchline is the utterance; the sentences of the context, in order and joined, are the context, of which the last
+`CONTEXT_FRAMES` words are kept (all of them in its raw text). Every modality keeps its own length. A segment without an
+entry in a file lacks that modality. Labels are the classes 0 and 1.
 """
 
 import collections
@@ -27,6 +28,10 @@ _FOLDS, _LABELS, _VECTORS = "data_folds.pkl", "humor_label_sdk.pkl", "word_embed
 _WORDS = {"v2": "language_sdk.pkl", "v1": "word_embedding_indexes_sdk.pkl"}
 _FEATURES = {"audio": "covarep_features_sdk.pkl", "vision": "openface_features_sdk.pkl"}
 _PARTS = ("punchline", "context")
+# All contexts are padded to the longest, and one may be of any length. A frame of version 2 is 300 + 81 + 371 numbers,
+# 3.0 kB, and there are 9,588 segments: at most 3.7 GB at 128 frames, where 512 would come to 14.8 GB. The data's own
+# tutorial keeps 100 words (the last 5 sentences, 20 words each), our recipe 60.
+CONTEXT_FRAMES = 128
 
 
 def matches(path):
@@ -154,7 +159,7 @@ class _Segments:
         keys, read = ("features",), self._frames
         if modality == "text":
             keys, read = ("embedding_indexes", "features"), self._word_reader()
-        sequences = collections.defaultdict(list)
+        sequences, cut = collections.defaultdict(list), collections.defaultdict(list)
         width = None
         for split, segment, values in self._values(name, keys):
             for part in _PARTS:
@@ -163,9 +168,16 @@ class _Segments:
                 width = width or sequence.width
                 if sequence.width not in (None, width):
                     raise DataError(f"{where} is {sequence.width} wide, others {width}")
+                if part == "context" and (dropped := sequence.keep_last(CONTEXT_FRAMES)):
+                    cut[split].append(dropped)
                 sequences[split, part].append(sequence)
         if width is None:
             raise DataError(f"{self.path}: {name} holds no frame of any segment")
+        for split, dropped in cut.items():
+            self.report.warn(
+                f"{split}/context_{modality}: {sum(dropped)} frames cut: of {len(dropped)} contexts of more than "
+                f"{CONTEXT_FRAMES} frames the last {CONTEXT_FRAMES} are kept"
+            )
         if not any(sequence.length for split in self.ids for sequence in sequences[split, "context"]):
             sequences = {key: found for key, found in sequences.items() if key[1] != "context"}
         return {

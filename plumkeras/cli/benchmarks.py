@@ -39,7 +39,7 @@ def run_benchmark(arguments):
     if options.data is None:
         raise UsageError("benchmark epoch needs --data PATH, a feature file")
     recipe = find_recipe(options.recipe or "mosi")
-    dataset = load(options.data)
+    dataset = load(options.data, label_range=recipe.label_range)
     from plumkeras.recipes.checks import check_dataset
 
     check_dataset(recipe, dataset)

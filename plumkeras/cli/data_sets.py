@@ -26,9 +26,9 @@ def read(path, recipe):
         return generate(recipe.synthetic)[0]
     if path is None:
         raise UsageError(f"recipe {recipe.name!r} needs --data PATH, a feature file")
-    return prepare(recipe, load_path(path))
+    return prepare(recipe, load_path(path, recipe.label_range))
 
 
-def load_path(path):
+def load_path(path, label_range=None):
     """The data set of a path; of shards, which may be larger than memory, the features stay in their files."""
-    return open_shards(path) if tfrecord.matches(path) else load(path)
+    return (open_shards if tfrecord.matches(path) else load)(path, label_range=label_range)

@@ -10,8 +10,9 @@ import tyro
 from plumkeras.cli.data_sets import load_path
 from plumkeras.cli.starting import quiet_start
 from plumkeras.cli.words import UsageError, parse
-from plumkeras.data_pipelines import convert, describe, save_npz, tfrecord
+from plumkeras.data_pipelines import convert, describe, open_shards, save_npz, tfrecord
 from plumkeras.data_pipelines.extraction import AudioOptions, TextOptions, VisionOptions, extract
+from plumkeras.recipes.config import check_label_range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Inspect:
 
     path: tyro.conf.Positional[Path]
     """Feature file or folder; shards stay in their files."""
+    label_range: tuple[float, float] | None = None
+    """The range of regression labels, in place of the file's own."""
     json: bool = False
     """Print JSON, one line, in place of tables."""
     plot: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png")] = None
@@ -38,6 +41,8 @@ class Convert:
     """The folder to make."""
     shards: int = 8
     """Files per split."""
+    label_range: tuple[float, float] | None = None
+    """The range of regression labels, in place of the file's own; the shards keep it."""
     overwrite: bool = False
     """Replace the shards that the folder holds."""
 
@@ -67,9 +72,10 @@ def run_inspect(arguments):
     from plumkeras.recipes import terminal
     from plumkeras.recipes.checks import check_picture_target
 
+    check_label_range(options.label_range, "--label-range")
     if options.plot is not None:
         check_picture_target(options.plot, options.overwrite)
-    description = describe(load_path(options.path))
+    description = describe(load_path(options.path, options.label_range))
     if options.json:
         print(json.dumps(description, allow_nan=False))
     else:
@@ -86,13 +92,19 @@ def run_convert(arguments):
     options = parse(Convert, arguments, "plumkeras convert")
     if not 1 <= options.shards <= tfrecord.MAX_SHARDS:
         raise UsageError(f"--shards must be within 1 and {tfrecord.MAX_SHARDS}. Received: {options.shards}")
+    check_label_range(options.label_range, "--label-range")
     from plumkeras.recipes import terminal
 
     with quiet_start(), terminal.counting("Converting") as progress:
         schema = convert(
-            options.path, options.directory, shards=options.shards, overwrite=options.overwrite, progress=progress
+            options.path,
+            options.directory,
+            shards=options.shards,
+            overwrite=options.overwrite,
+            progress=progress,
+            label_range=options.label_range,
         )
-    terminal.print_conversion(schema, options.directory)
+    terminal.print_conversion(schema, open_shards(options.directory))
 
 
 def run_extract(arguments):
@@ -101,6 +113,7 @@ def run_extract(arguments):
     from plumkeras.recipes.checks import check_npz_target
 
     check_npz_target(options.output, options.overwrite)
+    check_label_range(options.label_range, "--label-range")
     kinds = (AudioOptions, TextOptions, VisionOptions)
     made_of = [kind(**{f.name: getattr(options, f.name) for f in dataclasses.fields(kind)}) for kind in kinds]
     with quiet_start(), terminal.counting("Extracting") as progress:

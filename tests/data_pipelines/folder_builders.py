@@ -1,4 +1,4 @@
-"""Data sets that are folders, built as FORMATS describes them: .csd, MMSA-FET trees, UR-FUNNY, MUStARD."""
+"""Data sets that are folders, built as FORMATS describes them: .csd, MMSA-FET trees, UR-FUNNY, MUStARD, MISA."""
 
 import csv
 import json
@@ -156,6 +156,14 @@ def write_npy_tree(folder, rows, arrays=None):
                 path = folder / modality / video / f"{clip}.npy"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 np.save(path, values)
+    return folder
+
+
+def write_tuple_folder(folder, tree, protocol=4):
+    """A folder as MISA leaves it: a pickle for each split, and the embedding of the words that torch wrote."""
+    for name, samples in tree.items():
+        (folder / f"{name}.pkl").write_bytes(pickle.dumps(samples, protocol=protocol))
+    (folder / "embedding_and_mapping.pt").write_bytes(b"PK\x03\x04 of torch")
     return folder
 
 

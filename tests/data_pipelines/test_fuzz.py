@@ -71,6 +71,14 @@ def one_video():
     return {"audio": np.ones((4, 5)), "vision": np.ones((3, 4)), "text": np.ones((5, 6)), "text_bert": np.ones((3, 5))}
 
 
+def write_tuple_folder(folder, tree, random):
+    return folders.write_tuple_folder(folder, tree, protocol=int(random.integers(0, 6)))
+
+
+def tuple_folder_tree():
+    return {name: build.misa_list(vision=3, audio=4, seed=seed) for seed, name in enumerate(("train", "dev", "test"))}
+
+
 def write_csd(folder, tree, random):
     return folders.write_csd_files(folder, tree)
 
@@ -120,6 +128,7 @@ FORMATS = {
     "mult-aligned": Format(write_pickle, lambda: mult_tree(mosei=True)),
     "multibench-aligned": Format(write_pickle, multibench_tree),
     "misa": Format(write_pickle, lambda: build.misa_list(vision=3, audio=4)),
+    "misa-folder": Format(write_tuple_folder, tuple_folder_tree),
     "mag": Format(write_pickle, lambda: build.mag_tree(vision=3, audio=4)),
     "hkt": Format(write_pickle, lambda: build.hkt_tree((2, 2, 2))),
     "csd": Format(write_csd, folders.csd_content),

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from plumkeras.data_pipelines import DataError, load
+from plumkeras.recipes import RecipeConfig
+from plumkeras.recipes.checks import check_dataset
 
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])
@@ -212,11 +214,27 @@ def test_modality_missing_in_one_split(mmsa_tree, write_pickle):
     assert load(path, modalities=["text"]).modalities == ("text",)
 
 
-def test_empty_split_and_missing_split(mmsa_tree, write_pickle):
+@pytest.mark.parametrize("aligned", [True, False])
+def test_an_empty_split_is_left_out(mmsa_tree, write_pickle, aligned):
+    """As MMSA-FET writes one that no clip is of: lists without items and arrays without rows."""
+    tree = mmsa_tree(aligned)
+    wanted = load(write_pickle(tree))
+    empty = {name: {field: values[:0] for field, values in part.items()} for name, part in tree.items()}
+    dataset = load(write_pickle({**tree, "test": empty["test"]}))
+    assert list(dataset) == ["train", "valid"] and dataset.format == wanted.format
+    assert dataset.report.warnings[0] == "test: is empty: 0 samples, so the split is left out"
+    np.testing.assert_array_equal(dataset["valid"].features["audio"], wanted["valid"].features["audio"])
+    with pytest.raises(DataError, match="no split 'test'; it has train, valid"):
+        check_dataset(RecipeConfig(name="mine"), dataset)
+    with pytest.raises(DataError, match="train, valid, test: every split is empty: 0 samples"):
+        load(write_pickle(empty))
+    # Ids alone that are gone are damage.
+    with pytest.raises(DataError, match=r"test/text has 5 samples, test/id 0"):
+        load(write_pickle({**tree, "test": {**tree["test"], "id": []}}))
+
+
+def test_missing_split(mmsa_tree, write_pickle):
     tree = mmsa_tree()
-    empty = {field: values[:0] for field, values in tree["test"].items()}
-    with pytest.raises(DataError, match="test is empty: 0 samples"):
-        load(write_pickle({**tree, "test": empty}))
     del tree["test"]
     path = write_pickle({**tree, "extra": tree["valid"]})
     dataset = load(path)

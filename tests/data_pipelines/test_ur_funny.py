@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from plumkeras.data_pipelines import DataError, join_context, load
+from plumkeras.data_pipelines.readers.ur_funny import CONTEXT_FRAMES
 
 from .folder_builders import SEGMENTS, ur_funny_tree, write_ur_funny
 
@@ -50,6 +51,26 @@ def test_the_context_joins_the_punchline(tmp_path):
     assert train.lengths["text"].tolist() == [4, 5, 2]
     assert train.features["text"][1, :5, 0].tolist() == [21, 22, 2, 3, 4]
     assert train.raw_text[1] == "sentence 0 sentence 1 sentence 2 punchline of 2"
+
+
+def test_of_a_long_context_the_last_frames_stay(tmp_path):
+    """In all modalities; a sentence that the limit falls into is cut too."""
+    tree = ur_funny_tree()
+    sentences = [[k % 80 for k in range(start, start + 90)] for start in (0, 90, 180)]
+    tree["language_sdk.pkl"][2]["context_embedding_indexes"] = sentences
+    frames = np.repeat(np.arange(270.0)[:, None], 371, axis=1)
+    tree["covarep_features_sdk.pkl"][2]["context_features"] = np.split(frames[:, :81], 3)
+    tree["openface_features_sdk.pkl"][2]["context_features"] = np.split(frames[:CONTEXT_FRAMES], [1, 4])
+    dataset = load(write_ur_funny(tmp_path, tree))
+    train = dataset["train"]
+    for m, wanted in (("text", np.arange(142, 270) % 80), ("audio", np.arange(142, 270)), ("vision", np.arange(128))):
+        assert train.context_features[m].shape[1] == CONTEXT_FRAMES
+        assert train.context_lengths[m].tolist() == [3, CONTEXT_FRAMES, 1]
+        np.testing.assert_array_equal(train.context_features[m][1, :, 0], wanted)
+    assert dataset.report.warnings == [
+        f"train/context_{m}: 142 frames cut: of 1 contexts of more than 128 frames the last 128 are kept"
+        for m in ("text", "audio")
+    ]
 
 
 def test_a_segment_that_a_file_lacks(tmp_path):

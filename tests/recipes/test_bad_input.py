@@ -167,6 +167,11 @@ def test_length_beyond_the_frames(good, tmp_path, capsys):
         (["train", "synthetic", "--output", "run", "--refinement.learning-rate", "inf"], ["learning_rate", "inf"]),
         (["train", "synthetic", "--output", "run", "--objective.label-classes", "nan"], ["label_classes", "nan"]),
         (["train", "synthetic", "--output", "run", "--network.signed-log1p", "adio"], ["signed_log1p", "adio"]),
+        (["train", "mosi", "--data", "x", "--output", "run", "--label-range", "3", "-3"], ["label_range", "3 -3"]),
+        (["train", "mosi", "--data", "x", "--output", "run", "--label-range", "3"], ["--label-range"]),
+        (["inspect", "x.npz", "--label-range", "1", "1"], ["--label-range", "1 1"]),
+        (["convert", "x.npz", "shards", "--label-range", "-inf", "inf"], ["--label-range", "-inf inf"]),
+        (["extract", "clips", "--output", "x.npz", "--label-range", "0", "nan"], ["--label-range", "0 nan"]),
         (["train", "mosi_frozen", "--output", "run"], ["--data"]),
         (["train", "--config", "absent.json", "--output", "run"], ["absent.json"]),
         (["evaluate", "absent", "--data", "x.npz"], ["absent"]),
@@ -191,6 +196,9 @@ def test_words_on_the_line(arguments, told, capsys, tmp_path, monkeypatch):
         ('{"name": "x", "colour": 1}', ["colour"]),
         ('{"name": "x", "network": {"hidden_dim": "wide"}}', ["network.hidden_dim", "wide"]),
         ('{"batch_size": 4}', ["name"]),
+        ('{"name": "x", "label_range": [1]}', ["label_range", "two finite numbers"]),
+        ('{"name": "x", "label_range": "wide"}', ["label_range must be tuple", "wide"]),
+        ('{"name": "x", "label_range": [0, "high"]}', ["label_range must be float", "high"]),
     ],
 )
 def test_config_file(text, told, capsys, tmp_path):

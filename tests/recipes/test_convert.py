@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from plumkeras.cli import main
-from plumkeras.data_pipelines import DataError, Dataset, convert, load, make_synthetic, open_shards, save_npz
+from plumkeras.data_pipelines import DataError, Dataset, convert, describe, load, make_synthetic, open_shards, save_npz
 from plumkeras.recipes import load_run
 from plumkeras.recipes.benchmark import benchmark_data
 from plumkeras.recipes.config import NetworkConfig, RecipeConfig
@@ -47,6 +47,26 @@ def test_convert_and_inspect(source, tmp_path, capsys):
     assert (folder / "schema.json").read_bytes() == before and not (tmp_path / "x").exists()
     assert main(["convert", str(source), str(folder), "--overwrite"]) == 0
     assert len(list(folder.glob("*.tfrecord"))) == 24
+
+
+def test_convert_says_what_inspect_says(source, tmp_path, capsys):
+    """What was cleaned, and every warning: of loading, of writing, and about the features."""
+    with np.load(source) as file:
+        arrays = dict(file)
+    arrays["train/audio"][0, 0, :2] = [np.nan, np.inf]
+    arrays["valid/text"][1, 0, 0] = 1e9
+    arrays["train/vision"][..., 1] = 0
+    arrays["test/id"][0] = arrays["train/id"][0]
+    np.savez(tmp_path / "spoiled.npz", **arrays)
+    description = describe(load(tmp_path / "spoiled.npz"))
+    assert len(description["warnings"]) == 4
+    assert main(["convert", str(tmp_path / "spoiled.npz"), str(tmp_path / "shards"), "--shards=2"]) == 0
+    printed = "".join(capsys.readouterr().out.split())
+    said = [f"warning: {warning}" for warning in description["warnings"]]
+    said += ["cleaned in train, audio: 1 nan, 1 inf", "cleaned in valid, text: 1 overflow"]
+    for line in said:
+        assert printed.count("".join(line.split())) == 1, line
+    assert describe(open_shards(tmp_path / "shards"))["warnings"] == description["warnings"]
 
 
 def test_a_run_from_shards_is_that_from_the_file(source, tmp_path, capsys):
