@@ -8,12 +8,15 @@ from plumkeras.recipes.config import ConfigError, RecipeConfig, from_dict, to_di
 from plumkeras.recipes.mosei import mosei as _mosei
 from plumkeras.recipes.mosi import mosi as _mosi
 from plumkeras.recipes.mosi import mosi_frozen as _mosi_frozen
+from plumkeras.recipes.mosi import mosi_trimodal as _mosi_trimodal
 from plumkeras.recipes.mustard import mustard as _mustard
 from plumkeras.recipes.run import load_run
 from plumkeras.recipes.synthetic import synthetic as _synthetic
 from plumkeras.recipes.ur_funny import ur_funny as _ur_funny
 
-_RECIPES = {config.name: config for config in (_mosi, _mosi_frozen, _mosei, _ur_funny, _mustard, _synthetic)}
+_RECIPES = {
+    config.name: config for config in (_mosi, _mosi_frozen, _mosi_trimodal, _mosei, _ur_funny, _mustard, _synthetic)
+}
 
 __all__ = ["ConfigError", "RecipeConfig", "find_recipe", "load_run", "recipe_names"]
 
