@@ -22,8 +22,9 @@ validation parts, pooled (n = 752, 450 samples to train on), before a test fold 
 losses: on so few samples the branches of audio and vision learn the training labels by heart, and the head comes to
 rely on them. At width 64, seed 0, validation MAE is 0.899 with `branch_weight` 1 and 0.874 with 0.1 (text alone:
 0.873); at width 128, 0.893 with 0.3 and 0.870 with 0.1 (seed 1: 0.856; text alone: 0.880). Hiding audio and vision in
-training (`modality_dropout` for these two), more dropout in their branches, a smaller scale of their vectors in front of
-the head, dropout 0.7 everywhere or a stronger contrast gained nothing. One run each; differences below 0.012 are noise.
+training (`modality_dropout` for these two alone), more dropout in their branches, a smaller scale of their vectors in
+front of the head, dropout 0.7 everywhere and a stronger contrast gained nothing. One run each; differences below 0.012
+are noise.
 
     plumkeras train mosi_trimodal --data mosi_trimodal_752.npz --output runs/mosi_trimodal
 """

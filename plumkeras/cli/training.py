@@ -6,9 +6,10 @@ from pathlib import Path
 import tyro
 
 from plumkeras.cli.data_sets import read
+from plumkeras.cli.recipe_line import parse_recipe
 from plumkeras.cli.starting import quiet_start
-from plumkeras.cli.words import UsageError, parse, take
-from plumkeras.recipes import RecipeConfig, find_recipe, recipe_names, run_directory
+from plumkeras.cli.words import UsageError
+from plumkeras.recipes import run_directory
 from plumkeras.recipes.protocol import fold_dataset, fold_numbers
 
 
@@ -27,7 +28,7 @@ class Train:
 
 
 def run_train(arguments):
-    options, recipe = _parse_train(arguments)
+    options, recipe = parse_recipe(Train, arguments, "train", output=tyro.MISSING)
     from plumkeras.recipes.checks import check_dataset, check_output
 
     if options.overwrite and options.resume:
@@ -56,24 +57,3 @@ def run_train(arguments):
         rows |= {"pooled": metrics["test"], "pooled, baseline": metrics["baseline"]}
     terminal.print_metrics(rows, dataset.task)
     print(f"Run directory: {options.output}")
-
-
-def _parse_train(arguments):
-    """The options, and the recipe (by name, file or `--config`) with its overrides."""
-    arguments = list(arguments)
-    if arguments and not arguments[0].startswith("-"):
-        named = arguments.pop(0)
-        recipe = find_recipe(named)
-    elif (replayed := take(arguments, "--config")) is not None:
-        named, recipe = f"--config {replayed}", run_directory.read_config(replayed)
-    elif {"-h", "--help"} & set(arguments):
-        named, recipe = "RECIPE", RecipeConfig(name="RECIPE")
-    else:
-        raise UsageError(f"train needs a recipe: {', '.join(recipe_names())}, a recipe file, or --config FILE")
-    # One flat line: the options of the command, then the fields of the recipe with the recipe's own values.
-    line = dataclasses.make_dataclass(
-        "train", [], bases=(Train, type(recipe)), frozen=True, namespace={"__doc__": Train.__doc__}
-    )
-    default = line(output=tyro.MISSING, **{f.name: getattr(recipe, f.name) for f in dataclasses.fields(recipe)})
-    parsed = parse(line, arguments, f"plumkeras train {named}", default)
-    return parsed, type(recipe)(**{f.name: getattr(parsed, f.name) for f in dataclasses.fields(recipe)})

@@ -1,0 +1,34 @@
+"""The line of a command that takes a recipe: the command's options, and every field of the recipe beside them."""
+
+import dataclasses
+
+from plumkeras.cli.words import UsageError, parse, take
+from plumkeras.recipes import RecipeConfig, find_recipe, recipe_names, run_directory
+
+
+def parse_recipe(options, arguments, command, **required):
+    """The options, and the recipe (by name, file or `--config`) with its overrides.
+
+    Args:
+        options: dataclass of the command's own options.
+        arguments: list of str, what follows the command.
+        command: its name.
+        **required: `tyro.MISSING` for every option that has no default.
+    """
+    arguments = list(arguments)
+    if arguments and not arguments[0].startswith("-"):
+        named = arguments.pop(0)
+        recipe = find_recipe(named)
+    elif (replayed := take(arguments, "--config")) is not None:
+        named, recipe = f"--config {replayed}", run_directory.read_config(replayed)
+    elif {"-h", "--help"} & set(arguments):
+        named, recipe = "RECIPE", RecipeConfig(name="RECIPE")
+    else:
+        raise UsageError(f"{command} needs a recipe: {', '.join(recipe_names())}, a recipe file, or --config FILE")
+    # One flat line: the options of the command, then the fields of the recipe with the recipe's own values.
+    line = dataclasses.make_dataclass(
+        command, [], bases=(options, type(recipe)), frozen=True, namespace={"__doc__": options.__doc__}
+    )
+    default = line(**required, **{f.name: getattr(recipe, f.name) for f in dataclasses.fields(recipe)})
+    parsed = parse(line, arguments, f"plumkeras {command} {named}", default)
+    return parsed, type(recipe)(**{f.name: getattr(parsed, f.name) for f in dataclasses.fields(recipe)})
