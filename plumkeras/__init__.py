@@ -13,6 +13,7 @@ _HOMES = {
     "AlignmentTrainer": "plumkeras.trainers",
     "RefinementTrainer": "plumkeras.trainers",
     "load_run": "plumkeras.recipes.run",
+    "export_saved_model": "plumkeras.export",
 }
 _SUBMODULES = (
     *("callbacks", "data_pipelines", "devices", "layers", "losses", "metrics", "recipes", "trainers"),

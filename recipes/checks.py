@@ -8,7 +8,7 @@ import numpy as np
 
 from plumkeras.data_pipelines import MODALITIES, DataError
 from plumkeras.recipes.config import ConfigError
-from plumkeras.recipes.run_directory import CONFIG, NETWORK, is_finished, read_network
+from plumkeras.recipes.run_directory import CONFIG, NETWORK, SEARCH, is_finished, read_network
 
 
 def check_output(directory, overwrite, resume=False):
@@ -18,16 +18,7 @@ def check_output(directory, overwrite, resume=False):
         ConfigError: it is a file, holds a run while `overwrite` and `resume` are off, or holds something else.
     """
     directory = Path(directory)
-    if not directory.exists():
-        parent = next(p for p in directory.absolute().parents if p.exists())
-        if not parent.is_dir() or not os.access(parent, os.W_OK):
-            raise ConfigError(f"--output {directory}: {parent} is not a directory that can be written to")
-        return
-    if not directory.is_dir():
-        raise ConfigError(f"--output {directory}: is a file, not a directory")
-    if not os.access(directory, os.W_OK):
-        raise ConfigError(f"--output {directory}: the directory cannot be written to")
-    if all(path.name.endswith(".partial") for path in directory.iterdir()):
+    if _is_free(directory):
         return
     try:
         # Other software has files named config.json too.
@@ -39,6 +30,38 @@ def check_output(directory, overwrite, resume=False):
         raise ConfigError(
             f"--output {directory}: already holds a run{unfinished or '; choose another directory'} or add --overwrite"
         )
+
+
+def check_search_output(directory, overwrite, resume=False):
+    """Refuses a directory that a search must not be written to. Nothing is changed.
+
+    Raises:
+        ConfigError: it is a file, holds a search while `overwrite` and `resume` are off, or holds something else.
+    """
+    directory = Path(directory)
+    if _is_free(directory):
+        return
+    if not (directory / SEARCH).is_file():
+        raise ConfigError(f"--output {directory}: is not empty and holds no search; choose another directory")
+    if not (overwrite or resume):
+        raise ConfigError(
+            f"--output {directory}: already holds a search; go on with it by --resume, choose another directory or "
+            "add --overwrite"
+        )
+
+
+def _is_free(directory):
+    """Whether nothing is in the directory. Raises `ConfigError` where nothing can be written to it."""
+    if not directory.exists():
+        parent = next(p for p in directory.absolute().parents if p.exists())
+        if not parent.is_dir() or not os.access(parent, os.W_OK):
+            raise ConfigError(f"--output {directory}: {parent} is not a directory that can be written to")
+        return True
+    if not directory.is_dir():
+        raise ConfigError(f"--output {directory}: is a file, not a directory")
+    if not os.access(directory, os.W_OK):
+        raise ConfigError(f"--output {directory}: the directory cannot be written to")
+    return all(path.name.endswith(".partial") for path in directory.iterdir())
 
 
 def check_run(directory):
@@ -83,8 +106,13 @@ def _check_file_target(option, path, overwrite, kind):
         raise ConfigError(f"{option} {path}: {folder} is not a folder that can be written to")
 
 
-def check_dataset(config, dataset):
+def check_dataset(config, dataset, names=("train", "valid", "test")):
     """Whether a data set can be trained on by a recipe.
+
+    Args:
+        config: `RecipeConfig`.
+        dataset: `Dataset`.
+        names: the splits that are wanted; `train` is one of them.
 
     Raises:
         DataError: a split, the labels, a wanted modality or every frame of it is missing, or a class stands in `valid`
@@ -92,7 +120,7 @@ def check_dataset(config, dataset):
         ConfigError: the recipe names a modality that there never is.
     """
     where = dataset.path or "the data set"
-    for name in ("train", "valid", "test"):
+    for name in names:
         if dataset.split(name).labels is None:
             raise DataError(f"{where}: {name} has no labels")
     has = ", ".join(dataset.modalities)
@@ -108,17 +136,17 @@ def check_dataset(config, dataset):
         if not dataset["train"].lengths[m].any():
             raise DataError(f"{where}: train/{m} has no frame at all: every length is 0; leave it out by --modalities")
     if dataset.task == "classification":
-        _check_classes(dataset, where)
+        _check_classes(dataset, where, names)
 
 
-def _check_classes(dataset, where):
+def _check_classes(dataset, where, names):
     classes = np.unique(dataset["train"].labels)
     if len(classes) < 2 or len(classes) != dataset.num_classes:
         raise DataError(
             f"{where}: train/classification_labels holds the classes {classes.tolist()[:8]}; two or more are wanted, "
             "numbered from 0 without a gap"
         )
-    for name in ("valid", "test"):
+    for name in names:
         highest = int(dataset[name].labels.max())
         if highest >= dataset.num_classes:
             raise DataError(f"{where}: {name}/classification_labels holds class {highest}, which train lacks")

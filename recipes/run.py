@@ -1,11 +1,13 @@
-"""A finished run: its configuration and its network, ready to predict."""
+"""A finished run, or an export of one: its configuration and its network, ready to predict."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 
 from plumkeras.data_pipelines import DataError, Dataset, Split, cleaning, load, normalize_samples
-from plumkeras.recipes import checks, predictions, run_directory
+from plumkeras.data_pipelines.fingerprint import DriftWarning, drift
+from plumkeras.recipes import checks, exported, predictions, run_directory
 from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.protocol import prepare
 
@@ -17,10 +19,12 @@ class Run:
         directory: Path of the run.
         config: `RecipeConfig`, as resolved when the run was trained.
         network: the trained `PLUMNet`.
+        fingerprint: dict, what the training features look like; or `None`, of a run of an earlier version.
     """
 
-    def __init__(self, directory, config, network):
+    def __init__(self, directory, config, network, fingerprint=None):
         self.directory, self.config, self.network = Path(directory), config, network
+        self.fingerprint = fingerprint
 
     def predict(self, data, split=None, batch_size=256):
         """Predicts new samples.
@@ -36,6 +40,9 @@ class Run:
 
         Raises:
             DataError: the data cannot be read, or lack a modality, a width or the split.
+
+        Warns:
+            DriftWarning: the features are not such as the network was trained on; see `drift`.
         """
         if isinstance(data, dict):
             return self._predict_arrays(data, batch_size)
@@ -44,7 +51,16 @@ class Run:
         )
         checks.check_widths(self.network.feature_dims, dataset)
         chosen = dataset.split(checks.choose_split(dataset, split))
-        return predictions.predict_split(self.network, chosen, batch_size)
+        return self._predict_split(chosen, batch_size)
+
+    def drift(self, split):
+        """What says that a split's features are not such as the network was trained on: a list of sentences."""
+        return [] if self.fingerprint is None else drift(self.fingerprint, split)
+
+    def _predict_split(self, split, batch_size):
+        for sentence in self.drift(split):
+            warnings.warn(sentence, DriftWarning, stacklevel=3)
+        return predictions.predict_split(self.network, split, batch_size)
 
     def _predict_arrays(self, arrays, batch_size):
         for name in arrays:
@@ -65,23 +81,51 @@ class Run:
         ids = np.arange(len(next(iter(features.values())))).astype(str)
         dataset = Dataset({"all": Split(ids, features, lengths)})
         split = normalize_samples(dataset["all"], [m for m in self.config.sample_norm if m in features])
-        return predictions.predict_split(self.network, split, batch_size)
+        return self._predict_split(split, batch_size)
+
+
+class ExportedRun(Run):
+    """What `load_run` returns of an export: predictions by the SavedModel, with the outputs of its `explain` signature.
+
+    Attributes:
+        directory: Path of the version.
+        config: `RecipeConfig` of the run that was exported.
+        network: `plumkeras.recipes.exported.ExportedNetwork`.
+        fingerprint: dict or `None`.
+    """
+
+
+def description_path(directory):
+    """The file that describes a run or an export: its recipe, its network and its data.
+
+    Raises:
+        ConfigError: the directory holds neither a finished run nor an export.
+    """
+    version = exported.find_version(directory)
+    if version is not None:
+        return exported.metadata_path(version)
+    checks.check_run(directory)
+    return Path(directory) / run_directory.CONFIG
 
 
 def load_run(directory):
-    """Loads a run directory that `plumkeras train` wrote.
+    """Loads a run directory that `plumkeras train` wrote, or an export that `plumkeras export` made of it.
 
     Args:
-        directory: the path.
+        directory: the path; of an export that of a version, or of the directory that holds them, for the newest.
 
     Returns:
-        `Run`.
+        `Run`, or `ExportedRun`.
 
     Raises:
-        ConfigError: there is no finished run, or one of its files cannot be read.
+        ConfigError: there is no finished run and no export, or one of the files cannot be read.
     """
+    version = exported.find_version(directory)
+    if version is not None:
+        return ExportedRun(version, *exported.read_export(version))
     checks.check_run(directory)
     config = run_directory.read_config(Path(directory) / run_directory.CONFIG)
+    known = run_directory.read_fingerprint(Path(directory) / run_directory.FINGERPRINT)
     import keras
 
     from plumkeras.plum_net import PLUMNet
@@ -91,4 +135,4 @@ def load_run(directory):
         network = keras.saving.load_model(path, compile=False, custom_objects={"PLUMNet": PLUMNet})
     except Exception as error:
         raise ConfigError(f"{path}: cannot be loaded: {type(error).__name__}: {str(error).splitlines()[0]}") from error
-    return Run(directory, config, network)
+    return Run(directory, config, network, known)

@@ -8,14 +8,19 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from plumkeras.data_pipelines.fingerprint import fingerprint
 from plumkeras.recipes.config import ConfigError, from_dict, read_json, to_dict
 
 CONFIG, METRICS, NETWORK, LOGS, PICTURE = "config.json", "metrics.json", "network.keras", "logs", "losses.png"
+# What a search for hyper-parameters is.
+SEARCH = "search.json"
+# What the training features look like; see `plumkeras.data_pipelines.fingerprint`.
+FINGERPRINT = "fingerprint.json"
 # Kept while a run is under way; see `plumkeras.recipes.checkpoint`.
 CHECKPOINT = "checkpoint.npz"
 # What is cleared away first no longer passes for a finished run, or for one to go on with.
 _FILES = (
-    *(METRICS, CHECKPOINT, NETWORK, PICTURE),
+    *(METRICS, CHECKPOINT, NETWORK, PICTURE, FINGERPRINT),
     *("alignment_history.csv", "refinement_history.csv", "predictions_valid.csv", "predictions_test.csv"),
 )
 _ROWS = 256
@@ -35,6 +40,39 @@ def start(directory, config, dataset, network):
     write_json(directory / CONFIG, describe(config, dataset, network))
 
 
+def write_fingerprint(directory, dataset, modalities):
+    """Writes `fingerprint.json`, what the training features look like, which predictions are compared with."""
+    # One number a line would make thousands of lines.
+    write_json(Path(directory) / FINGERPRINT, fingerprint(dataset, modalities), indent=None)
+
+
+def read_fingerprint(path):
+    """The fingerprint of a `fingerprint.json`; `None` where there is none, as of runs of an earlier version.
+
+    Raises:
+        ConfigError: the file is damaged.
+    """
+    if not Path(path).is_file():
+        return None
+    values = read_json(path)
+    check_fingerprint(values, path)
+    return values
+
+
+def check_fingerprint(values, path):
+    """Raises `ConfigError` unless the values are those of a fingerprint."""
+    try:
+        for moments in values["modalities"].values():
+            columns = [moments[name] for name in ("mean", "std", "sample_std")]
+            numbers = [moments[name] for name in ("width", "samples", "missing", "mean_length")]
+            if {len(column) for column in columns} != {moments["width"]} or not all(
+                isinstance(number, (int, float)) for number in (*numbers, *(x for column in columns for x in column))
+            ):
+                raise ValueError
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise ConfigError(f"{path}: holds no fingerprint of features; is it damaged?") from None
+
+
 def holds_run(directory):
     """Whether a run was begun in the directory, finished or not."""
     return (Path(directory) / CONFIG).is_file()
@@ -47,14 +85,6 @@ def is_finished(directory):
 
 def describe(config, dataset, network):
     """What `config.json` holds: the resolved configuration, the data, the command, the backend and the versions."""
-    import keras
-
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return {
         "recipe": to_dict(config),
         "seed": config.seed,
@@ -63,10 +93,19 @@ def describe(config, dataset, network):
             "task": network.task,
             "num_classes": network.num_classes,
         },
+        **describe_surroundings(dataset),
+    }
+
+
+def describe_surroundings(dataset):
+    """The data, the command, the backend and the versions: a dict."""
+    import keras
+
+    return {
         "data": {
             "path": dataset.path and str(Path(dataset.path).absolute()),
             "format": dataset.format,
-            "sha256": _sha256(dataset),
+            "sha256": sha256(dataset),
             "task": dataset.task,
             "label_range": dataset.label_range and list(dataset.label_range),
             "samples": {name: len(split) for name, split in dataset.items()},
@@ -74,8 +113,19 @@ def describe(config, dataset, network):
         },
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "backend": keras.backend.backend(),
-        "versions": versions,
+        "versions": versions(),
     }
+
+
+def versions():
+    """Versions of Python and of the packages that matter, a dict."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
 
 
 def check_same(directory, config, dataset, backend=None):
@@ -92,28 +142,36 @@ def check_same(directory, config, dataset, backend=None):
     """
     path = Path(directory) / CONFIG
     # Fields that a later version added have their defaults in an older file.
-    then, now = _flat(to_dict(read_config(path))), _flat(to_dict(config))
+    then, now = flat(to_dict(read_config(path))), flat(to_dict(config))
     values = read_json(path)
     try:
         then["data.sha256"] = values["data"]["sha256"]
     except (KeyError, TypeError):
         raise ConfigError(f"{path}: says nothing of the data; is it the config.json of a run?") from None
-    now["data.sha256"] = _sha256(dataset)
+    now["data.sha256"] = sha256(dataset)
     if backend is not None:
         then["backend"], now["backend"] = values.get("backend", backend), backend
+    if field := first_difference(then, now):
+        raise ConfigError(
+            f"--resume: {field} has changed: the run in {directory} has {then.get(field)!r}, and now it is "
+            f"{now.get(field)!r}; go on with what the run has, or choose another --output"
+        )
+
+
+def first_difference(then, now):
+    """The first field, by name, in which two flat dicts differ, the data's hash last; `None` where there is none."""
     for field in sorted(then.keys() | now.keys(), key=lambda name: (name == "data.sha256", name)):
         if then.get(field) != now.get(field):
-            raise ConfigError(
-                f"--resume: {field} has changed: the run in {directory} has {then.get(field)!r}, and now it is "
-                f"{now.get(field)!r}; go on with what the run has, or choose another --output"
-            )
+            return field
+    return None
 
 
-def _flat(values, prefix=""):
-    flat = {}
+def flat(values, prefix=""):
+    """The fields of nested dicts by their names with dots."""
+    found = {}
     for name, value in values.items():
-        flat.update(_flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value})
-    return flat
+        found.update(flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value})
+    return found
 
 
 def cut_history(path, epochs):
@@ -136,11 +194,12 @@ def partial_path(path):
     return path.with_name(f"partial.{path.name}" if path.suffix == ".keras" else f"{path.name}.partial")
 
 
-def _sha256(dataset):
-    return dataset.sha256 or fingerprint(dataset)
+def sha256(dataset):
+    """The SHA-256 of a data set's file, or of its samples where there is none."""
+    return dataset.sha256 or samples_sha256(dataset)
 
 
-def fingerprint(dataset):
+def samples_sha256(dataset):
     """SHA-256 over ids, features and labels of a data set that has no file."""
     digest = hashlib.sha256()
     for name, split in dataset.items():
@@ -182,8 +241,8 @@ def read_network(path):
         raise ConfigError(f"{path}: says nothing of a network; is it the config.json of a run?") from None
 
 
-def write_json(path, values):
+def write_json(path, values, indent=2):
     """Writes JSON beside the file and moves it into place, so that a reader never sees half of it."""
     partial = partial_path(path)
-    partial.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    partial.write_text(json.dumps(values, indent=indent) + "\n", encoding="utf-8")
     partial.replace(path)

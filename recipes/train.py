@@ -131,28 +131,44 @@ class StageData:
         }
 
 
+def seeded_network(config, dataset):
+    """The untrained `PLUMNet` that a run of a recipe begins with: on its devices, its weights drawn from its seed.
+
+    Raises:
+        ConfigError: the devices that the recipe asks for are not there.
+    """
+    if config.deterministic:
+        enable_determinism()
+    parallel = _devices(config)
+    set_seed(config.seed)
+    with parallel.scope():
+        return build_network(config, dataset)
+
+
+def _devices(config):
+    try:
+        return data_parallel(config.devices)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
 class Training:
     """Everything of a run that can fail before the first step: devices, network, statistics, trainers. Then `fit`.
 
     Args:
         config: `RecipeConfig`.
         dataset: `Dataset` with `train` and `valid`; `test` is not read.
+        network: what `seeded_network` has just returned for both. By default it is called here.
 
     Raises:
         ConfigError: the devices that the recipe asks for are not there.
     """
 
-    def __init__(self, config, dataset):
-        if config.deterministic:
-            enable_determinism()
-        try:
-            self.parallel = data_parallel(config.devices)
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
-        set_seed(config.seed)
+    def __init__(self, config, dataset, network=None):
+        self.network = seeded_network(config, dataset) if network is None else network
+        self.parallel = _devices(config)
         self.config = config
         with self.parallel.scope():
-            self.network = build_network(config, dataset)
             self.data = StageData(config, dataset, self.network.modalities)
             self.network.adapt(self.data.in_order)
             self.trainers = build_trainers(config, self.network, self.data.steps_per_epoch)
@@ -304,6 +320,7 @@ def _finish(directory, training, histories, dataset):
     network.save(partial)
     partial.replace(target)
     visualization.plot_losses(histories, directory / run_directory.PICTURE)
+    run_directory.write_fingerprint(directory, dataset, network.modalities)
     metrics = {}
     for name in ("valid", "test"):
         split = dataset.split(name)

@@ -5,8 +5,10 @@ import sys
 import warnings
 
 from plumkeras.cli.benchmarks import run_benchmark
+from plumkeras.cli.exporting import run_export
 from plumkeras.cli.features import run_convert, run_extract, run_inspect
 from plumkeras.cli.predicting import run_evaluate, run_predict
+from plumkeras.cli.searching import run_tune
 from plumkeras.cli.training import run_train
 from plumkeras.cli.words import UsageError
 from plumkeras.data_pipelines import DataError
@@ -20,13 +22,16 @@ PLUM-Net (AAAI 2026) in Keras 3: sentiment, humor and sarcasm from text, audio a
 
 commands:
   train RECIPE --data PATH --output DIR    train both stages, measure valid and test, write a run directory
-  evaluate RUN --data PATH                 the standard metrics of a run on a split of a file
+  evaluate RUN --data PATH                 the standard metrics of a run, or of an export, on a split of a file
   predict RUN --data PATH --output CSV     predictions with each modality's label distribution
+  tune RECIPE --data PATH --output DIR     search a recipe's hyper-parameters on validation alone
+  export RUN DIR                           a SavedModel for TensorFlow Serving, with a model card
   inspect PATH                             what a feature file holds, and what is wrong with it
   convert PATH DIR                         write a feature file as TFRecord shards, which stream
   extract CLIPS --output FILE.npz          features of sound, transcripts and frames, as a native file
   benchmark epoch --data PATH              time an epoch with length-aware batches against padded ones
   benchmark data                           measure conversion, reading and memory on generated data of MOSEI's size
+  benchmark serve                          latency of a served network beside the network itself, and a load test
 
 recipes: {recipes}, or the path of a recipe file
 `plumkeras COMMAND --help` shows the options; `plumkeras train RECIPE --help` those of a recipe.
@@ -35,6 +40,8 @@ COMMANDS = {
     "train": run_train,
     "evaluate": run_evaluate,
     "predict": run_predict,
+    "tune": run_tune,
+    "export": run_export,
     "inspect": run_inspect,
     "convert": run_convert,
     "extract": run_extract,

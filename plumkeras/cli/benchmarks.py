@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -19,7 +19,7 @@ class Benchmark:
 
     part: tyro.conf.Positional[Literal["epoch", "data"]]
     """What to measure."""
-    data: Path | None = None
+    data: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
     """Feature file, for `epoch`."""
     recipe: str | None = None
     """Recipe whose network and batch size are used; by default `mosi`, for `data` `mosei`."""

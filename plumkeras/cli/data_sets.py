@@ -9,11 +9,11 @@ from plumkeras.recipes.synthetic import generate
 
 
 def for_run(directory, data):
-    """The data set to put to a run, checked against its network, and what the run says of the network."""
-    from plumkeras.recipes.checks import check_run, check_widths
+    """The data set to put to a run or an export, checked against its network, and what is said of the network."""
+    from plumkeras.recipes.checks import check_widths
+    from plumkeras.recipes.run import description_path
 
-    check_run(directory)
-    path = directory / run_directory.CONFIG
+    path = description_path(directory)
     described = run_directory.read_network(path)
     dataset = read(data, run_directory.read_config(path))
     check_widths(described["feature_dims"], dataset)

@@ -1,6 +1,7 @@
 """`plumkeras evaluate` and `plumkeras predict`."""
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,11 +14,11 @@ from plumkeras.cli.words import parse
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate:
-    """The standard metrics of a run on one split of a file."""
+    """The standard metrics of a run, or of its export, on one split of a file."""
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Run directory."""
-    data: Path | None = None
+    """Run directory, or export."""
+    data: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
     """Feature file. Not needed for a run of `synthetic`."""
     split: str = "test"
     """Split to measure."""
@@ -28,10 +29,10 @@ class Predict:
     """Writes id, prediction and, per modality, the hard and soft prototype label, so that one sees who disagrees."""
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Run directory."""
+    """Run directory, or export."""
     output: Path
     """The csv file to write."""
-    data: Path | None = None
+    data: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
     """Feature file; labels are not needed. Not needed for a run of `synthetic`."""
     split: str | None = None
     """Split to predict; by default test, or the only one of the file."""
@@ -64,7 +65,9 @@ def run_predict(arguments):
     from plumkeras.recipes import load_run, predictions
 
     with quiet_start():
-        network = load_run(options.run).network
-    outputs = predictions.predict_split(network, dataset[name])
-    predictions.write_csv(options.output, dataset[name].ids, network, outputs)
+        run = load_run(options.run)
+    for sentence in run.drift(dataset[name]):
+        print(f"plumkeras: warning: {sentence}", file=sys.stderr)
+    outputs = predictions.predict_split(run.network, dataset[name])
+    predictions.write_csv(options.output, dataset[name].ids, run.network, outputs)
     print(f"{options.output}: {len(dataset[name])} predictions of {name}")

@@ -27,8 +27,10 @@ def parse_recipe(options, arguments, command, **required):
         raise UsageError(f"{command} needs a recipe: {', '.join(recipe_names())}, a recipe file, or --config FILE")
     # One flat line: the options of the command, then the fields of the recipe with the recipe's own values.
     line = dataclasses.make_dataclass(
-        command, [], bases=(options, type(recipe)), frozen=True, namespace={"__doc__": options.__doc__}
+        command, [], bases=(type(recipe), options), frozen=True, namespace={"__doc__": options.__doc__}
     )
     default = line(**required, **{f.name: getattr(recipe, f.name) for f in dataclasses.fields(recipe)})
     parsed = parse(line, arguments, f"plumkeras {command} {named}", default)
-    return parsed, type(recipe)(**{f.name: getattr(parsed, f.name) for f in dataclasses.fields(recipe)})
+    return tuple(
+        kind(**{f.name: getattr(parsed, f.name) for f in dataclasses.fields(kind)}) for kind in (options, type(recipe))
+    )

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -19,7 +20,7 @@ class Train:
 
     output: Path
     """The run directory to make."""
-    data: Path | None = None
+    data: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
     """Feature file or folder, of any format that `inspect` knows, or shards. `synthetic` needs none."""
     overwrite: bool = False
     """Replace a run that the output directory holds."""

@@ -39,6 +39,7 @@ def test_train_writes_a_whole_run_directory(tiny_run):
         "alignment_history.csv",
         "refinement_history.csv",
         "losses.png",
+        "fingerprint.json",
         "network.keras",
         "predictions_valid.csv",
         "predictions_test.csv",

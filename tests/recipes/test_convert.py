@@ -11,7 +11,7 @@ from plumkeras.data_pipelines import DataError, Dataset, convert, describe, load
 from plumkeras.recipes import load_run
 from plumkeras.recipes.benchmark import benchmark_data
 from plumkeras.recipes.config import NetworkConfig, RecipeConfig
-from plumkeras.recipes.run_directory import fingerprint
+from plumkeras.recipes.run_directory import samples_sha256
 from plumkeras.recipes.train import train
 
 SMALL = [
@@ -99,8 +99,8 @@ def test_a_run_from_shards_is_that_from_the_file(source, tmp_path, capsys):
 def test_data_without_a_hash_are_known_by_their_samples(source, tmp_path):
     convert(source, tmp_path / "shards")
     stored, loaded = open_shards(tmp_path / "shards"), load(source)
-    assert fingerprint(stored) == fingerprint(loaded)
-    assert fingerprint(Dataset({"train": stored["train"]})) != fingerprint(loaded)
+    assert samples_sha256(stored) == samples_sha256(loaded)
+    assert samples_sha256(Dataset({"train": stored["train"]})) != samples_sha256(loaded)
 
 
 @pytest.mark.parametrize(

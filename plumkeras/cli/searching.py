@@ -1,0 +1,46 @@
+"""`plumkeras tune`."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from plumkeras.cli.data_sets import read
+from plumkeras.cli.recipe_line import parse_recipe
+from plumkeras.cli.starting import quiet_start
+from plumkeras.cli.words import UsageError
+from plumkeras.recipes.search import SearchOptions, plan
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tune(SearchOptions):
+    """Searches a recipe's hyper-parameters on `train` and `valid`; the test split takes no part."""
+
+    output: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """The search directory to make. A worker (--join) has none."""
+    data: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
+    """Feature file or folder, of any format that `inspect` knows, or shards. `synthetic` needs none."""
+    overwrite: bool = False
+    """Replace a search that the output directory holds."""
+    resume: bool = False
+    """Go on with the output directory's search where it was stopped; start it where there is none."""
+
+
+def run_tune(arguments):
+    options, recipe = parse_recipe(Tune, arguments, "tune")
+    from plumkeras.recipes.checks import check_search_output
+
+    if options.overwrite and options.resume:
+        raise UsageError("--overwrite replaces a search and --resume goes on with it; choose one")
+    if (options.output is None) == (options.join is None):
+        raise UsageError("tune needs --output DIR; or, for a worker, --join HOST:PORT")
+    if options.output is not None:
+        check_search_output(options.output, options.overwrite, options.resume)
+    search = plan(recipe, read(options.data, recipe), options)
+    from plumkeras.recipes import terminal
+
+    terminal.print_data(search.dataset, recipe)
+    with quiet_start():
+        from plumkeras.recipes.tuning import run_search
+    run_search(search, options, options.output, options.resume)

@@ -1,0 +1,257 @@
+"""What a search may change: for fields of a recipe, a range of numbers or a list of values.
+
+    {"network.hidden_dim": {"values": [32, 64]},
+     "refinement.learning_rate": {"min": 1e-4, "max": 1e-3, "sampling": "log"}}
+
+Nothing here imports a backend, so that a mistake in a space is told before one starts.
+"""
+
+import dataclasses
+import json
+import math
+
+from plumkeras.recipes.config import ConfigError, from_dict, read_json, to_dict
+
+# Trials are compared on the same samples and the same seeds, so these are no hyper-parameters.
+_NOT_SEARCHED = {
+    "name": "is no hyper-parameter",
+    "seed": "is the same for all trials, so that they can be compared",
+    "protocol": "changes the samples that trials are compared on",
+    "context_frames": "changes the samples that trials are compared on",
+    "synthetic": "changes the samples that trials are compared on",
+    "devices": "does not change the result",
+    "deterministic": "does not change the result",
+}
+# Whether a width fits the heads is known of a whole trial only.
+_PARTNERS = {
+    "network.hidden_dim": lambda value: {"network.num_heads": 1},
+    "network.num_heads": lambda value: {"network.hidden_dim": 2 * value},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Values:
+    """A list to choose from. The search holds each as JSON text, so that booleans and lists are choices too."""
+
+    values: tuple
+
+    def declare(self, name, hp):
+        """Adds the choice to a `keras_tuner.HyperParameters`; returns its value there."""
+        return hp.Choice(name, [json.dumps(value) for value in self.values])
+
+    def encode(self, value):
+        return json.dumps(value)
+
+    def decode(self, value):
+        return json.loads(value)
+
+    def tidy(self, value):
+        return value
+
+    def contains(self, value):
+        return json.dumps(value) in map(json.dumps, self.values)
+
+    def to_json(self):
+        return {"values": list(self.values)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """Numbers from `low` to `high`, both included; whole ones where the field wants them."""
+
+    low: float
+    high: float
+    sampling: str = "linear"
+    is_whole: bool = False
+
+    def declare(self, name, hp):
+        """Adds the range to a `keras_tuner.HyperParameters`; returns its value there."""
+        kind = hp.Int if self.is_whole else hp.Float
+        return kind(name, self.low, self.high, sampling=self.sampling)
+
+    def encode(self, value):
+        return value
+
+    def decode(self, value):
+        return value
+
+    def tidy(self, value):
+        """The value with four significant digits: more make a difference to nobody who reads them."""
+        return value if self.is_whole else min(max(float(f"{value:.4g}"), self.low), self.high)
+
+    def contains(self, value):
+        return self.low <= value <= self.high
+
+    def to_json(self):
+        return {"min": self.low, "max": self.high, "sampling": self.sampling}
+
+
+def default_space(config, modalities):
+    """The space around a recipe's values that is searched when none is given.
+
+    - `network.hidden_dim`: half, once and twice the recipe's; `network.num_layers`: one less, the same and one more;
+    - `network.dropout`: 0 to 0.5 or the recipe's and 0.2; `network.modality_dropout`: 0 to 0.3;
+    - `alignment.learning_rate`, `refinement.learning_rate`, `objective.alignment_weight`, `objective.branch_weight`,
+      `network.label_temperature`: from a fifth of the recipe's to five times it, by the logarithm;
+    - `alignment.epochs`: half to twice the recipe's;
+    - `refinement.weight_decay`: 0, 1e-4, 1e-3, 1e-2 and the recipe's.
+
+    What the recipe's modules do not use is left out, and so are the epochs of stage 2, of which validation chooses one.
+
+    Args:
+        config: `RecipeConfig`.
+        modalities: the modalities that are trained on.
+
+    Returns:
+        Dict from field to `Values` or `Range`.
+    """
+    network, objective = config.network, config.objective
+    widths = [w for w in (network.hidden_dim // 2, network.hidden_dim, 2 * network.hidden_dim) if w >= 2]
+    fits = [w for w in widths if w % 2 == 0 and w % network.num_heads == 0]
+    space = {"network.hidden_dim": Values(tuple(fits))}
+    has_branches = "psl_tfb" in network.modules
+    if has_branches:
+        layers = (network.num_layers - 1, network.num_layers, network.num_layers + 1)
+        space["network.num_layers"] = Values(tuple(n for n in layers if n))
+    space["network.dropout"] = Range(0.0, max(0.5, min(round(network.dropout + 0.2, 4), 0.9)))
+    if len(modalities) > 1:
+        space["network.modality_dropout"] = Range(0.0, max(0.3, network.modality_dropout))
+    if has_branches:
+        space["network.label_temperature"] = _around(network.label_temperature)
+        space["objective.branch_weight"] = _around(objective.branch_weight)
+    if network.modules:
+        space["objective.alignment_weight"] = _around(objective.alignment_weight)
+    if network.modules and config.alignment.epochs:
+        epochs = config.alignment.epochs
+        space["alignment.epochs"] = Range(max(epochs // 2, 1), 2 * epochs, is_whole=True)
+        space["alignment.learning_rate"] = _around(config.alignment.learning_rate)
+    space["refinement.learning_rate"] = _around(config.refinement.learning_rate)
+    space["refinement.weight_decay"] = _with((0.0, 1e-4, 1e-3, 1e-2), config.refinement.weight_decay)
+    return space
+
+
+def _around(value):
+    if not value:
+        return Values((0.0, 0.03, 0.1, 0.3, 1.0))
+    # To four digits, as the values themselves.
+    return Range(float(f"{value / 5:.4g}"), float(f"{value * 5:.4g}"), "log")
+
+
+def _with(values, value):
+    return Values(tuple(sorted({*values, value})))
+
+
+def read_space(path, config):
+    """The space of a JSON file: an object from field to `{"values": [...]}` or `{"min": ..., "max": ...}`.
+
+    `"sampling": "log"` draws from a range evenly in the logarithm; the default is `"linear"`. Fields that the file does
+    not name keep the recipe's values.
+
+    Args:
+        path: the file.
+        config: `RecipeConfig` that the fields are of.
+
+    Returns:
+        Dict from field to `Values` or `Range`.
+
+    Raises:
+        ConfigError: the file is missing or no JSON, or a field, a value or its type is wrong; names file and field.
+    """
+    found = read_json(path)
+    if not isinstance(found, dict) or not found:
+        raise ConfigError(f'{path}: a space is an object of fields, as {{"network.dropout": {{"min": 0, "max": 0.5}}}}')
+    space = {field: _dimension(field, entry, config, str(path)) for field, entry in found.items()}
+    _check_widths(space, config, path)
+    return space
+
+
+def _check_widths(space, config, path):
+    """Raises `ConfigError` for a width, or a number of heads, that can only fail."""
+    width, heads = "network.hidden_dim", "network.num_heads"
+    choices = {f: space[f].values if f in space else (value_of(config, f),) for f in (width, heads)}
+    for field, other, fits in ((width, heads, lambda a, b: a % b == 0), (heads, width, lambda a, b: b % a == 0)):
+        for value in choices[field] if field in space else ():
+            if not any(fits(value, choice) for choice in choices[other]):
+                there = ", ".join(map(str, choices[other]))
+                raise ConfigError(f"{path}: {field}: {value} fits no {other} of {there}")
+
+
+def _dimension(field, entry, config, where):
+    for name, why in _NOT_SEARCHED.items():
+        if field.split(".")[0] == name:
+            raise ConfigError(f"{where}: {field} cannot be searched: it {why}")
+    kinds = ({"values"}, {"min", "max"}, {"min", "max", "sampling"})
+    if not isinstance(entry, dict) or set(entry) not in kinds:
+        raise ConfigError(
+            f'{where}: {field} wants {{"values": [...]}} or {{"min": ..., "max": ...}}. Received: {entry}'
+        )
+    if "values" in entry:
+        values = entry["values"]
+        if not isinstance(values, list) or not values:
+            raise ConfigError(f"{where}: {field}: values must be a list that is not empty. Received: {values!r}")
+        return Values(tuple(dict.fromkeys(_hashable(_checked(field, value, config, where)) for value in values)))
+    return _range(field, entry, config, where)
+
+
+def _range(field, entry, config, where):
+    low, high = (_checked(field, entry[end], config, where) for end in ("min", "max"))
+    sampling = entry.get("sampling", "linear")
+    if type(low) not in (int, float) or type(high) is not type(low):
+        raise ConfigError(f"{where}: {field} is no number; name its values. Received: {entry}")
+    if field in _PARTNERS:
+        raise ConfigError(
+            f"{where}: {field} wants values in place of a range: the width must be even and a multiple of the heads"
+        )
+    if sampling not in ("linear", "log"):
+        raise ConfigError(f'{where}: {field}: sampling must be "linear" or "log". Received: {sampling!r}')
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ConfigError(f"{where}: {field}: min must be below max. Received: min={low}, max={high}")
+    if sampling == "log" and low <= 0:
+        raise ConfigError(f"{where}: {field}: a range that is drawn from by its logarithm starts above 0, not at {low}")
+    return Range(low, high, sampling, is_whole=type(low) is int)
+
+
+def _checked(field, value, config, where):
+    """The value as the field's type; raises `ConfigError` where the recipe cannot have it."""
+    others = _PARTNERS.get(field, lambda value: {})(value) if type(value) is int else {}
+    return value_of(with_values(config, {**others, field: value}, where), field)
+
+
+def _hashable(value):
+    return tuple(value) if isinstance(value, list) else value
+
+
+def value_of(config, field):
+    """The value of a field named with dots; a tuple where JSON has a list."""
+    for name in field.split("."):
+        config = getattr(config, name)
+    return config
+
+
+def with_values(config, values, where="the search"):
+    """The recipe with other values in some fields.
+
+    Args:
+        config: `RecipeConfig`.
+        values: dict from field, named with dots, to value.
+        where: what to name in an error, e.g. the file.
+
+    Raises:
+        ConfigError: a field does not exist, or its value does not fit.
+    """
+    fields = to_dict(config)
+    for field, value in values.items():
+        *sections, name = field.split(".")
+        place = fields
+        for section in sections:
+            place = place.get(section) if isinstance(place, dict) else None
+        if not isinstance(place, dict) or name not in place or isinstance(place[name], dict):
+            raise ConfigError(
+                f"{where}: unknown field {field}; fields are named as in config.json, {_some(fields)}, ..."
+            )
+        place[name] = value
+    return from_dict(fields, where)
+
+
+def _some(fields):
+    return ", ".join(f"{section}.{next(iter(fields[section]))}" for section in ("network", "objective", "refinement"))

@@ -1,0 +1,90 @@
+"""What the tests of exports share: a small network, requests, and a process without Keras and without us."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+
+from plumkeras.plum_net import PLUMNet
+
+WIDTHS = {"text": 4, "audio": 3}
+
+# Whoever imports what only training needs fails. TensorFlow asks where Keras is, and may have no answer.
+WITHOUT_US = """
+import importlib.abc, importlib.util, sys
+
+AWAY = ("keras", "tf_keras", "plumkeras")
+
+class Blocker(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in AWAY:
+            raise ModuleNotFoundError(f"{name} is kept away", name=name)
+
+find_spec = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name.split(".")[0] in AWAY else find_spec(name, *rest)
+
+sys.meta_path.insert(0, Blocker())
+for name in ("keras", "plumkeras"):
+    try:
+        __import__(name)
+    except ImportError:
+        continue
+    raise SystemExit(f"{name} could be imported")
+"""
+
+
+def make_network(widths=None, **options):
+    """A small network whose weights, statistics and prototypes are all away from their start."""
+    keras.utils.set_random_seed(0)
+    network = PLUMNet(widths or WIDTHS, **{"hidden_dim": 8, "num_layers": 1, "num_heads": 2, **options})
+    random = np.random.default_rng(0)
+    for variable in network.trainable_variables:
+        variable.assign(variable + random.normal(0, 0.2, variable.shape))
+    for m in network.modalities:
+        statistics = network.get_layer(f"{m}_encoder").standardization
+        statistics.mean.assign(random.normal(1, 0.2, statistics.mean.shape))
+        statistics.divisor.assign(random.uniform(1.0, 3.0, statistics.divisor.shape))
+    for generator in network.prototype_generators.values():
+        shape = generator.prototypes.shape
+        generator.assign_prototypes(random.normal(0, 1, shape), np.ones(shape[0]))
+    return network
+
+
+def make_request(batch, frames=None, widths=None, seed=0):
+    """Inputs of `batch` samples; in the first and the last, where there are two, a modality is missing."""
+    random, inputs = np.random.default_rng([seed, batch]), {}
+    for position, (m, width) in enumerate((widths or WIDTHS).items()):
+        steps = (frames or {"text": 6, "audio": 9}).get(m, 5)
+        inputs[m] = random.normal(1, 2, (batch, steps, width)).astype("float32")
+        length = random.integers(min(1, steps), steps + 1, batch)
+        if batch > 1:
+            length[-position] = 0
+        inputs[f"{m}_length"] = length.astype("int32")
+    return inputs
+
+
+def expected(network, inputs):
+    """What the signatures are to give: the outputs in memory, and the branches' probabilities."""
+    outputs = {name: keras.ops.convert_to_numpy(value) for name, value in network(inputs, training=False).items()}
+    for name in [name for name in outputs if name.endswith("_logits")]:
+        outputs[name.replace("_logits", "_probabilities")] = keras.ops.convert_to_numpy(
+            keras.ops.softmax(outputs[name])
+        )
+    return outputs
+
+
+def call(model, signature, inputs):
+    """The outputs of a loaded SavedModel's signature, as numpy."""
+    import tensorflow as tf
+
+    named = {name: tf.constant(value) for name, value in inputs.items()}
+    return {name: value.numpy() for name, value in model.signatures[signature](**named).items()}
+
+
+def run_without_us(code, *arguments):
+    """Runs Python code in a process where neither Keras nor PlumKeras can be imported."""
+    command = [sys.executable, "-c", WITHOUT_US + code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
