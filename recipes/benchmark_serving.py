@@ -148,34 +148,3 @@ def resident_memory():
         return None
     line = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS:"))
     return int(line.split()[1]) * 1024
-
-
-def print_serving_benchmark(result, console=None):
-    """Latencies of both kinds with their ratio, and how the load went."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = console or Console()
-    calls = len(next(iter(result["latency"].values()))["exported"]["all"])
-    table = Table(title=f"Latency over {calls} calls, ms", title_justify="left", title_style="bold")
-    for index, column in enumerate(("batch", "", "p50", "p99")):
-        table.add_column(column, justify="left" if index == 1 else "right")
-    names = {"exported": "SavedModel, serving_default", "in_memory": "network in memory, compiled"}
-    for batch, measured in result["latency"].items():
-        for kind, name in names.items():
-            table.add_row(str(batch), name, f"{measured[kind]['p50']:.2f}", f"{measured[kind]['p99']:.2f}")
-        table.add_row(str(batch), "ratio", f"{measured['ratio_p50']:.3f}", f"{measured['ratio_p99']:.3f}")
-    console.print(table)
-    console.print(f"{result['shape']}; called in turn in one process", style="dim", highlight=False)
-    load = result["load"]
-    memory = ""
-    if load["memory_before"] is not None:
-        before, after = load["memory_before"] / 1e6, load["memory_after"] / 1e6
-        memory = f"; memory {before:.0f} MB before, {after:.0f} MB after ({after - before:+.0f} MB)"
-    console.print(
-        f"{load['threads']} threads, batch 1, {load['seconds']:.0f} s: {load['calls']} calls, "
-        f"{len(load['errors'])} errors{memory}",
-        highlight=False,
-    )
-    for error in load["errors"][:1]:
-        console.print(error, markup=False)

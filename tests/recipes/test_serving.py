@@ -15,13 +15,15 @@ import tensorflow as tf
 from rich.console import Console
 
 import plumkeras
-from plumkeras.data_pipelines import Dataset, make_synthetic
+from plumkeras.cli import main
+from plumkeras.data_pipelines import Dataset, make_synthetic, save_npz
 from plumkeras.data_pipelines.fingerprint import DriftWarning
 from plumkeras.recipes import ConfigError, model_card, predictions, run_directory
-from plumkeras.recipes.benchmark_serving import benchmark_serving, print_serving_benchmark
+from plumkeras.recipes.benchmark_serving import benchmark_serving
 from plumkeras.recipes.exporting import check_export, export_run
 from plumkeras.recipes.run import Run, description_path
 from plumkeras.recipes.serving_messages import messages, predict_request, warmup_record
+from plumkeras.recipes.terminal import print_serving_benchmark
 
 from .serving_requests import call, make_network
 
@@ -300,6 +302,51 @@ def test_a_run_of_an_earlier_version_is_silent_and_a_damaged_one_is_told(tiny_ru
     assert run_directory.read_fingerprint(path) is None
     assert Run(run, runs[0].config, runs[0].network, None).drift(zeros) == []
     assert len(runs[0].drift(zeros)) == 3
+
+
+def test_the_commands_export_and_predict_with_the_export(tiny_run, dataset, tmp_path, capsys):
+    served, data = tmp_path / "served", tmp_path / "other.npz"
+    scaled = {**dataset["test"].features, "audio": dataset["test"].features["audio"] * 10}
+    save_npz(Dataset({"test": dataclasses.replace(dataset["test"], features=scaled)}), data)
+    assert main(["export", str(tiny_run), str(served)]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "serving_default, explain, embed" in printed and "docker run" in printed and "/models/served/1/" in printed
+    for options, told in (
+        (["--version=1"], "this version exists"),
+        (["--version=0"], "--version must be 1 or more"),
+        (["--name=a b"], "--name must be of letters"),
+    ):
+        assert main(["export", str(tiny_run), str(served), *options]) == 2
+        assert told in capsys.readouterr().err
+    written = {}
+    for source in (tiny_run, served, served / "1"):
+        csv = tmp_path / f"{len(written)}.csv"
+        assert main(["predict", str(source), "--data", str(data), "--output", str(csv)]) == 0
+        error = capsys.readouterr().err
+        assert error.startswith("plumkeras: warning: audio: ") and error.count("\n") == 1
+        lines = [line.split(",") for line in csv.read_text().splitlines()]
+        written[source] = lines
+    (header, *run), *exports = written.values()
+    for other, *rows in exports:
+        assert other == header and [row[0] for row in rows] == [row[0] for row in run]
+        numbers = [np.array([row[1:] for row in part], dtype="float64") for part in (rows, run)]
+        np.testing.assert_allclose(*numbers, rtol=1e-5, atol=1e-5)
+    assert main(["evaluate", str(served), "--data", str(data)]) == 0
+    assert "MAE" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--data", "x.npz"], "leave out --data"),
+        (["--recipe", "mosi"], "leave out --recipe"),
+        (["--seconds=0"], "--seconds must be"),
+        (["--calls=0"], "--calls must be at least 1"),
+    ],
+)
+def test_benchmark_serve_is_refused(options, told, capsys):
+    assert main(["benchmark", "serve", *options]) == 2
+    assert told in capsys.readouterr().err
 
 
 def test_benchmark_compares_both_and_counts_the_load():

@@ -482,6 +482,29 @@ def _loaded(search, directory):
     return oracle
 
 
+def test_the_command_searches_and_refuses(cheap, tmp_path, capsys):
+    save_npz(dataset(), tmp_path / "features.npz")
+    asked = ["tune", "mosi_frozen", "--data", str(tmp_path / "features.npz"), "--trials=3", "--algorithm=random"]
+    out = str(tmp_path / "search")
+    assert main([*asked, "--output", out, "--network.dropout=0.3", "--seeds-per-trial=2"]) == 0
+    assert "best_config.json" in "".join(capsys.readouterr().out.split())
+    trials = rows(tmp_path / "search")
+    assert len(trials) == 3 and trials[0]["network.dropout"] == "0.3"
+    before = (tmp_path / "search" / "trials.json").read_bytes()
+    for options, told in (
+        (["--output", out], "already holds a search"),
+        (["--output", out, "--resume"], "network.dropout has changed"),
+        (["--output", out, "--resume", "--overwrite"], "choose one"),
+        (["--output", out, "--network.dropout=0.3", "--seeds-per-trial=0"], "--seeds-per-trial must be at least 1"),
+        (["--output", out, "--overwrite", "--space", str(tmp_path / "none.json")], "none.json"),
+        ([], "tune needs --output DIR"),
+    ):
+        assert main([*asked, *options]) == 2
+        error = capsys.readouterr().err
+        assert told in error and error.count("\n") == 1
+    assert (tmp_path / "search" / "trials.json").read_bytes() == before
+
+
 @pytest.mark.verify
 def test_the_tuned_configuration_beats_the_recipe_on_validation(tmp_path):
     """On generated data, where the recipe's learning rate is too low for its epochs; both with the same two seeds."""

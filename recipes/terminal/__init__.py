@@ -1,0 +1,22 @@
+"""What a person reads on the terminal: tables of metrics, data sets, benchmarks and searches."""
+
+from plumkeras.recipes.terminal.benchmarks import print_benchmark, print_data_benchmark, print_serving_benchmark
+from plumkeras.recipes.terminal.data_sets import print_conversion, print_data, print_description, print_extraction
+from plumkeras.recipes.terminal.metrics import metric_rows, print_metrics
+from plumkeras.recipes.terminal.search import print_search, print_trial
+from plumkeras.recipes.terminal.tables import counting
+
+__all__ = [
+    "counting",
+    "metric_rows",
+    "print_benchmark",
+    "print_conversion",
+    "print_data",
+    "print_data_benchmark",
+    "print_description",
+    "print_extraction",
+    "print_metrics",
+    "print_search",
+    "print_serving_benchmark",
+    "print_trial",
+]
