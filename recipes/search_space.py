@@ -17,6 +17,8 @@ _NOT_SEARCHED = {
     "name": "is no hyper-parameter",
     "seed": "is the same for all trials, so that they can be compared",
     "protocol": "changes the samples that trials are compared on",
+    "sample_norm": "changes the samples that trials are compared on",
+    "label_range": "is the data's own",
     "context_frames": "changes the samples that trials are compared on",
     "synthetic": "changes the samples that trials are compared on",
     "devices": "does not change the result",
