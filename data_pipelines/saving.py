@@ -23,7 +23,7 @@ def save_npz(dataset, path, overwrite=False):
     """
     path = os.fspath(path)
     if os.path.exists(path) and not overwrite:
-        raise DataError(f"{path}: exists already; pass overwrite=True to replace it")
+        raise DataError(f"{path}: exists already; choose another, or replace it by --overwrite, overwrite=True")
     arrays = {}
     for name, split in dataset.items():
         prefix = "" if name == "all" and len(dataset) == 1 else f"{name}/"

@@ -69,7 +69,7 @@ def _check_target(directory, overwrite):
     if others or (names and tfrecord.SCHEMA not in names):
         raise DataError(f"{directory}: holds other files ({(others or names)[0][:80]!r}); choose another folder")
     if names and not overwrite:
-        raise DataError(f"{directory}: exists already; pass overwrite=True to replace it")
+        raise DataError(f"{directory}: exists already; choose another, or replace it by --overwrite, overwrite=True")
 
 
 def _put_in_place(temporary, directory):

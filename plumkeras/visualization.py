@@ -45,7 +45,8 @@ def _terms(axis, epochs, history):
     dashes = ("-", "--", ":", "-.")
     for colour, (_, names) in zip(COLOURS, groups.items(), strict=False):
         for dash, name in zip(itertools.cycle(dashes), names, strict=False):
-            axis.plot(epochs, history[name], dash, color=colour, label=name.removesuffix("_loss").replace("_", " "))
+            label = name.removesuffix("_loss").replace("_", " ")
+            axis.plot(epochs, history[name], dash, marker=_marker(epochs), color=colour, label=label)
     axis.set_ylabel("training loss, by term")
     axis.set_ylim(bottom=0)
     # Under the axis: no corner of it stays free of twelve lines.
@@ -53,17 +54,25 @@ def _terms(axis, epochs, history):
     _finish(axis, epochs)
 
 
+def _marker(epochs):
+    # A line of one point shows nothing.
+    return "o" if len(epochs) == 1 else None
+
+
 def _train_and_validation(axis, epochs, history):
     shown = [("loss", "loss")]
     if "prediction_loss" in history:
         shown = [("prediction_loss", "prediction loss")]
     for name, label in shown:
-        axis.plot(epochs, history[name], color=COLOURS[0], label=f"{label}, training")
+        marker = _marker(epochs)
+        axis.plot(epochs, history[name], marker=marker, color=COLOURS[0], label=f"{label}, training")
         if f"val_{name}" in history:
-            axis.plot(epochs, history[f"val_{name}"], color=COLOURS[1], label=f"{label}, validation")
+            axis.plot(epochs, history[f"val_{name}"], marker=marker, color=COLOURS[1], label=f"{label}, validation")
     best = history.get("best_epoch")
     if best is not None:
-        axis.axvline(best + 1, color=COLOURS[6], linewidth=0.8, linestyle=":", label=f"kept: epoch {best + 1}")
+        axis.axvline(
+            best + 1, color=COLOURS[6], linewidth=1.2, linestyle=":", clip_on=False, label=f"kept: epoch {best + 1}"
+        )
     axis.set_ylabel("training and validation")
     axis.set_xlabel("epoch")
     axis.legend(fontsize=8, loc="best", framealpha=0.7)
@@ -75,6 +84,8 @@ def _finish(axis, epochs):
     axis.xaxis.get_major_locator().set_params(integer=True)
     if len(epochs) > 1:
         axis.set_xlim(1, len(epochs))
+    else:
+        axis.set_xticks(epochs)
 
 
 def plot_search(trials, best, fields, ranges, label, path):

@@ -145,8 +145,7 @@ class RecipeConfig:
     sample_norm: tuple[str, ...] = ()
     """Modalities whose features are standardised within each sample first, as MISA and MultiBench do."""
     label_range: tuple[float, float] | None = None
-    """The range of regression labels, where the file's own isn't right (npz and shards name it; -1 1 with labels per
-    modality, as in SIMS; else -3 3). Not read for generated data."""
+    """The range of regression labels; by default the file's, else -3 3, or -1 1 with labels per modality (SIMS)."""
     context_frames: int = 0
     """Frames of context put in front of each utterance, the last ones, where the data have a context."""
     batch_size: int = 32

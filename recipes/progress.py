@@ -27,8 +27,14 @@ class StageProgress(keras.callbacks.ProgbarLogger):
 
     def on_train_begin(self, logs=None):
         behind = f", {self.done} of them done" if self.done else ""
-        print(f"{STAGE_TITLES[self.stage]}: {self.epochs} epochs, at most{behind}")
+        epochs = "1 epoch" if self.epochs == 1 else f"{self.epochs} epochs, at most; the first is the slowest"
+        print(f"{STAGE_TITLES[self.stage]}: {epochs}{behind}")
         super().on_train_begin(logs)
+
+    def on_train_end(self, logs=None):
+        super().on_train_end(logs)
+        if (best := getattr(self.model, "best_epoch", None)) is not None:
+            print(f"Kept: epoch {best + 1}, the best on validation")
 
     def on_train_batch_end(self, batch, logs=None):
         super().on_train_batch_end(batch, _shown(logs))

@@ -18,6 +18,8 @@ def parse_recipe(options, arguments, command, **required):
     arguments = list(arguments)
     if arguments and not arguments[0].startswith("-"):
         named = arguments.pop(0)
+        if take(list(arguments), "--config") is not None:
+            raise UsageError(f"--config takes the place of a recipe; leave out {named!r} or --config")
         recipe = find_recipe(named)
     elif (replayed := take(arguments, "--config")) is not None:
         named, recipe = f"--config {replayed}", run_directory.read_config(replayed)

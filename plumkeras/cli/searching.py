@@ -15,7 +15,11 @@ from plumkeras.recipes.search import SearchOptions, plan
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tune(SearchOptions):
-    """Searches a recipe's hyper-parameters on `train` and `valid`; the test split takes no part."""
+    """Searches a recipe's hyper-parameters on `train` and `valid`; the test split takes no part.
+
+    RECIPE is a name or the path of a recipe file; `--config FILE.json` in its place begins from a run's configuration.
+    The options below are the command's own, then the recipe's fields with the recipe's values.
+    """
 
     output: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """The search directory to make. A worker (--join) has none."""

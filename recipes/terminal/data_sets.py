@@ -20,7 +20,7 @@ def print_data(dataset, recipe=None, console=None):
 def print_description(description, console=None):
     """What `plumkeras inspect` shows of `data_pipelines.describe`."""
     console = console or Console()
-    known = f" ({description['known_file']})" if description["known_file"] else ""
+    known = f" ({description['known_file'] or 'no published file that is known here'})"
     console.print(f"[bold]{escape(str(description['path']))}[/bold]")
     console.print(f"format {escape(description['format'])}; sha256 {description['sha256']}{escape(known)}")
     source = description["source"]

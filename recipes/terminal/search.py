@@ -59,7 +59,9 @@ def print_search(results, directory, console=None, shown=4):
             f"{failed[0].number}: {escape(failed[0].reason)}"
         )
     console.print(_gain(results))
-    console.print(f"Best configuration: {escape(str(directory / 'best_config.json'))}, for plumkeras train --config")
+    data = "" if search.dataset.path is None else f" --data {search.dataset.path}"
+    line = f"plumkeras train --config {directory / 'best_config.json'}{data} --output RUN"
+    console.print(f"Train the best configuration: {escape(line)}", soft_wrap=True, highlight=False)
 
 
 def _trial_title(trial):

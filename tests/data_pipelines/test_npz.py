@@ -120,7 +120,7 @@ def test_save_is_whole_or_not_at_all(npz_arrays, write_npz, tmp_path, monkeypatc
     path.parent.mkdir()
     save_npz(dataset, path)
     before = path.read_bytes()
-    with pytest.raises(DataError, match=r"saved\.npz: exists already; pass overwrite=True"):
+    with pytest.raises(DataError, match=r"saved\.npz: exists already; choose another, or replace it by --overwrite"):
         save_npz(dataset, path)
 
     def fail(*args, **kwargs):

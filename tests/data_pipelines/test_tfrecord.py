@@ -474,7 +474,7 @@ def test_conversion_streams(tmp_path, kind):
 
 def test_nothing_is_overwritten_unasked(everything, folder, tmp_path):
     schema = (folder / "schema.json").read_text()
-    with pytest.raises(DataError, match=r"exists already; pass overwrite=True"):
+    with pytest.raises(DataError, match=r"exists already; choose another, or replace it by --overwrite"):
         convert(everything, folder)
     assert (folder / "schema.json").read_text() == schema
     convert(everything, folder, shards=2, overwrite=True)

@@ -227,7 +227,7 @@ def test_sigkill_and_resume_in_processes(cheap, tmp_path):
     assert code == 0, err
     assert rows(tmp_path / "run") == rows(tmp_path / "whole")
     assert len(trained(out)) == 3
-    assert "Best configuration" in out
+    assert "Train the best configuration: plumkeras train --config" in out
 
 
 def test_a_chief_and_workers_end_with_the_trials_of_one_process(cheap, tmp_path):
