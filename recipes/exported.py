@@ -45,12 +45,17 @@ class ExportedNetwork:
         described: dict with `feature_dims`, `task` and `num_classes`.
 
     Raises:
-        ConfigError: it cannot be loaded, or has no such signature.
+        ConfigError: it cannot be loaded, or has no such signature; or TensorFlow is not installed.
     """
 
     def __init__(self, version, described):
-        # Late, so that checking a command line does not start TensorFlow.
-        import tensorflow as tf
+        # Late, so that checking a command line does not start TensorFlow; and whatever the backend is.
+        try:
+            import tensorflow as tf
+        except ImportError as error:
+            raise ConfigError(
+                f"{version}: an export is read by TensorFlow, which cannot be imported: {error}"
+            ) from error
 
         self.feature_dims, self.task = described["feature_dims"], described["task"]
         self.num_classes = described["num_classes"]

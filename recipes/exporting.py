@@ -15,6 +15,7 @@ from plumkeras.recipes import exported, run_directory
 from plumkeras.recipes.checks import check_run
 from plumkeras.recipes.config import ConfigError, read_json
 from plumkeras.recipes.model_card import model_card
+from plumkeras.recipes.serving_notes import MAX_BATCH, serving_notes
 
 WARMUP, CARD, SIGNATURE, BATCHING = (
     *("tf_serving_warmup_requests", "model_card.md", "signature.json"),
@@ -22,24 +23,13 @@ WARMUP, CARD, SIGNATURE, BATCHING = (
 )
 _WARMUP_BATCHES, _WARMUP_FRAMES = (1, 8, 32), (8, 256)
 # Requests are joined by padding the shorter ones, which the network does not see: no output depends on the padding.
-_BATCHING = """\
-max_batch_size { value: 32 }
-batch_timeout_micros { value: 2000 }
-max_enqueued_batches { value: 128 }
-num_batch_threads { value: 2 }
+_BATCHING = f"""\
+max_batch_size {{ value: {MAX_BATCH} }}
+batch_timeout_micros {{ value: 2000 }}
+max_enqueued_batches {{ value: 128 }}
+num_batch_threads {{ value: 2 }}
 pad_variable_length_inputs: true
 """
-_NOTES = (
-    "Batch and time are free. A length counts the valid leading frames; what stands past it is not read. Length 0: the "
-    "sample lacks the modality.",
-    "NaN, infinities and magnitudes above 1e6 become 0, as when a file is read.",
-    "A wrong shape, another batch size, a negative length or one beyond the frames is an error that names the input; "
-    "a wrong type one that names its position among the inputs, in alphabetical order. An empty batch gives empty "
-    "outputs.",
-    "JSON has no array without frames: for a sample that lacks a modality send one frame of zeros with length 0. With "
-    "batching switched on do so by gRPC too.",
-    "With batching switched on a wrong request fails those that it was joined with.",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,15 +83,16 @@ def export_run(run, directory, version=None, name=None):
         with export.new_version(directory, version) as (partial, target):
             export.write_saved_model(loaded.network, partial)
             described = _describe(run, loaded)
-            docker = docker_command(name, target.name)
-            signature = _signature(partial, name, loaded)
+            docker, batching = docker_command(name), batching_options(name, target.name)
+            notes = serving_notes(loaded.config, loaded.network.modalities)
+            signature = _signature(partial, name, loaded, notes)
             extra = partial / exported.EXTRA
             extra.mkdir()
             _write_json(extra / exported.METADATA, described)
             _write_warmup(extra / WARMUP, name, signature["signatures"], loaded)
             _write_json(partial / SIGNATURE, signature)
             (partial / BATCHING).write_text(_BATCHING, encoding="utf-8")
-            card = model_card(name, target.name, described, list(signature["signatures"]), docker, _NOTES)
+            card = model_card(name, target.name, described, list(signature["signatures"]), docker, batching, notes)
             (partial / CARD).write_text(card, encoding="utf-8")
     return Export(target, name, tuple(signature["signatures"]), docker)
 
@@ -181,16 +172,20 @@ def _classes(loaded):
     return [f"label in [{low}, {high})" for low, high in itertools.pairwise(edges)]
 
 
-def docker_command(name, version):
-    """The line that serves an export, to be run in its directory."""
-    folder = f"/models/{name}"
+def docker_command(name):
+    """The line that serves the newest version of an export, to be run in its directory."""
     return (
-        f'docker run --rm -p 8500:8500 -p 8501:8501 -v "$PWD:{folder}:ro" -e MODEL_NAME={shlex.quote(name)} '
-        f"tensorflow/serving --enable_batching --batching_parameters_file={folder}/{version}/{BATCHING}"
+        f'docker run --rm -p 8500:8500 -p 8501:8501 -v "$PWD:/models/{name}:ro" -e MODEL_NAME={shlex.quote(name)} '
+        "tensorflow/serving"
     )
 
 
-def _signature(version, name, loaded):
+def batching_options(name, version):
+    """What is added to the line where the server is to join requests: never by itself, for it changes what is refused."""
+    return f"--enable_batching --batching_parameters_file=/models/{name}/{version}/{BATCHING}"
+
+
+def _signature(version, name, loaded, notes):
     """What `signature.json` holds; the answer in it is that of the SavedModel."""
     import tensorflow as tf
     from google.protobuf import json_format
@@ -224,7 +219,7 @@ def _signature(version, name, loaded):
     return {
         "model": name,
         "signatures": shapes,
-        "notes": list(_NOTES),
+        "notes": notes,
         "rest": {
             "method": "POST",
             "path": f"/v1/models/{name}:predict",

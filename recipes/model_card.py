@@ -29,8 +29,7 @@ and the statistics of the training features stand in `assets.extra/plumkeras.jso
 
 ## Use
 
-For research on sentiment, humor and sarcasm in recorded speech, on data like those above. Labels per modality show
-which modality disagrees; they come from distances to class means of the training data and are no ground truth.
+For research on sentiment, humor and sarcasm in recorded speech, on data like those above.{opinions}
 
 Not for judging persons, their health, character or work, and not for decisions about anyone. Measured on one data set
 alone: other languages, cultures, cameras, microphones and topics were not tested, nor was the model tested for
@@ -44,9 +43,14 @@ In the directory that holds the version:
 {docker}
 ```
 
-Signatures: {signatures}. `serving_default` gives the prediction; `explain` adds the labels and the branches' class
-probabilities of each modality; `embed` gives embeddings. Shapes and complete example requests for REST, in row and in
-column format, and for gRPC stand in `signature.json`:
+To have the server join requests, which costs it the refusal of some wrong ones (see the notes below), add
+
+```
+{batching}
+```
+
+Signatures: {signatures}. Shapes and
+complete example requests for REST, in row and in column format, and for gRPC stand in `signature.json`:
 
 ```
 python -c "import json; rest = json.load(open('{version}/signature.json'))['rest']
@@ -69,9 +73,11 @@ outputs = model.signatures["explain"]({arguments})
 PlumKeras is under Apache-2.0. These weights were learned from the data named above, whose terms hold for what may be
 done with them.
 """
+_OPINIONS = """ Labels per modality show
+which modality disagrees; they come from distances to class means of the training data and are no ground truth."""
 
 
-def model_card(name, version, described, signatures, docker, notes):
+def model_card(name, version, described, signatures, docker, batching, notes):
     """The text of `model_card.md`.
 
     Args:
@@ -80,6 +86,7 @@ def model_card(name, version, described, signatures, docker, notes):
         described: dict, what `plumkeras.json` holds.
         signatures: list of str.
         docker: str. The command that serves it.
+        batching: str. What is added to it for batching.
         notes: iterable of str. What a caller must know.
     """
     network, data, recipe = described["network"], described["data"], described["recipe"]
@@ -110,10 +117,26 @@ def model_card(name, version, described, signatures, docker, notes):
         precision=recipe.get("precision", "float32"),
         digest=network["sha256"],
         docker=docker,
-        signatures=", ".join(f"`{signature}`" for signature in signatures),
+        batching=batching,
+        opinions=_OPINIONS if _has_labels(network) else "",
+        signatures="; ".join(f"`{signature}` {_gives(signature, network)}" for signature in signatures),
         arguments=", ".join(lengths),
         notes="\n".join(f"- {note}" for note in notes),
     )
+
+
+def _has_labels(network):
+    return "psl_tfb" in network["modules"]
+
+
+def _gives(signature, network):
+    if signature == "explain" and not _has_labels(network):
+        return "gives the same, for without psl_tfb the modalities have no labels"
+    return {
+        "serving_default": "gives the prediction",
+        "explain": "adds the labels and the branches' class probabilities of each modality",
+        "embed": "gives embeddings",
+    }[signature]
 
 
 def _labels(described):
@@ -122,4 +145,4 @@ def _labels(described):
         return f"Classes: {classes}."
     low_high = described["label_range"]
     scale = f"Scores on the scale of the labels, [{low_high[0]:g}, {low_high[1]:g}], not clipped. " if low_high else ""
-    return f"{scale}Classes of the labels per modality: {classes}."
+    return f"{scale}Classes of the labels per modality: {classes}." if _has_labels(described["network"]) else scale

@@ -45,7 +45,7 @@ class Run:
             DriftWarning: the features are not such as the network was trained on; see `drift`.
         """
         if isinstance(data, dict):
-            return self._predict_arrays(data, batch_size)
+            return self._predict_split(self._split_of(data), batch_size)
         dataset = prepare(
             self.config, data if isinstance(data, Dataset) else load(data, label_range=self.config.label_range)
         )
@@ -62,7 +62,7 @@ class Run:
             warnings.warn(sentence, DriftWarning, stacklevel=3)
         return predictions.predict_split(self.network, split, batch_size)
 
-    def _predict_arrays(self, arrays, batch_size):
+    def _split_of(self, arrays):
         for name in arrays:
             m = next((m for m in self.network.modalities if str(name).startswith(f"{m}_")), None)
             if m and name != f"{m}_length":
@@ -80,8 +80,7 @@ class Run:
             lengths[m] = np.asarray(arrays.get(f"{m}_length", np.full(len(values), values.shape[1])))
         ids = np.arange(len(next(iter(features.values())))).astype(str)
         dataset = Dataset({"all": Split(ids, features, lengths)})
-        split = normalize_samples(dataset["all"], [m for m in self.config.sample_norm if m in features])
-        return self._predict_split(split, batch_size)
+        return normalize_samples(dataset["all"], [m for m in self.config.sample_norm if m in features])
 
 
 class ExportedRun(Run):

@@ -1,5 +1,6 @@
 """The command line: reads what was asked, refuses what cannot be done, and only then starts a backend."""
 
+import logging
 import os
 import sys
 import warnings
@@ -64,6 +65,7 @@ def main(arguments=None):
         if arguments[0] not in COMMANDS:
             raise UsageError(f"unknown command {arguments[0]!r}; there are {', '.join(COMMANDS)}")
         warnings.filterwarnings("ignore", category=UserWarning, module="keras")
+        logging.getLogger("tensorflow").addFilter(_is_not_about_tracing)
         COMMANDS[arguments[0]](arguments[1:])
         return 0
     except BrokenPipeError:
@@ -76,3 +78,8 @@ def main(arguments=None):
     except KeyboardInterrupt:
         print("plumkeras: interrupted", file=sys.stderr)
         return 130
+
+
+def _is_not_about_tracing(record):
+    # Trials and folds are networks of their own, each traced once; TensorFlow takes that for a mistake in a loop.
+    return "triggered tf.function retracing" not in record.getMessage()

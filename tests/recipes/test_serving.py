@@ -7,6 +7,7 @@ import importlib.util
 import io
 import json
 import shutil
+import sys
 import warnings
 
 import numpy as np
@@ -65,7 +66,9 @@ def test_what_an_export_holds(exported, tiny_run):
         *("assets.extra/plumkeras.json", "assets.extra/tf_serving_warmup_requests"),
     }
     assert "pad_variable_length_inputs: true" in (exported.version / "batching_parameters.txt").read_text()
-    assert "/models/my_model/1/batching_parameters.txt" in exported.docker
+    card = (exported.version / "model_card.md").read_text()
+    assert "--batching_parameters_file=/models/my_model/1/batching_parameters.txt" in card
+    assert "batching" not in exported.docker and "/models/my_model:ro" in exported.docker
     described = _loaded(exported.version, "assets.extra/plumkeras.json")
     trained = json.loads((tiny_run / "config.json").read_text())
     assert described["recipe"] == trained["recipe"] and described["data"]["sha256"] == trained["data"]["sha256"]
@@ -81,7 +84,16 @@ def test_the_card_says_how_good_it_is_and_by_what_measure(exported, tiny_run):
     rows = {line.split("|")[1].strip(): line.split("|")[-2].strip() for line in card.splitlines() if line[:1] == "|"}
     assert rows["MAE"] == f"{test['mae']:.3f}" and rows["n"] == str(test["n"])
     assert rows["ACC-2 has0 %"] == f"{100 * test['acc2_has0']:.1f}" and "cut at >= 0" in card
-    for said in (exported.docker, "Not for judging persons", "Apache-2.0", "generated data", "train 64, valid 32"):
+    for said in (
+        "`embed` gives",
+        "which modality disagrees",
+        "0: negative",
+        exported.docker,
+        "Not for judging persons",
+        "Apache-2.0",
+        "generated data",
+        "train 64, valid 32",
+    ):
         assert said in card
 
 
@@ -104,11 +116,13 @@ def test_the_card_of_classes():
         "exported_with": {},
         "fingerprint": None,
     }
-    card = model_card.model_card("m", "3", described, ["serving_default"], "docker", ["note"])
+    card = model_card.model_card("m", "3", described, ["serving_default"], "docker", "batching", ["note"])
     assert (
         "for 2 classes, from text" in card and "| accuracy % | 50.0 |" in card and "| F1 macro % | undefined |" in card
     )
     assert "modules none" in card and "humor.pkl" in card
+    # It says nothing of what a network of fewer modules lacks.
+    assert not any(said in card for said in ("`embed`", "branches", "which modality disagrees"))
 
 
 def test_nothing_names_the_machine(tiny_run, tmp_path, monkeypatch):
@@ -186,6 +200,33 @@ def test_example_requests_get_their_example_answer(exported, model):
     assert row["response"]["predictions"] == column["response"]["outputs"]
 
 
+def test_what_a_client_must_do_to_the_data_is_told(tiny_run, tmp_path, monkeypatch):
+    """Of what the recipe does to the data before the network sees them the SavedModel knows nothing."""
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    config = json.loads((run / "config.json").read_text())
+    config["recipe"] |= {"sample_norm": ["audio", "vision"], "context_frames": 7}
+    (run / "config.json").write_text(json.dumps(config))
+    monkeypatch.setattr("plumkeras.export.write_saved_model", lambda network, path: None)
+    monkeypatch.setattr(
+        "plumkeras.recipes.exporting._signature",
+        lambda *arguments: {"signatures": {"explain": {}}, "notes": arguments[3]},
+    )
+    version = export_run(run, tmp_path / "served").version
+    card, described = (version / "model_card.md").read_text(), _loaded(version, "signature.json")
+    for told in ("audio, vision must be standardised within each sample", "up to 7 frames of what was said before"):
+        assert told in card and told in " ".join(described["notes"])
+
+
+def test_what_batching_changes_is_told(exported):
+    """As the server does it: it refuses what is larger than a batch, and pads widths as it pads frames."""
+    batching = (exported.version / "batching_parameters.txt").read_text()
+    most = next(line for line in batching.splitlines() if line.startswith("max_batch_size")).split()[3]
+    card = (exported.version / "model_card.md").read_text()
+    assert f"more than {most} samples is refused" in card and "may be padded by the server until it passes" in card
+    assert "standardised within each sample" not in card
+
+
 def test_an_export_predicts_what_its_run_predicts(runs, dataset, tmp_path):
     lines = []
     for number, run in enumerate(runs):
@@ -238,6 +279,12 @@ def test_a_damaged_export_is_told_in_a_line(exported, tmp_path, break_it, told):
     assert "\n" not in str(error.value)
 
 
+def test_without_tensorflow_an_export_is_refused_in_a_line(exported, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(ConfigError, match="read by TensorFlow, which cannot be imported"):
+        plumkeras.load_run(exported.version)
+
+
 def test_what_cannot_be_exported_is_refused_before_a_backend_starts(tiny_run, exported, tmp_path):
     (tmp_path / "file").write_text("")
     unfinished, cross_validated = tmp_path / "unfinished", tmp_path / "folds"
@@ -286,6 +333,13 @@ def test_other_features_are_told_by_run_and_export(runs, dataset):
         assert run.drift(other["test"]) == told
 
 
+def test_a_warning_names_the_line_that_called(runs, dataset):
+    arrays = {m: np.zeros_like(array[:2]) for m, array in dataset["test"].features.items()}
+    with pytest.warns(DriftWarning, match="every frame is zero") as caught:
+        runs[0].predict(arrays)
+    assert {warning.filename for warning in caught} == {__file__}
+
+
 def test_a_run_of_an_earlier_version_is_silent_and_a_damaged_one_is_told(tiny_run, runs, tmp_path, dataset):
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)
@@ -310,7 +364,7 @@ def test_the_commands_export_and_predict_with_the_export(tiny_run, dataset, tmp_
     save_npz(Dataset({"test": dataclasses.replace(dataset["test"], features=scaled)}), data)
     assert main(["export", str(tiny_run), str(served)]) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "serving_default, explain, embed" in printed and "docker run" in printed and "/models/served/1/" in printed
+    assert "serving_default, explain, embed" in printed and "docker run" in printed and "/models/served:ro" in printed
     for options, told in (
         (["--version=1"], "this version exists"),
         (["--version=0"], "--version must be 1 or more"),

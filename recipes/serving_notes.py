@@ -1,0 +1,43 @@
+"""What a caller of an export must know, in sentences: they stand in the model card and in `signature.json`."""
+
+# As the batching parameters say it to the server.
+MAX_BATCH = 32
+_NOTES = (
+    "Batch and time are free. A length counts the valid leading frames; what stands past it is not read. Length 0: the "
+    "sample lacks the modality.",
+    "NaN, infinities and magnitudes above 1e6 become 0, as when a file is read.",
+    "A wrong shape, another batch size, a negative length or one beyond the frames is an error that names the input; "
+    "a wrong type one that names its position among the inputs, in alphabetical order. An empty batch gives empty "
+    "outputs.",
+    "JSON has no array without frames: for a sample that lacks a modality send one frame of zeros with length 0. With "
+    "batching switched on do so by gRPC too.",
+    f"With batching switched on a request of more than {MAX_BATCH} samples is refused, and a wrong request fails those "
+    "that it was joined with.",
+    # The server pads every dimension but the first, and the network sees the padded request alone.
+    "With batching switched on a request that is too narrow, or whose length is beyond its own frames, may be padded "
+    "by the server until it passes; the answer to it then means nothing. Without batching it is always refused.",
+)
+
+
+def serving_notes(config, modalities):
+    """The notes of an export: first what was done to the data before the network saw them, then what holds for all.
+
+    Args:
+        config: `RecipeConfig` of the run.
+        modalities: those of the network.
+
+    Returns:
+        A list of str.
+    """
+    notes = []
+    if normalized := [m for m in modalities if m in config.sample_norm]:
+        notes.append(
+            f"What is sent of {', '.join(normalized)} must be standardised within each sample: every feature, over the "
+            "valid frames, to (x - mean) / (std + 1e-6). The network was trained on such features and does not do it."
+        )
+    if config.context_frames:
+        notes.append(
+            f"The network was trained on utterances with up to {config.context_frames} frames of what was said before "
+            "in front of them, the last ones; the length counts both. Send them so."
+        )
+    return [*notes, *_NOTES]
