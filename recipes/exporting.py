@@ -181,7 +181,7 @@ def docker_command(name):
 
 
 def batching_options(name, version):
-    """What is added to the line where the server is to join requests: never by itself, for it changes what is refused."""
+    """What is added to the line where a server is to join requests; not by itself, for it changes what is refused."""
     return f"--enable_batching --batching_parameters_file=/models/{name}/{version}/{BATCHING}"
 
 
