@@ -6,6 +6,8 @@ does not start a backend.
 
 import importlib
 
+from plumkeras.registration import register as _register
+
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -33,3 +35,7 @@ def __getattr__(name):
 
 def __dir__():
     return sorted([*globals(), *__all__])
+
+
+# A saved network is to be read by Keras alone: `import keras, plumkeras`, in either order, then `keras.saving.load_model`.
+_register()

@@ -1,0 +1,70 @@
+"""Makes Keras know the package's classes by name, so that `keras.saving.load_model` can read what was saved.
+
+Keras finds a class only in its own registry, and a class is entered there when its module is imported, which takes
+Keras. `import plumkeras` imports neither; so the registry gets placeholders that import the module when a file asks for
+it: at once if Keras is already imported, otherwise when it is.
+"""
+
+import importlib
+import sys
+
+# A module under `plumkeras` and what it registers.
+_CLASSES = {
+    "layers.feature_standardization": ("FeatureStandardization",),
+    "layers.masking": ("SequenceMean",),
+    "layers.missing_modality": ("AbsentVector", "ModalityDropout", "Presence", "ZeroWhenMissing"),
+    "layers.modality_encoder": ("ModalityEncoder",),
+    "layers.multilevel_semantic_alignment": ("MultilevelSemanticAlignment",),
+    "layers.private_refinement": ("PrivateRefinement",),
+    "layers.prototype_label_generator": ("PrototypeLabelGenerator",),
+    "layers.task_conditioned_bifurcator": ("TaskConditionedBifurcator",),
+    "layers.transformer": ("TransformerBlock", "TransformerEncoder"),
+    "losses": ("BranchCrossentropy", "SupervisedContrastiveLoss"),
+    "metrics": ("ClassCentroids", "PearsonCorrelation", "RoundedAccuracy", "SentimentAccuracy", "SentimentF1"),
+    "plum_net": ("PLUMNet", "Prediction"),
+}
+
+
+class _Placeholder:
+    """A class in Keras's registry until its module is imported, which puts the class itself there."""
+
+    def __init__(self, module, name):
+        self.module, self.name = module, name
+
+    def from_config(self, config):
+        return getattr(importlib.import_module(self.module), self.name).from_config(config)
+
+
+class _KerasFinder:
+    """Has the placeholders entered when Keras has been imported, and is then gone."""
+
+    def find_spec(self, name, path, target=None):
+        if name != "keras":
+            return None
+        specs = (finder.find_spec(name, path, target) for finder in sys.meta_path if finder is not self)
+        spec = next(filter(None, specs), None)
+        if spec is not None and spec.loader is not None:
+            run = spec.loader.exec_module
+
+            def run_and_register(module):
+                run(module)
+                sys.meta_path.remove(self)
+                _enter_placeholders(module)
+
+            spec.loader.exec_module = run_and_register
+        return spec
+
+
+def register():
+    """Registers the package's classes with Keras, now or as soon as it is imported. Imports nothing."""
+    if "keras" in sys.modules:
+        _enter_placeholders(sys.modules["keras"])
+    else:
+        sys.meta_path.insert(0, _KerasFinder())
+
+
+def _enter_placeholders(keras):
+    registry = keras.saving.get_custom_objects()
+    for module, names in _CLASSES.items():
+        for name in names:
+            registry.setdefault(f"plumkeras>{name}", _Placeholder(f"plumkeras.{module}", name))
