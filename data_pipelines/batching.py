@@ -8,6 +8,7 @@ import operator
 
 import numpy as np
 
+from plumkeras.arguments import known_arguments_only
 from plumkeras.data_pipelines.validation import DataError, listing
 
 # A compiled step is built anew for every length that it meets, so each modality gets at most this
@@ -69,6 +70,7 @@ def length_step(maximum, multiple=8):
     return multiple * max(1, -(-int(maximum) // (multiple * MAX_LENGTHS)))
 
 
+@known_arguments_only()
 class BatchStream:
     """Batches of a split as dicts of numpy arrays, one epoch per iteration.
 

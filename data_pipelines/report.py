@@ -8,7 +8,10 @@ import dataclasses
 
 import numpy as np
 
+from plumkeras.arguments import known_arguments_only
 
+
+@known_arguments_only()
 @dataclasses.dataclass
 class Report:
     """What was cleaned while a file was read, and what is suspicious about it.

@@ -8,6 +8,7 @@ import dataclasses
 
 import numpy as np
 
+from plumkeras.arguments import known_arguments_only
 from plumkeras.data_pipelines.report import Report
 from plumkeras.data_pipelines.stored import StoredFeatures
 from plumkeras.data_pipelines.validation import (
@@ -22,6 +23,7 @@ from plumkeras.data_pipelines.validation import (
 __all__ = ["MODALITIES", "SPLITS", "DataError", "Dataset", "Split"]
 
 
+@known_arguments_only()
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
     """The samples of one part of a data set.
@@ -128,6 +130,7 @@ class Split:
         )
 
 
+@known_arguments_only()
 class Dataset(collections.abc.Mapping):
     """Splits by name, checked.
 

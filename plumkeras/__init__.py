@@ -37,5 +37,5 @@ def __dir__():
     return sorted([*globals(), *__all__])
 
 
-# A saved network is to be read by Keras alone: `import keras, plumkeras`, in either order, then `keras.saving.load_model`.
+# So that Keras alone reads a saved network: `import keras, plumkeras`, in either order, then `keras.saving.load_model`.
 _register()

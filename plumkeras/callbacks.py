@@ -4,6 +4,8 @@ import math
 
 import keras
 
+from plumkeras.arguments import known_arguments_only
+
 
 class NonFiniteLossError(FloatingPointError):
     """A loss that is NaN or infinite. The step that gave it has already changed the weights.
@@ -18,6 +20,7 @@ class NonFiniteLossError(FloatingPointError):
         super().__init__(f"{', '.join(self.terms)} not finite at step {step} of epoch {epoch} (both counted from 0)")
 
 
+@known_arguments_only()
 class StopOnNonFiniteLoss(keras.callbacks.Callback):
     """Raises `NonFiniteLossError` at the first step whose loss is not finite."""
 
@@ -32,6 +35,7 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
         raise NonFiniteLossError(self.epoch, batch, terms or ["loss"])
 
 
+@known_arguments_only()
 class StageSchedule(keras.callbacks.Callback):
     """Before each epoch: the epoch's switches, then fresh prototypes. After stage 1: prototypes of its last weights.
 
@@ -53,6 +57,7 @@ class StageSchedule(keras.callbacks.Callback):
             self.model.refresh_prototypes(self.prototype_data)
 
 
+@known_arguments_only()
 class BestEpoch(keras.callbacks.Callback):
     """Ends on the weights, prototypes among them, of the epoch with the lowest monitored value.
 

@@ -8,6 +8,7 @@ rows that count (valid anchors, present rows) is had from Keras's own mean over 
 import keras
 from keras import ops
 
+from plumkeras.arguments import known_arguments_only
 from plumkeras.layers.masking import PACKAGE
 
 POSITIVES = ("all", "cross")
@@ -22,6 +23,7 @@ def _per_valid_row(values, valid):
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
+@known_arguments_only()
 class SupervisedContrastiveLoss(keras.losses.Loss):
     """Supervised contrastive loss with cosine similarity: the expectation of eq. 1 over its random positive.
 
@@ -105,6 +107,7 @@ class SupervisedContrastiveLoss(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
+@known_arguments_only()
 class BranchCrossentropy(keras.losses.Loss):
     """Cross-entropy of a branch's logits, over the rows that have a target.
 

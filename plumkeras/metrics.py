@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from plumkeras.arguments import known_arguments_only
 from plumkeras.reports import CONSTANT, classification_report, sentiment_report, sims_report
 
 __all__ = [
@@ -56,6 +57,7 @@ def _divide(sums, counts, otherwise):
 
 
 @keras.saving.register_keras_serializable(package="plumkeras")
+@known_arguments_only()
 class PearsonCorrelation(_SumMetric):
     """Pearson correlation over all samples seen, from six running sums.
 
@@ -102,6 +104,7 @@ class PearsonCorrelation(_SumMetric):
 
 
 @keras.saving.register_keras_serializable(package="plumkeras")
+@known_arguments_only()
 class RoundedAccuracy(_SumMetric):
     """Share of samples whose label and prediction, clipped to `±limit`, round to the same integer.
 
@@ -167,6 +170,7 @@ class _SignMetric(_SumMetric):
 
 
 @keras.saving.register_keras_serializable(package="plumkeras")
+@known_arguments_only()
 class SentimentAccuracy(_SignMetric):
     """Share of samples whose prediction has the label's sign.
 
@@ -193,6 +197,7 @@ class SentimentAccuracy(_SignMetric):
 
 
 @keras.saving.register_keras_serializable(package="plumkeras")
+@known_arguments_only()
 class SentimentF1(_SignMetric):
     """F1 of the sign, weighted by the support of the two classes in the labels.
 
@@ -220,6 +225,7 @@ class SentimentF1(_SignMetric):
 
 
 @keras.saving.register_keras_serializable(package="plumkeras")
+@known_arguments_only()
 class ClassCentroids(_SumMetric):
     """Mean embedding of each class over all batches seen: the prototypes of eq. 4.
 

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from plumkeras.arguments import known_arguments_only
 from plumkeras.layers.feature_standardization import FrameMoments
 from plumkeras.layers.masking import PACKAGE, SequenceMean
 from plumkeras.layers.missing_modality import AbsentVector, ModalityDropout, Presence, ZeroWhenMissing
@@ -18,6 +19,7 @@ MODULES = ("msa", "psl_tfb", "prm")
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
+@known_arguments_only()
 class Prediction(keras.layers.Layer):
     """Head: `Dense(d)`, GELU, dropout, then `[B]` values or `[B, C]` probabilities, in float32."""
 
@@ -53,6 +55,7 @@ class Prediction(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
+@known_arguments_only()
 class PLUMNet(keras.Model):
     """Prototype-Induced Label Structuring for Disentangled Multimodal Representation Network.
 
@@ -119,7 +122,7 @@ class PLUMNet(keras.Model):
         modality_dropout=0.0,
         name="plum_net",
         dtype=None,
-        **kwargs,
+        trainable=True,
     ):
         modules = tuple(modules)
         feature_dims = dict(feature_dims)
@@ -205,7 +208,7 @@ class PLUMNet(keras.Model):
             represented.append(absent[m](vector, present))
             outputs.update({f"{m}_{key}": value for key, value in of.items()})
         outputs["prediction"] = head(joined(represented, "joint"))
-        super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
+        super().__init__(inputs=inputs, outputs=outputs, name=name, trainable=trainable)
 
         # === Config ===
         self.feature_dims = feature_dims

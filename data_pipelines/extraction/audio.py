@@ -5,11 +5,13 @@ import os
 
 import numpy as np
 
+from plumkeras.arguments import known_arguments_only
 from plumkeras.data_pipelines.extraction import decoding
 from plumkeras.data_pipelines.extraction.extras import require
 from plumkeras.data_pipelines.validation import DataError
 
 
+@known_arguments_only()
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AudioOptions:
     """What a log-mel frame is. The defaults give 40 frames a second, so that 500 frames hold 12.5 seconds."""

@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 
+from plumkeras.arguments import known_arguments_only
 from plumkeras.data_pipelines.extraction.extras import require
 from plumkeras.data_pipelines.validation import DataError
 
@@ -14,6 +15,7 @@ _FILES = ("config.json", "model.safetensors", "tokenizer.json")
 _STEP = 16
 
 
+@known_arguments_only()
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TextOptions:
     """How texts become token vectors."""

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from plumkeras.arguments import known_arguments_only
 from plumkeras.data_pipelines.extraction.clips import IMAGE_ENDINGS
 from plumkeras.data_pipelines.readers import hdf5
 from plumkeras.data_pipelines.validation import DataError
@@ -13,6 +14,7 @@ from plumkeras.data_pipelines.validation import DataError
 _MAX_SIDE = 16_384
 
 
+@known_arguments_only()
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VisionOptions:
     """How frames become features."""

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from plumkeras.arguments import known_arguments_only
 from plumkeras.layers.masking import PACKAGE, zero_padding
 
 COMPRESSIONS = (None, "signed_log1p")
@@ -36,6 +37,7 @@ class FrameMoments:
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
+@known_arguments_only()
 class FeatureStandardization(keras.layers.Layer):
     """Subtracts the mean of each feature and divides by its standard deviation, on valid frames only.
 

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from plumkeras.arguments import known_arguments_only
 from plumkeras.layers.masking import PACKAGE
 
 
@@ -59,6 +60,7 @@ class AbsentVector(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
+@known_arguments_only()
 class ModalityDropout(keras.layers.Layer):
     """Makes modalities missing at random while training, never all those of a sample.
 

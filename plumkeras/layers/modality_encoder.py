@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from plumkeras.arguments import known_arguments_only
 from plumkeras.layers.feature_standardization import FeatureStandardization
 from plumkeras.layers.masking import PACKAGE
 
@@ -16,6 +17,7 @@ def sinusoidal_positions(length, width):
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
+@known_arguments_only()
 class ModalityEncoder(keras.layers.Layer):
     """Raw features of one modality -> `f_single`: standardise, project, normalise, add positions, drop out.
 

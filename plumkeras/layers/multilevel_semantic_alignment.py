@@ -2,10 +2,12 @@
 
 import keras
 
+from plumkeras.arguments import known_arguments_only
 from plumkeras.layers.masking import PACKAGE, attended_frames, masked_mean
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
+@known_arguments_only()
 class MultilevelSemanticAlignment(keras.layers.Layer):
     """Projects every modality twice: by weights of its own, then by one "unified projection layer" for all.
 

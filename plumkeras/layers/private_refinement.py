@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from plumkeras.arguments import known_arguments_only
 from plumkeras.layers.masking import PACKAGE, attended_frames, check_divisible, masked_mean
 from plumkeras.layers.transformer import attention
 
@@ -10,6 +11,7 @@ FUSIONS = ("sequence", "vector")
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
+@known_arguments_only()
 class PrivateRefinement(keras.layers.Layer):
     """Fuses the two branches of a modality by cross-attention both ways, then attends to its soft label.
 

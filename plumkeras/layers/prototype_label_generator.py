@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from plumkeras.arguments import known_arguments_only
 from plumkeras.layers.masking import PACKAGE
 
 # Far below any distance softmax can tell from zero, and finite: a class not seen takes no part.
@@ -10,6 +11,7 @@ _EXCLUDED = -1e9
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
+@known_arguments_only()
 class PrototypeLabelGenerator(keras.layers.Layer):
     """Labels of one modality from the distances of its embedding to the class prototypes.
 

@@ -3,11 +3,13 @@
 import keras
 from keras import ops
 
+from plumkeras.arguments import known_arguments_only
 from plumkeras.layers.masking import PACKAGE, attended_frames, check_divisible
 from plumkeras.layers.transformer import TransformerEncoder, attention
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
+@known_arguments_only()
 class TaskConditionedBifurcator(keras.layers.Layer):
     """A common and a private Transformer branch over one modality, each pooled by a learned task embedding.
 

@@ -2,6 +2,7 @@
 
 import keras
 
+from plumkeras.arguments import known_arguments_only
 from plumkeras.layers.masking import PACKAGE, attended_frames, check_divisible
 
 
@@ -11,6 +12,7 @@ def attention(num_heads, hidden_dim, policy, name):
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
+@known_arguments_only()
 class TransformerBlock(keras.layers.Layer):
     """`x + drop(attention(norm(x)))`, then `x + drop(feed_forward(norm(x)))`; feed-forward `4d` with GELU.
 
@@ -64,6 +66,7 @@ class TransformerBlock(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
+@known_arguments_only()
 class TransformerEncoder(keras.layers.Layer):
     """`num_layers` pre-norm blocks and a last layer normalisation.
 

@@ -8,6 +8,7 @@ loss.
 import keras
 from keras import ops
 
+from plumkeras.arguments import known_arguments_only
 from plumkeras.class_labels import class_labels, scheme_classes
 from plumkeras.losses import BranchCrossentropy, SupervisedContrastiveLoss
 
@@ -20,6 +21,7 @@ def _one_of(argument, value, allowed):
         raise ValueError(f"`{argument}` must be one of {allowed}. Received: {argument}={value!r}")
 
 
+@known_arguments_only()
 class AlignmentObjective:
     """`L_stage1 = L_TFB + alignment_weight * L_MSA`, eq. 10, of which the network's `modules` have their part.
 

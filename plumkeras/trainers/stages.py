@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from plumkeras.arguments import known_arguments_only
 from plumkeras.callbacks import BestEpoch, StageSchedule, StopOnNonFiniteLoss
 from plumkeras.metrics import ClassCentroids
 from plumkeras.trainers.backend import BackendTrainer
@@ -215,6 +216,7 @@ class StageTrainer(BackendTrainer):
         return [v for v in self.weights if id(v) not in trained]
 
 
+@known_arguments_only(AlignmentObjective)
 class AlignmentTrainer(StageTrainer):
     """Stage 1, common-private alignment: trains stem, MSA and TFB with `L_stage1`, eq. 10.
 
@@ -268,6 +270,7 @@ class AlignmentTrainer(StageTrainer):
         return self.alignment.terms(outputs, y, sample_weight, ops.convert_to_tensor(self.label_warmup))
 
 
+@known_arguments_only(AlignmentObjective)
 class RefinementTrainer(StageTrainer):
     """Stage 2, fusion refinement: adds PRM and the head, eq. 11-13.
 
