@@ -9,6 +9,7 @@ import dataclasses
 import numpy as np
 
 from plumkeras.arguments import known_arguments_only
+from plumkeras.data_pipelines import cleaning
 from plumkeras.data_pipelines.report import Report
 from plumkeras.data_pipelines.stored import StoredFeatures
 from plumkeras.data_pipelines.validation import (
@@ -168,6 +169,8 @@ class Dataset(collections.abc.Mapping):
             label_range = (-3.0, 3.0)
         self.label_range = None if label_range is None else tuple(float(x) for x in label_range)
         validate(self)
+        if format == "memory":  # A reader has done it already.
+            self._splits = {name: self._cleaned(name, split) for name, split in self._splits.items()}
 
     def __getitem__(self, name):
         return self._splits[name]
@@ -181,6 +184,24 @@ class Dataset(collections.abc.Mapping):
     def __repr__(self):
         sizes = ", ".join(f"{name} {len(split)}" for name, split in self.items())
         return f"<Dataset {self.path or 'in memory'} ({self.format}): {sizes}>"
+
+    def _cleaned(self, name, split):
+        """The split with features that are finite, as those of a file; what was done goes to the report."""
+
+        def clean(features, prefix=""):
+            done = {}
+            for m, array in features.items():
+                done[m] = array
+                if not isinstance(array, StoredFeatures):
+                    done[m], counts = cleaning.clean_array(array)
+                    if any(counts.values()):
+                        self.report.record_cleaning(name, prefix + m, {**counts, "padding_frames": 0})
+            return done
+
+        context = split.context_features
+        return dataclasses.replace(
+            split, features=clean(split.features), context_features=context and clean(context, "context_")
+        )
 
     def split(self, name):
         """The split of that name.

@@ -3,18 +3,12 @@
 import numpy as np
 
 from plumkeras.data_pipelines.report import shared_ids
+from plumkeras.features import DataError, check_finite, check_lengths, listing, whole_numbers
+
+__all__ = ["MODALITIES", "SPLITS", "DataError", "check_lengths", "listing", "validate", "whole_numbers"]
 
 MODALITIES = ("text", "audio", "vision")
 SPLITS = ("train", "valid", "test", "all")
-
-
-class DataError(ValueError):
-    """A file, or a part of it, isn't what it has to be. Names the file, the field and the value."""
-
-
-def listing(names):
-    """Names for an error message."""
-    return ", ".join(str(name) for name in names) or "none"
 
 
 def validate(dataset):
@@ -101,12 +95,6 @@ def _context_of(where, split):
     return {f"context_{modality}": array for modality, array in context.items()}
 
 
-def check_lengths(lengths, frames, ids, where):
-    """Raises `DataError` unless every length `[N]` is within `0..frames`."""
-    for row in np.flatnonzero((lengths < 0) | (lengths > frames))[:1]:
-        raise DataError(f"{where} holds {lengths[row]} for sample {ids[row]!s}; the array has {frames} frames")
-
-
 def _check_labels(where, split, dataset):
     for modality, values in (split.modality_labels or {}).items():
         _check_regression(f"{where}/{modality} labels", values, split.ids, dataset.label_range)
@@ -130,8 +118,7 @@ def _check_labels(where, split, dataset):
 
 
 def _check_regression(where, labels, ids, label_range):
-    for row in np.flatnonzero(~np.isfinite(labels))[:1]:
-        raise DataError(f"{where} holds {labels[row]} for sample {ids[row]}")
+    check_finite(labels, ids, where)
     if label_range is None:
         return
     low, high = label_range
@@ -152,21 +139,3 @@ def _report_duplicates(dataset):
         dataset.report.warn(
             f"{count} ids stand both in {first} and in {second}, for one {example}: samples leak between splits"
         )
-
-
-def whole_numbers(values, where):
-    """`values` as an int32 array.
-
-    Raises:
-        DataError: one of them isn't a whole number, or doesn't fit.
-    """
-    array = np.asarray(values)
-    if array.dtype.kind not in "iufb":
-        raise DataError(f"{where} is of type {array.dtype}; whole numbers are wanted")
-    if array.dtype == np.int32:
-        return array
-    wide = array.astype("float64")
-    wrong = ~np.isfinite(wide) | (wide != np.floor(wide)) | (np.abs(wide) >= 2**31)
-    for position in np.flatnonzero(wrong)[:1]:
-        raise DataError(f"{where} holds {array.ravel()[position]} at position {position}; whole numbers are wanted")
-    return array.astype("int32")

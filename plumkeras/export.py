@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from plumkeras.data_pipelines.cleaning import LIMIT
+from plumkeras.features import LIMIT
 
 SIGNATURES = ("serving_default", "explain", "embed")
 _EMBEDDINGS = ("common_embedding", "private_embedding", "refined_embedding")

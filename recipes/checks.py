@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from plumkeras.data_pipelines import MODALITIES, DataError
+from plumkeras.features import check_width
 from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.run_directory import CONFIG, NETWORK, SEARCH, is_finished, read_network
 
@@ -161,8 +162,7 @@ def check_widths(feature_dims, dataset):
             raise DataError(
                 f"{where}: no modality {modality!r}, which the network reads; it has {', '.join(dataset.modalities)}"
             )
-        if found != width:
-            raise DataError(f"{where}: {modality} has width {found}; the network was trained on width {width}")
+        check_width(found, width, modality, where)
 
 
 def check_labels(network, dataset, name):

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from plumkeras.data_pipelines import DataError, Dataset, Split, cleaning, load, normalize_samples
+from plumkeras.data_pipelines import Dataset, Split, load, normalize_samples
 from plumkeras.data_pipelines.fingerprint import DriftWarning, drift
+from plumkeras.features import complete_inputs
 from plumkeras.recipes import checks, exported, predictions, run_directory
 from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.protocol import prepare
@@ -31,7 +32,8 @@ class Run:
 
         Args:
             data: the path of a feature file, a `Dataset`, or a dict of arrays: per modality `<modality>` `[N, T, F]`
-                (or `[N, F]`, one frame each) and `<modality>_length` `[N]` (by default every frame counts).
+                (or `[N, F]`, one frame each) and `<modality>_length` `[N]` (by default every frame counts). A modality
+                that the dict lacks is missing for every sample, with a warning.
             split: name of the split of a file or `Dataset`. By default `test`, or the only one there is.
             batch_size: int. Defaults to `256`.
 
@@ -63,21 +65,9 @@ class Run:
         return predictions.predict_split(self.network, split, batch_size)
 
     def _split_of(self, arrays):
-        for name in arrays:
-            m = next((m for m in self.network.modalities if str(name).startswith(f"{m}_")), None)
-            if m and name != f"{m}_length":
-                raise DataError(f"the dict of arrays has {name!r}; the lengths of {m} are named '{m}_length'")
-        features, lengths = {}, {}
-        for m, width in self.network.feature_dims.items():
-            if m not in arrays:
-                raise DataError(f"the dict of arrays has no {m!r}; it has {', '.join(map(str, arrays))}")
-            values = np.asarray(arrays[m], dtype="float32")
-            if values.ndim == 2:
-                values = values[:, None, :]
-            if values.ndim != 3 or values.shape[2] != width:
-                raise DataError(f"{m} must be [N, T, {width}]. Received: shape={values.shape}")
-            features[m], _ = cleaning.clean_array(values)
-            lengths[m] = np.asarray(arrays.get(f"{m}_length", np.full(len(values), values.shape[1])))
+        complete = complete_inputs(arrays, self.network.feature_dims, may_be_absent=True)
+        features = {m: complete[m] for m in self.network.modalities}
+        lengths = {m: complete[f"{m}_length"] for m in self.network.modalities}
         ids = np.arange(len(next(iter(features.values())))).astype(str)
         dataset = Dataset({"all": Split(ids, features, lengths)})
         return normalize_samples(dataset["all"], [m for m in self.config.sample_norm if m in features])
