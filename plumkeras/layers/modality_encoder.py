@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from plumkeras.layers.dropout import Dropout
 from plumkeras.layers.feature_standardization import FeatureStandardization
 from plumkeras.layers.masking import PACKAGE
 
@@ -46,7 +47,7 @@ class ModalityEncoder(keras.layers.Layer):
         self.standardization = FeatureStandardization(compression, name="standardization")
         self.projection = keras.layers.Dense(hidden_dim, dtype="float32", name="projection")
         self.normalization = keras.layers.LayerNormalization(dtype="float32", name="normalization")
-        self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="drop")
+        self.drop = Dropout(dropout, dtype=self.dtype_policy, name="drop")
 
     def build(self, sequence_shape, length_shape):
         self.standardization.build(sequence_shape, length_shape)
