@@ -6,6 +6,7 @@ from keras import ops
 
 from plumkeras import features
 from plumkeras.arguments import known_arguments_only
+from plumkeras.layers.dropout import Dropout
 from plumkeras.layers.feature_standardization import FrameMoments
 from plumkeras.layers.masking import PACKAGE, SequenceMean
 from plumkeras.layers.missing_modality import AbsentVector, ModalityDropout, Presence, ZeroWhenMissing
@@ -29,7 +30,7 @@ class Prediction(keras.layers.Layer):
         super().__init__(**kwargs)
         self.task, self.hidden_dim, self.num_classes, self.dropout = task, hidden_dim, num_classes, dropout
         self.hidden = keras.layers.Dense(hidden_dim, activation="gelu", dtype=self.dtype_policy, name="hidden")
-        self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="drop")
+        self.drop = Dropout(dropout, dtype=self.dtype_policy, name="drop")
         units = 1 if task == "regression" else num_classes
         self.out = keras.layers.Dense(units, dtype="float32", name="out")
 

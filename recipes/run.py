@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from plumkeras.backends import check_backend
 from plumkeras.data_pipelines import Dataset, Split, load, normalize_samples
 from plumkeras.data_pipelines.fingerprint import DriftWarning, drift
 from plumkeras.features import complete_inputs
@@ -115,6 +116,7 @@ def load_run(directory):
     checks.check_run(directory)
     config = run_directory.read_config(Path(directory) / run_directory.CONFIG)
     known = run_directory.read_fingerprint(Path(directory) / run_directory.FINGERPRINT)
+    check_backend()
     import keras
 
     from plumkeras.plum_net import PLUMNet

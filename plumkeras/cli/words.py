@@ -6,9 +6,16 @@ import re
 
 import tyro
 
+from plumkeras.data_pipelines import DataError
+from plumkeras.recipes.config import ConfigError, TrainingError
+
 
 class UsageError(Exception):
     """The words on the command line are off."""
+
+
+# What ends a command with one line.
+EXPECTED_ERRORS = (UsageError, ConfigError, DataError, TrainingError, OSError)
 
 
 def parse(line, arguments, prog, default=None):

@@ -26,8 +26,9 @@ class StageTrainer(BackendTrainer):
     refreshes_at_end = False
 
     def __init__(self, network, prototype_policy, prototype_momentum, objective_options, name):
-        # The network's precision, by which Keras decides whether the loss is to be scaled.
-        super().__init__(name=name, dtype=network.policy)
+        # The network's precision, by which Keras decides whether the loss is to be scaled. The inputs stay as they are:
+        # raw features can exceed the range of float16.
+        super().__init__(name=name, dtype=network.policy, autocast=False)
         if prototype_policy not in PROTOTYPE_POLICIES:
             raise ValueError(f"`prototype_policy` must be one of {PROTOTYPE_POLICIES}. Received: {prototype_policy!r}")
         if not 0 <= prototype_momentum < 1:
