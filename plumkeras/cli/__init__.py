@@ -11,10 +11,11 @@ from plumkeras.cli.features import run_convert, run_extract, run_inspect
 from plumkeras.cli.predicting import run_evaluate, run_predict
 from plumkeras.cli.searching import run_tune
 from plumkeras.cli.training import run_train
-from plumkeras.cli.words import UsageError
+from plumkeras.cli.words import UsageError, warn
 from plumkeras.data_pipelines import DataError
 from plumkeras.recipes import ConfigError, recipe_names
 from plumkeras.recipes.config import TrainingError
+from plumkeras.recipes.escaping import for_terminal
 
 SUMMARY = """\
 usage: plumkeras COMMAND ...
@@ -64,20 +65,34 @@ def main(arguments=None):
             return 0
         if arguments[0] not in COMMANDS:
             raise UsageError(f"unknown command {arguments[0]!r}; there are {', '.join(COMMANDS)}")
-        warnings.filterwarnings("ignore", category=UserWarning, module="keras")
         logging.getLogger("tensorflow").addFilter(_is_not_about_tracing)
-        COMMANDS[arguments[0]](arguments[1:])
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=UserWarning, module="keras")
+            warnings.showwarning = _showing_ours(warnings.showwarning)
+            COMMANDS[arguments[0]](arguments[1:])
         return 0
     except BrokenPipeError:
         # The reader of a pipe went away, as `head` does; nothing more can be written there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
     except (UsageError, ConfigError, DataError, TrainingError, OSError) as error:
-        print(f"plumkeras: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"plumkeras: error: {for_terminal(' '.join(str(error).split()))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("plumkeras: interrupted", file=sys.stderr)
         return 130
+
+
+def _showing_ours(show):
+    """As `warnings.showwarning`, which our own warnings get as one line."""
+
+    def show_warning(message, category, *where, **options):
+        if category.__module__.startswith("plumkeras."):
+            warn(message)
+        else:
+            show(message, category, *where, **options)
+
+    return show_warning
 
 
 def _is_not_about_tracing(record):
