@@ -1,8 +1,11 @@
 """A run directory from somebody else runs no code, and text in it that another program would act on stays text."""
 
+import csv
+import dataclasses
 import json
 import re
 import shutil
+import types
 import zipfile
 
 import keras
@@ -11,7 +14,8 @@ import pytest
 
 import plumkeras
 from plumkeras.cli import main
-from plumkeras.recipes import ConfigError
+from plumkeras.cli.words import say, warn
+from plumkeras.recipes import ConfigError, escaping, model_card, predictions
 from plumkeras.recipes.run import description_path
 
 needs_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="an export needs TensorFlow")
@@ -111,3 +115,78 @@ def test_a_network_of_another_run_is_one_line(run, capsys, field, value):
     refused(capsys, ["evaluate", run], "network.keras and config.json are not of the same run", field, value)
     with pytest.raises(ConfigError, match=re.escape(field)):
         plumkeras.load_run(run)
+
+
+HOSTILE = "<script>alert(1)</script> [x](http://y) `c` **b** |\n# h \x1b[31m"
+
+
+def test_hostile_text_in_a_configuration_is_text_in_the_model_card():
+    described = {
+        "recipe": {"name": HOSTILE, "precision": HOSTILE},
+        "seed": HOSTILE,
+        "backend": HOSTILE,
+        "network": {"feature_dims": {"text": 4}, "task": "regression", "num_classes": 3, "modules": [], "sha256": "0"},
+        "data": {"path": HOSTILE, "format": HOSTILE, "sha256": HOSTILE, "samples": {HOSTILE: HOSTILE}},
+        "label_range": [-3.0, 3.0],
+        "classes": ["negative", "exactly neutral", "positive"],
+        "metrics": {},
+        "exported_with": {},
+        "fingerprint": {"source": {"known_file": HOSTILE}},
+        "fold": {"train": [2], "valid": [1], "test": [0]},
+    }
+    card = model_card.model_card("m", "1", described, ["serving_default"], "docker", "batching", ["note"])
+    assert "<script" not in card and "\x1b" not in card and "[x](" not in card and "**b**" not in card
+    assert "\n# h" not in card and card.count(r"&lt;script&gt;alert(1)&lt;/script&gt; \[x\]") == 10
+    assert "fold 0 left out" in card
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("+1+1", "'+1+1"),
+        ("-2+3+cmd|' /C calc'!A0", "'-2+3+cmd|' /C calc'!A0"),
+        ("-1-1", "'-1-1"),
+        ("\t=1", "'\t=1"),
+        ("\uff1d1", "'\uff1d1"),
+        ("'quoted", "''quoted"),
+        # Numbers, and ids of videos as CMU-MOSI has them.
+        ("-1.5", "-1.5"),
+        ("+3e-2", "+3e-2"),
+        ("-3g5yACwYnA$_$10", "-3g5yACwYnA$_$10"),
+        ("-HwX2H8Z4hY[7]", "-HwX2H8Z4hY[7]"),
+        ("plain", "plain"),
+        ("", ""),
+        (-1.5, -1.5),
+    ],
+)
+def test_no_cell_is_a_formula(text, cell):
+    assert escaping.for_csv(text) == cell
+    assert not isinstance(text, str) or escaping.from_csv(escaping.for_csv(text)) == text
+
+
+def test_ids_read_back_from_a_csv_file_and_are_no_formulas(tmp_path):
+    ids = np.array(["=1+1", "@x", "'", "a\nb", 'a,"b', "-3nNcZdcdvU", "-1.5", "\ud800"])
+    network = types.SimpleNamespace(task="regression", prototype_generators=())
+    predictions.write_csv(tmp_path / "p.csv", ids, network, {"prediction": np.full(len(ids), -1.5, "float32")})
+    with (tmp_path / "p.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [escaping.from_csv(row["id"]) for row in rows] == [*ids[:-1], "\\ud800"]
+    assert not any(row["id"][0] in "=@+" for row in rows) and {row["prediction"] for row in rows} == {"-1.5"}
+
+
+def test_no_control_character_reaches_the_terminal(tmp_path, capsys):
+    hostile = "a\x1b[2J\x07\u202eb\x9b1m[red]x"
+    split = plumkeras.data_pipelines.make_synthetic({"train": 4})[0]["train"]
+    split = dataclasses.replace(split, ids=np.array([hostile, hostile + "2", "c", "d"]))
+    plumkeras.data_pipelines.save_npz(plumkeras.data_pipelines.Dataset({"train": split}), tmp_path / f"{hostile}.npz")
+    assert main(["inspect", str(tmp_path / f"{hostile}.npz")]) == 0
+    assert main(["inspect", str(tmp_path / f"{hostile}.absent")]) == 2
+    assert main([hostile]) == 2
+    warn(hostile)
+    say(hostile)
+    printed = capsys.readouterr()
+    for text in (printed.out, printed.err):
+        assert not set(text) & set("\x1b\x07\u202e\x9b")
+        assert r"\x1b[2J\x07\u202eb\x9b1m[red]x" in "".join(text.split("\n"))
