@@ -1,15 +1,28 @@
 """Everything that is refused before a backend starts, and before anything is written."""
 
+import json
 import os
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from plumkeras import locking
 from plumkeras.data_pipelines import MODALITIES, DataError
 from plumkeras.features import check_width
 from plumkeras.recipes.config import ConfigError
-from plumkeras.recipes.run_directory import CONFIG, NETWORK, SEARCH, is_finished, read_network
+from plumkeras.recipes.run_directory import (
+    CONFIG,
+    NETWORK,
+    SEARCH,
+    is_finished,
+    read_description,
+    read_network,
+)
+
+# A few KB with dozens of modalities.
+_MAX_NETWORK_CONFIG = 2**20
 
 
 def check_output(directory, overwrite, resume=False):
@@ -42,7 +55,12 @@ def check_search_output(directory, overwrite, resume=False):
     directory = Path(directory)
     if _is_free(directory):
         return
-    if not (directory / SEARCH).is_file():
+    try:
+        described = read_description(directory / SEARCH)
+    except ConfigError:
+        described = {}
+    # Other software has files named search.json too.
+    if not isinstance(described.get("facts"), dict):
         raise ConfigError(f"--output {directory}: is not empty and holds no search; choose another directory")
     if not (overwrite or resume):
         raise ConfigError(
@@ -62,11 +80,11 @@ def _is_free(directory):
         raise ConfigError(f"--output {directory}: is a file, not a directory")
     if not os.access(directory, os.W_OK):
         raise ConfigError(f"--output {directory}: the directory cannot be written to")
-    return all(path.name.endswith(".partial") for path in directory.iterdir())
+    return all(path.name.endswith(".partial") or path.name == locking.NAME for path in directory.iterdir())
 
 
 def check_run(directory):
-    """Raises `ConfigError` unless `directory` holds a finished run."""
+    """Raises `ConfigError` unless `directory` holds a finished run, whose network is the one it describes."""
     directory = Path(directory)
     if not directory.is_dir():
         raise ConfigError(f"{directory}: there is no such run directory")
@@ -77,6 +95,34 @@ def check_run(directory):
             begun = name == NETWORK and not is_finished(directory)
             how = "; go on with it by plumkeras train --resume" if begun else ""
             raise ConfigError(f"{directory}: holds no finished run: {name} is missing{how}")
+    described = read_network(directory / CONFIG)
+    for field, saved in _read_saved_network(directory / NETWORK).items():
+        if saved != described[field]:
+            raise ConfigError(
+                f"{directory}: {NETWORK} and {CONFIG} are not of the same run: {field} is {saved!r} in the network and "
+                f"{described[field]!r} in {CONFIG}; train again"
+            )
+
+
+def _read_saved_network(path):
+    """What a `network.keras` says of itself, as `read_network`: without loading it, and without Keras."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("config.json") as file:
+            text = file.read(_MAX_NETWORK_CONFIG + 1)
+        if len(text) > _MAX_NETWORK_CONFIG:
+            raise ValueError("its config.json is too long")
+        values = json.loads(text)
+    # zipfile and zlib have many kinds of errors for bytes that make no sense.
+    except Exception as error:
+        told = (str(error).splitlines() or [""])[0]
+        raise ConfigError(f"{path}: cannot be read as a .keras file: {type(error).__name__}: {told}") from None
+    try:
+        found = values["class_name"]
+        if found == "PLUMNet":
+            return {field: values["config"][field] for field in ("feature_dims", "task", "num_classes")}
+    except (KeyError, TypeError):
+        found = "something that says nothing of itself"
+    raise ConfigError(f"{path}: must hold a PLUMNet, as plumkeras train saves it. Received: {found!s:.80}")
 
 
 def check_csv_target(path, overwrite):

@@ -57,6 +57,12 @@ def fold_masks(dataset, number):
     return {"train": ~(test | valid), "valid": valid, "test": test}
 
 
+def describe_fold(dataset, number):
+    """What the `config.json` of a fold's run says of the fold: the number of each fold in `test`, `valid`, `train`."""
+    folds = dataset["all"].folds
+    return {name: np.unique(folds[mask]).tolist() for name, mask in fold_masks(dataset, number).items()}
+
+
 def fold_dataset(dataset, number):
     """The splits of a fold, see `fold_masks`, as a data set of its own."""
     split = dataclasses.replace(dataset["all"], folds=None)

@@ -9,7 +9,7 @@ from plumkeras.backends import check_backend
 from plumkeras.data_pipelines import Dataset, Split, load, normalize_samples
 from plumkeras.data_pipelines.fingerprint import DriftWarning, drift
 from plumkeras.features import complete_inputs
-from plumkeras.recipes import checks, exported, predictions, run_directory
+from plumkeras.recipes import checks, exported, fold_runs, predictions, run_directory
 from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.protocol import prepare
 
@@ -35,7 +35,8 @@ class Run:
             data: the path of a feature file, a `Dataset`, or a dict of arrays: per modality `<modality>` `[N, T, F]`
                 (or `[N, F]`, one frame each) and `<modality>_length` `[N]` (by default every frame counts). A modality
                 that the dict lacks is missing for every sample, with a warning.
-            split: name of the split of a file or `Dataset`. By default `test`, or the only one there is.
+            split: name of the split of a file or `Dataset`. By default `test`, or the only one there is. The run of a
+                fold has `train`, `valid`, `test` and `all` of a file with folds.
             batch_size: int. Defaults to `256`.
 
         Returns:
@@ -46,6 +47,8 @@ class Run:
 
         Warns:
             DriftWarning: the features are not such as the network was trained on; see `drift`.
+            FoldWarning: of a file with folds, the fold that was left out is predicted by default, and in `all` are
+                samples that the network was trained on.
         """
         if isinstance(data, dict):
             return self._predict_split(self._split_of(data), batch_size)
@@ -53,6 +56,8 @@ class Run:
             self.config, data if isinstance(data, Dataset) else load(data, label_range=self.config.label_range)
         )
         checks.check_widths(self.network.feature_dims, dataset)
+        dataset, told = fold_runs.fold_part(description_path(self.directory), dataset, split)
+        fold_runs.warn_of_part(told, split)
         chosen = dataset.split(checks.choose_split(dataset, split))
         return self._predict_split(chosen, batch_size)
 
@@ -101,8 +106,12 @@ def description_path(directory):
 def load_run(directory):
     """Loads a run directory that `plumkeras train` wrote, or an export that `plumkeras export` made of it.
 
+    A run is its `network.keras`, which runs no code when it is loaded (Keras's safe mode). An export is a SavedModel,
+    and that is code: its graph can read and write files. Load exports of people you trust only.
+
     Args:
         directory: the path; of an export that of a version, or of the directory that holds them, for the newest.
+            A directory that holds a run is loaded as a run, whatever else is in it.
 
     Returns:
         `Run`, or `ExportedRun`.
@@ -123,7 +132,8 @@ def load_run(directory):
 
     path = Path(directory) / run_directory.NETWORK
     try:
-        network = keras.saving.load_model(path, compile=False, custom_objects={"PLUMNet": PLUMNet})
+        network = keras.saving.load_model(path, compile=False, safe_mode=True, custom_objects={"PLUMNet": PLUMNet})
     except Exception as error:
-        raise ConfigError(f"{path}: cannot be loaded: {type(error).__name__}: {str(error).splitlines()[0]}") from error
+        told = (str(error).splitlines() or [""])[0]
+        raise ConfigError(f"{path}: cannot be loaded: {type(error).__name__}: {told}") from error
     return Run(directory, config, network, known)

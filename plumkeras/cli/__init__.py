@@ -12,6 +12,7 @@ from plumkeras.cli.starting import check_start, quiet
 from plumkeras.cli.training import run_train
 from plumkeras.cli.words import EXPECTED_ERRORS, UsageError
 from plumkeras.recipes import recipe_names
+from plumkeras.recipes.escaping import for_terminal
 
 SUMMARY = """\
 usage: plumkeras COMMAND ...
@@ -70,7 +71,7 @@ def main(arguments=None):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
     except EXPECTED_ERRORS as error:
-        print(f"plumkeras: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"plumkeras: error: {for_terminal(' '.join(str(error).split()))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("plumkeras: interrupted", file=sys.stderr)

@@ -1,6 +1,6 @@
 """The data set that a command is about."""
 
-from plumkeras.cli.words import UsageError
+from plumkeras.cli.words import UsageError, say, warn
 from plumkeras.data_pipelines import load, open_shards, tfrecord
 from plumkeras.recipes import run_directory
 from plumkeras.recipes.config import SyntheticRecipeConfig
@@ -8,15 +8,22 @@ from plumkeras.recipes.protocol import prepare
 from plumkeras.recipes.synthetic import generate
 
 
-def for_run(directory, data):
-    """The data set to put to a run or an export, checked against its network, and what is said of the network."""
+def for_run(directory, data, split):
+    """The data set to put to a run or an export, checked against its network, and what is said of the network.
+
+    Of the run of a fold, and a file with folds, that is the part that `split` names, and a line says what it is.
+    """
     from plumkeras.recipes.checks import check_widths
+    from plumkeras.recipes.fold_runs import fold_part
     from plumkeras.recipes.run import description_path
 
     path = description_path(directory)
     described = run_directory.read_network(path)
     dataset = read(data, run_directory.read_config(path))
     check_widths(described["feature_dims"], dataset)
+    dataset, told = fold_part(path, dataset, split)
+    if told is not None:
+        (warn if split == "all" else say)(told)
     return dataset, described
 
 

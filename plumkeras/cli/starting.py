@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 
 from plumkeras.backends import check_backend
-from plumkeras.cli.words import EXPECTED_ERRORS, UsageError
+from plumkeras.cli.words import EXPECTED_ERRORS, UsageError, warn
 
 # They print while they are imported. Whoever imports them: to save a network, Keras imports TensorFlow on any backend.
 _LOUD = ("tensorflow", "tensorflow_io", "jax", "torch")
@@ -60,8 +60,11 @@ def quiet_start():
 
 def _show(message, category, filename, lineno, file=None, line=None):
     ours = (sys.modules[name] for name in ("plumkeras", "plumkeras.data_pipelines", "plumkeras.recipes"))
-    if issubclass(category, UserWarning) and any(Path(filename).is_relative_to(m.__path__[0]) for m in ours):
-        print(f"plumkeras: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    is_ours = category.__module__.startswith("plumkeras.") or any(
+        Path(filename).is_relative_to(module.__path__[0]) for module in ours
+    )
+    if issubclass(category, UserWarning) and is_ours:
+        warn(message)
 
 
 class _QuietImports:
