@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from plumkeras.recipes import predictions, run_directory
-from plumkeras.recipes.checks import check_dataset
+from plumkeras.recipes.checks import check_dataset, training_warnings
 from plumkeras.recipes.protocol import fold_dataset, fold_masks, fold_numbers
 from plumkeras.recipes.train import network_shape, train
 
@@ -36,11 +36,12 @@ def cross_validate(config, dataset, directory, verbose=1, resume=False):
     numbers = fold_numbers(dataset)
     for number in numbers:
         check_dataset(config, fold_dataset(dataset, number))
+    warnings = training_warnings(config, dataset)
     if resume and run_directory.holds_run(directory):
         run_directory.check_same(directory, config, dataset, keras.backend.backend())
     else:
         shape = network_shape(config, fold_dataset(dataset, numbers[0]))
-        run_directory.start(directory, config, dataset, types.SimpleNamespace(**shape))
+        run_directory.start(directory, config, dataset, types.SimpleNamespace(**shape), warnings)
     constants = np.empty(len(dataset["all"]))
     for number in numbers:
         if verbose:
@@ -55,6 +56,7 @@ def cross_validate(config, dataset, directory, verbose=1, resume=False):
         str(number): run_directory.read_json(fold_directory(directory, number) / run_directory.METRICS)["test"]
         for number in numbers
     }
+    metrics["warnings"] = warnings
     run_directory.write_json(directory / run_directory.METRICS, metrics)
     return {**metrics, "baseline": predictions.report(dataset, dataset["all"].labels, {"prediction": constants})}
 

@@ -153,7 +153,8 @@ def _describe(run, loaded):
         "data": data,
         "label_range": label_range,
         "classes": _classes(loaded),
-        "metrics": read_json(run / run_directory.METRICS),
+        "metrics": {name: report for name in ("valid", "test") if (report := metrics.get(name)) is not None},
+        "warnings": metrics.get("warnings", []),
         "exported_with": run_directory.versions(),
         "fingerprint": loaded.fingerprint,
     }

@@ -4,8 +4,16 @@ import dataclasses
 
 import numpy as np
 
-from plumkeras.data_pipelines import DataError, Dataset, join_context, normalize_samples, speaker_independent
+from plumkeras.data_pipelines import (
+    DataError,
+    Dataset,
+    carve_validation,
+    join_context,
+    normalize_samples,
+    speaker_independent,
+)
 from plumkeras.data_pipelines.report import Report
+from plumkeras.data_pipelines.videos import sources
 
 
 def prepare(config, dataset):
@@ -29,6 +37,37 @@ def prepare(config, dataset):
     if not config.context_frames:
         return dataset
     return with_splits(dataset, {name: join_context(split, config.context_frames) for name, split in dataset.items()})
+
+
+def with_validation(config, dataset):
+    """The data set to train on: with `valid` carved from `train`, where the recipe asks for it.
+
+    Args:
+        config: `RecipeConfig`; `validation_fraction` is read.
+        dataset: `Dataset`, prepared.
+
+    Raises:
+        DataError: `train` does not say which video or group its samples are of, or the file has a labelled `valid`.
+    """
+    if not config.validation_fraction or "train" not in dataset:
+        return dataset
+    where = dataset.path or "the data set"
+    if "valid" in dataset and dataset["valid"].labels is not None:
+        raise DataError(f"{where}: has a labelled valid split already; leave out --validation-fraction")
+    kind, groups = sources(dataset)
+    if kind is None:
+        raise DataError(
+            f"{where}: --validation-fraction carves valid from train by video or group, and neither the ids nor a field "
+            "`group` says which video a sample is of"
+        )
+    train = dataclasses.replace(dataset["train"], groups=groups["train"])
+    rest, valid = carve_validation(train, config.validation_fraction)
+    report = copied_report(dataset)
+    report.warn(
+        f"valid: {len(valid)} of {len(train)} train samples, carved by {kind} ({len(np.unique(valid.groups))} of "
+        f"{len(np.unique(train.groups))})"
+    )
+    return with_splits(dataset, {**dataset, "train": rest, "valid": valid}, report=report)
 
 
 def fold_numbers(dataset):
@@ -66,10 +105,15 @@ def fold_dataset(dataset, number):
     )
 
 
+def copied_report(dataset):
+    """The data set's report, to be added to."""
+    return Report(dict(dataset.report.cleaned), list(dataset.report.warnings))
+
+
 def with_splits(dataset, splits, **changed):
     """A data set of other splits that came from the same file."""
     known = {
-        "report": Report(dict(dataset.report.cleaned), list(dataset.report.warnings)),
+        "report": copied_report(dataset),
         "path": dataset.path,
         "format": dataset.format,
         "sha256": dataset.sha256,

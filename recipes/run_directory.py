@@ -27,8 +27,16 @@ _ROWS = 256
 _PACKAGES = ("plumkeras", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy")
 
 
-def start(directory, config, dataset, network):
-    """Makes the directory, clears an earlier run of ours out of it, and writes `config.json`. Other files stay."""
+def start(directory, config, dataset, network, warnings=()):
+    """Makes the directory, clears an earlier run of ours out of it, and writes `config.json`. Other files stay.
+
+    Args:
+        directory: path.
+        config: `RecipeConfig`.
+        dataset: `Dataset`.
+        network: what has `feature_dims`, `task` and `num_classes`.
+        warnings: what is suspicious about the data, sentences.
+    """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     for name in _FILES:
@@ -37,7 +45,7 @@ def start(directory, config, dataset, network):
     for path in (directory / LOGS, *directory.glob("fold_*")):
         shutil.rmtree(path, ignore_errors=True)
     # Replaced, never removed: killed at any point, the directory is known for ours.
-    write_json(directory / CONFIG, describe(config, dataset, network))
+    write_json(directory / CONFIG, {**describe(config, dataset, network), "warnings": list(warnings)})
 
 
 def write_fingerprint(directory, dataset, modalities):

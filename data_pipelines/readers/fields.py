@@ -7,7 +7,7 @@ in its errors.
 import numpy as np
 
 from plumkeras.data_pipelines.unpickler_values import LongText, as_text
-from plumkeras.data_pipelines.validation import DataError, listing, whole_numbers
+from plumkeras.data_pipelines.validation import DataError, check_complete, listing, whole_numbers
 
 # The letters that MMSA's files put after a label field.
 LETTERS = {"text": "T", "audio": "A", "vision": "V"}
@@ -140,7 +140,7 @@ def labels(fields, where, ids, report, split):
         only classes, None without labels; and a dict by modality, or None.
     """
     modality_labels = {
-        modality: numbers(fields[f"regression_labels_{letter}"], f"{where}/{modality} labels")
+        modality: numbers(blanks_to_nan(fields[f"regression_labels_{letter}"]), f"{where}/{modality} labels")
         for modality, letter in LETTERS.items()
         if f"regression_labels_{letter}" in fields
     }
@@ -148,13 +148,38 @@ def labels(fields, where, ids, report, split):
     if "regression_labels" not in fields:
         if "classification_labels" not in fields:
             return None, modality_labels
-        field = f"{where}/classification_labels"
-        return lengths(fields["classification_labels"], field), modality_labels
-    found = _as_float32(numbers(fields["regression_labels"], f"{where}/regression_labels"))
+        found = numbers(blanks_to_nan(fields["classification_labels"]), f"{where}/classification_labels")
+        return class_numbers(found, f"{where}/classification_labels", ids), modality_labels
+    found = _as_float32(numbers(blanks_to_nan(fields["regression_labels"]), f"{where}/regression_labels"))
     for field in ("classification_labels", "annotations"):
         if field in fields and len(found) == len(ids):
             _compare_signs(fields[field], found, ids, report, split, f"{where}/{field}")
     return found, modality_labels
+
+
+def blanks_to_nan(values):
+    """Labels with NaN in place of None and of blank texts, where they come as a list or an array of objects."""
+    if isinstance(values, np.ndarray):
+        if values.dtype.kind != "O":
+            return values
+        values = values.ravel().tolist()
+    if not isinstance(values, (list, tuple)):
+        return values
+    return [np.nan if v is None or (isinstance(v, str) and not v.strip()) else v for v in values]
+
+
+def class_numbers(values, where, ids):
+    """Classes as int32 `[N]`; None where all of them are NaN: no sample is labelled.
+
+    Raises:
+        DataError: one is no whole number, or some are NaN among others; names the samples.
+    """
+    is_blank = np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), bool)
+    if is_blank.any() and is_blank.all():
+        return None
+    if len(ids) == len(values):
+        check_complete(where, is_blank, ids)
+    return whole_numbers(values, where)
 
 
 def _as_float32(values):

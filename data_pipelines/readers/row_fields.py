@@ -71,7 +71,7 @@ def first_column(values, where, report, field):
         widest = 1
     if widest > 1:
         report.warn(f"{field}: {widest} columns, of which the first (sentiment) is used")
-    return fields.numbers(values, where)
+    return fields.numbers(fields.blanks_to_nan(values), where)
 
 
 def _unwrap(values):
@@ -105,9 +105,11 @@ def as_classes(labels, is_certain, label_range, report):
         report: Report.
 
     Returns:
-        A dict by split of int32 arrays, or None where these are no classes.
+        A dict by split of arrays of 0 and 1, NaN where a label is missing, or None where these are no classes.
     """
-    found = set(np.unique(np.concatenate([values.astype("float64") for values in labels.values()])).tolist())
+    wide = {split: values.astype("float64") for split, values in labels.items()}
+    every = np.concatenate([*wide.values(), np.zeros(0)])
+    found = set(np.unique(every[~np.isnan(every)]).tolist())
     # A `found` of one value fits the first pair or, being -1, the second.
     pair = next((pair for pair in _CLASSES if found and found <= pair), None)
     if pair is None:
@@ -119,4 +121,4 @@ def as_classes(labels, is_certain, label_range, report):
             f"labels: only {min(pair):g} and {max(pair):g} occur, so they are taken as the classes 0 and 1, which is "
             "a guess; with a label_range they are read as regression labels"
         )
-    return {split: (values > 0).astype("int32") for split, values in labels.items()}
+    return {split: np.where(np.isnan(values), np.nan, values > 0) for split, values in wide.items()}

@@ -106,11 +106,13 @@ class _Segments:
         for name, ids in take_parts(folds, where, report).items():
             ids = fields.texts(ids, f"{where}: {name}")
             known = [segment for segment in ids if segment in labels]
+            if not known:
+                report.warn(f"{name}: none of {len(ids)} segments has a label in {_LABELS}: the split is unlabelled")
+                self.ids[name], self.labels[name] = ids, [np.nan] * len(ids)
+                continue
             if len(known) < len(ids):
                 lost = [segment for segment in ids if segment not in labels]
                 report.warn(f"{name}: {len(lost)} of {len(ids)} segments have no label, dropped; one is {lost[0]}")
-            if not known:
-                raise DataError(f"{where}: {name}: none of {len(ids)} segments has a label in {_LABELS}")
             self.ids[name] = known
             self.labels[name] = [_label(labels[segment], f"{path}: {_LABELS}/{segment}") for segment in known]
         if not self.ids:

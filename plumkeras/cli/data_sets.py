@@ -4,20 +4,29 @@ from plumkeras.cli.words import UsageError
 from plumkeras.data_pipelines import load, open_shards, tfrecord
 from plumkeras.recipes import run_directory
 from plumkeras.recipes.config import SyntheticRecipeConfig
-from plumkeras.recipes.protocol import prepare
+from plumkeras.recipes.protocol import prepare, with_splits, with_validation
 from plumkeras.recipes.synthetic import generate
 
 
-def for_run(directory, data):
-    """The data set to put to a run or an export, checked against its network, and what is said of the network."""
-    from plumkeras.recipes.checks import check_widths
+def for_run(directory, data, split=None):
+    """What to put to a run or an export: the data set with one split, its name, and what is said of the network.
+
+    Args:
+        directory: path of the run or the export.
+        data: path of the feature file, or None.
+        split: name of the split, or None: `test`, or the only one there is.
+    """
+    from plumkeras.recipes.checks import choose_split, with_modalities
     from plumkeras.recipes.run import description_path
 
     path = description_path(directory)
-    described = run_directory.read_network(path)
-    dataset = read(data, run_directory.read_config(path))
-    check_widths(described["feature_dims"], dataset)
-    return dataset, described
+    described, recipe = run_directory.read_network(path), run_directory.read_config(path)
+    dataset = read(data, recipe)
+    if split in ("train", "valid"):
+        dataset = with_validation(recipe, dataset)
+    name = choose_split(dataset, split)
+    dataset = with_modalities(described["feature_dims"], with_splits(dataset, {name: dataset[name]}))
+    return dataset, name, described
 
 
 def read(path, recipe):
@@ -27,6 +36,11 @@ def read(path, recipe):
     if path is None:
         raise UsageError(f"recipe {recipe.name!r} needs --data PATH, a feature file")
     return prepare(recipe, load_path(path, recipe.label_range))
+
+
+def read_for_training(path, recipe):
+    """As `read`, with `valid` carved from `train` where the recipe asks for it."""
+    return with_validation(recipe, read(path, recipe))
 
 
 def load_path(path, label_range=None):

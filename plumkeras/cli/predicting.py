@@ -42,32 +42,40 @@ class Predict:
 
 def run_evaluate(arguments):
     options = parse(Evaluate, arguments, "plumkeras evaluate")
-    dataset, described = for_run(options.run, options.data)
+    dataset, name, described = for_run(options.run, options.data, options.split)
     from plumkeras.recipes.checks import check_labels
 
-    check_labels(described, dataset, options.split)
-    split = dataset[options.split]
+    check_labels(described, dataset, name)
+    split = dataset[name]
     from plumkeras.recipes import load_run, predictions, terminal
+
+    warn(dataset.report.warnings)
 
     with quiet_start():
         network = load_run(options.run).network
     outputs = predictions.predict_split(network, split)
-    terminal.print_metrics({options.split: predictions.report(dataset, split.labels, outputs)}, network.task)
+    terminal.print_metrics({name: predictions.report(dataset, split.labels, outputs)}, network.task)
 
 
 def run_predict(arguments):
     options = parse(Predict, arguments, "plumkeras predict")
-    from plumkeras.recipes.checks import check_csv_target, choose_split
+    from plumkeras.recipes.checks import check_csv_target
 
     check_csv_target(options.output, options.overwrite)
-    dataset, _ = for_run(options.run, options.data)
-    name = choose_split(dataset, options.split)
+    dataset, name, _ = for_run(options.run, options.data, options.split)
     from plumkeras.recipes import load_run, predictions
+
+    warn(dataset.report.warnings)
 
     with quiet_start():
         run = load_run(options.run)
-    for sentence in run.drift(dataset[name]):
-        print(f"plumkeras: warning: {sentence}", file=sys.stderr)
+    warn(run.drift(dataset[name]))
     outputs = predictions.predict_split(run.network, dataset[name])
     predictions.write_csv(options.output, dataset[name].ids, run.network, outputs)
     print(f"{options.output}: {len(dataset[name])} predictions of {name}")
+
+
+def warn(sentences):
+    """Says each of the sentences on standard error, a line each."""
+    for sentence in sentences:
+        print(f"plumkeras: warning: {sentence}", file=sys.stderr)

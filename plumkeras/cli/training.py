@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from plumkeras.cli.data_sets import read
+from plumkeras.cli.data_sets import read_for_training
 from plumkeras.cli.recipe_line import parse_recipe
 from plumkeras.cli.starting import quiet_start
 from plumkeras.cli.words import UsageError
@@ -35,12 +35,12 @@ class Train:
 
 def run_train(arguments):
     options, recipe = parse_recipe(Train, arguments, "train", output=tyro.MISSING)
-    from plumkeras.recipes.checks import check_dataset, check_output
+    from plumkeras.recipes.checks import check_dataset, check_output, training_warnings
 
     if options.overwrite and options.resume:
         raise UsageError("--overwrite replaces a run and --resume goes on with it; choose one")
     check_output(options.output, options.overwrite, options.resume)
-    dataset = read(options.data, recipe)
+    dataset = read_for_training(options.data, recipe)
     folds = fold_numbers(dataset)
     for part in [fold_dataset(dataset, number) for number in folds] or [dataset]:
         check_dataset(recipe, part)
@@ -51,13 +51,14 @@ def run_train(arguments):
             print(f"{options.output}: this run is finished; its metrics:")
     from plumkeras.recipes import terminal
 
-    terminal.print_data(dataset, recipe)
+    terminal.print_data(dataset, training_warnings(recipe, dataset))
     with quiet_start():
         from plumkeras.recipes.cross_validation import cross_validate
         from plumkeras.recipes.train import train
     run = cross_validate if folds else train
     metrics = run(recipe, dataset, options.output, resume=options.resume)
-    rows = {"valid": metrics["valid"], "test": metrics["test"], "test, baseline": metrics["baseline"]}
+    rows = {name: metrics[name] for name in ("valid", "test") if metrics[name] is not None}
+    rows[f"{list(rows)[-1]}, baseline"] = metrics["baseline"]
     if folds:
         rows = {f"fold {number}": report for number, report in metrics["folds"].items()}
         rows |= {"pooled": metrics["test"], "pooled, baseline": metrics["baseline"]}
