@@ -107,7 +107,7 @@ def _check_token_ids(where, field, array):
         shape = (len(array), array.shape[2]) if array.shape[1] == 1 else tuple(array.shape)
         raise DataError(
             f"{where} of shape {shape} holds token ids (whole numbers up to {tokens.max():.0f}), not feature vectors; "
-            "encode the text first: plumkeras extract FILE --text-encoder DIR --output OUT.npz makes vectors of raw text"
+            "encode the text first: plumkeras extract FILE --text-encoder DIR --output OUT.npz takes its raw text"
         )
 
 

@@ -123,8 +123,8 @@ def check_dataset(config, dataset):
     where = dataset.path or "the data set"
     if "valid" not in dataset:
         raise DataError(
-            f"{where}: no split 'valid', by which the epoch is chosen; it has {', '.join(dataset)}. Carve it from train, "
-            "by video or group, with --validation-fraction 0.15"
+            f"{where}: no split 'valid', by which the epoch is chosen; it has {', '.join(dataset)}. Carve it from "
+            "train, by video or group, with --validation-fraction 0.15"
         )
     for name in ("train", "valid"):
         if dataset.split(name).labels is None:
@@ -232,8 +232,8 @@ def lacking_all(dataset, modalities):
         lacking = np.all([split.lengths[m] == 0 for m in modalities], axis=0)
         if count := np.count_nonzero(lacking):
             found.append(
-                f"{name}: {count} of {len(split)} samples lack every modality, for one {split.ids[lacking][0]}: nothing "
-                "is known of them"
+                f"{name}: {count} of {len(split)} samples lack every modality, for one {split.ids[lacking][0]}: their "
+                "predictions say nothing"
             )
     return found
 

@@ -140,7 +140,7 @@ def _config_errors():
 
 def _describe(run, loaded):
     """What `plumkeras.json` holds: of `config.json` what does not name the machine, and what else predictions need."""
-    values = read_json(run / run_directory.CONFIG)
+    values, metrics = read_json(run / run_directory.CONFIG), read_json(run / run_directory.METRICS)
     data = values.get("data", {})
     data["path"] = data.get("path") and Path(data["path"]).name
     label_range = data.get("label_range")

@@ -57,8 +57,8 @@ def with_validation(config, dataset):
     kind, groups = sources(dataset)
     if kind is None:
         raise DataError(
-            f"{where}: --validation-fraction carves valid from train by video or group, and neither the ids nor a field "
-            "`group` says which video a sample is of"
+            f"{where}: --validation-fraction carves valid from train by video or group, and neither the ids nor a "
+            "field `group` says which video a sample is of"
         )
     train = dataclasses.replace(dataset["train"], groups=groups["train"])
     rest, valid = carve_validation(train, config.validation_fraction)
