@@ -15,6 +15,7 @@ from plumkeras.data_pipelines.validation import (
     MODALITIES,
     SPLITS,
     DataError,
+    all_nan,
     listing,
     validate,
     whole_numbers,
@@ -68,10 +69,11 @@ class Split:
         put("lengths", {m: whole_numbers(a, f"{m}_lengths") for m, a in self.lengths.items()})
         if self.labels is not None:
             labels = np.asarray(self.labels)
-            put("labels", _labels(labels.astype("int32" if labels.dtype.kind in "iub" else "float32")))
+            labels = labels.astype("int32" if labels.dtype.kind in "iub" else "float32")
+            put("labels", None if all_nan(labels) else labels)
         if self.modality_labels is not None:
-            known = {m: _labels(np.asarray(a, dtype="float32")) for m, a in self.modality_labels.items()}
-            put("modality_labels", {m: a for m, a in known.items() if a is not None} or None)
+            human = {m: np.asarray(a, dtype="float32") for m, a in self.modality_labels.items()}
+            put("modality_labels", {m: a for m, a in human.items() if not all_nan(a)} or None)
         if self.raw_text is not None:
             put("raw_text", np.asarray(self.raw_text))
         if self.folds is not None:
@@ -212,12 +214,6 @@ class Dataset(collections.abc.Mapping):
         if train is not None and train.labels is not None:
             labelled = [train.labels]
         return 1 + max(int(labels.max()) for labels in labelled)
-
-
-def _labels(labels):
-    """The labels, or None where there is no label among them."""
-    is_blank = labels.dtype.kind == "f" and labels.size > 0 and np.isnan(labels).all()
-    return None if is_blank else labels
 
 
 def _features(array):

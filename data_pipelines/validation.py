@@ -101,7 +101,7 @@ def _check_token_ids(where, field, array):
     # The ids, and what goes with them.
     tokens, flags = rows[:, 0], rows[:, 1:]
     is_bert = array.shape[1] == 3 and np.isin(flags, (0, 1)).all()
-    if not (array.shape[1] == 1 or is_bert) or tokens.max() < _TOKEN_ID:
+    if not (array.shape[1] == 1 or is_bert) or not _TOKEN_ID <= tokens.max() < np.inf:
         return
     if (tokens >= 0).all() and (tokens == np.floor(tokens)).all():
         shape = (len(array), array.shape[2]) if array.shape[1] == 1 else tuple(array.shape)
@@ -154,7 +154,7 @@ def _check_labels(where, split, dataset):
 
 
 def _check_regression(where, labels, ids, label_range):
-    check_complete(where, np.isnan(labels), ids)
+    check_complete(where, labels, ids)
     for row in np.flatnonzero(np.isinf(labels))[:1]:
         raise DataError(f"{where} holds {labels[row]} for sample {ids[row]}")
     if label_range is None:
@@ -168,14 +168,19 @@ def _check_regression(where, labels, ids, label_range):
         )
 
 
-def check_complete(where, is_blank, ids):
-    """Raises `DataError` when some labels are missing among others; `is_blank [N]` bool says which."""
-    blank = np.flatnonzero(is_blank)
-    if len(blank):
-        named = listing(ids[row] for row in blank[:_NAMED]) + (", ..." if len(blank) > _NAMED else "")
+def all_nan(labels):
+    """Whether labels are all NaN: the samples have none."""
+    return labels.dtype.kind == "f" and labels.size > 0 and bool(np.isnan(labels).all())
+
+
+def check_complete(where, labels, ids):
+    """Raises `DataError` when some of the labels `[N]` are NaN."""
+    rows = np.flatnonzero(np.isnan(labels.astype("float64")))
+    if len(rows):
+        named = listing(ids[rows[:_NAMED]]) + (", ..." if len(rows) > _NAMED else "")
         raise DataError(
-            f"{where}: {len(blank)} of {len(is_blank)} samples have no label: {named}; label them or leave them out (a "
-            "split without any label is read as unlabelled)"
+            f"{where}: {len(rows)} of {len(labels)} samples have no label (nan or blank): {named}; give them labels or "
+            "leave them out; a split whose labels are all blank is read as unlabelled"
         )
 
 

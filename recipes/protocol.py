@@ -7,13 +7,11 @@ import numpy as np
 from plumkeras.data_pipelines import (
     DataError,
     Dataset,
-    carve_validation,
     join_context,
     normalize_samples,
     speaker_independent,
 )
 from plumkeras.data_pipelines.report import Report
-from plumkeras.data_pipelines.videos import sources
 
 
 def prepare(config, dataset):
@@ -39,37 +37,6 @@ def prepare(config, dataset):
     return with_splits(dataset, {name: join_context(split, config.context_frames) for name, split in dataset.items()})
 
 
-def with_validation(config, dataset):
-    """The data set to train on: with `valid` carved from `train`, where the recipe asks for it.
-
-    Args:
-        config: `RecipeConfig`; `validation_fraction` is read.
-        dataset: `Dataset`, prepared.
-
-    Raises:
-        DataError: `train` does not say which video or group its samples are of, or the file has a labelled `valid`.
-    """
-    if not config.validation_fraction or "train" not in dataset:
-        return dataset
-    where = dataset.path or "the data set"
-    if "valid" in dataset and dataset["valid"].labels is not None:
-        raise DataError(f"{where}: has a labelled valid split already; leave out --validation-fraction")
-    kind, groups = sources(dataset)
-    if kind is None:
-        raise DataError(
-            f"{where}: --validation-fraction carves valid from train by video or group, and neither the ids nor a "
-            "field `group` says which video a sample is of"
-        )
-    train = dataclasses.replace(dataset["train"], groups=groups["train"])
-    rest, valid = carve_validation(train, config.validation_fraction)
-    report = copied_report(dataset)
-    report.warn(
-        f"valid: {len(valid)} of {len(train)} train samples, carved by {kind} ({len(np.unique(valid.groups))} of "
-        f"{len(np.unique(train.groups))})"
-    )
-    return with_splits(dataset, {**dataset, "train": rest, "valid": valid}, report=report)
-
-
 def fold_numbers(dataset):
     """Numbers of the folds of a data set that is to be cross-validated; empty where it has splits.
 
@@ -82,6 +49,8 @@ def fold_numbers(dataset):
     where = dataset.path or "the data set"
     if folds is None:
         raise DataError(f"{where}: has neither train, valid and test splits nor folds to cross-validate by")
+    if dataset["all"].labels is None:
+        raise DataError(f"{where}: has no labels (absent, or all blank) to train on")
     numbers = np.unique(folds).tolist()
     if len(numbers) < 3:
         raise DataError(f"{where}: has {len(numbers)} folds; one to test, one to validate and one to train are wanted")

@@ -9,7 +9,7 @@ import numpy as np
 
 from plumkeras.data_pipelines.readers import fields
 from plumkeras.data_pipelines.readers.splits import ALIASES
-from plumkeras.data_pipelines.validation import DataError, check_complete, listing
+from plumkeras.data_pipelines.validation import DataError, all_nan, check_complete, listing
 
 AUDIO_ENDINGS = (".wav", ".flac", ".mp3", ".ogg", ".oga")
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp")
@@ -111,14 +111,13 @@ def read_table(path, report):
             raise DataError(f"{path}: lines {seen[name]} and {line} both are clip {name!r}")
         seen[name] = line
     unimodal = {modality: _numbers(path, lines, columns, f"label_{x}") for modality, x in fields.LETTERS.items()}
-    unimodal = {m: values for m, values in unimodal.items() if values is not None}
+    unimodal = {modality: values for modality, values in unimodal.items() if values is not None}
     labels, splits = _numbers(path, lines, columns, "label"), _splits(path, lines, columns, report)
     # Now, before hours of extraction: a split has all its labels or none.
     for name, rows in splits.items():
-        for column, values in {"label": labels, **{f"{m} label": values for m, values in unimodal.items()}}.items():
-            is_blank = None if values is None else np.isnan(values[rows])
-            if is_blank is not None and not is_blank.all():
-                check_complete(f"{path}: {name}/{column}", is_blank, ids[rows])
+        for column, values in {"label": labels, **unimodal}.items():
+            if values is not None and not all_nan(values[rows]):
+                check_complete(f"{path}: {name}/{column}", values[rows], ids[rows])
     return Clips(
         ids=ids,
         keys=keys,
@@ -150,7 +149,7 @@ def _columns(path):
 
 
 def _numbers(path, lines, columns, column):
-    """A column as float64 `[N]`, NaN where a row is empty; None where there is no column or nothing is in it."""
+    """A column as float64 `[N]`, NaN where it is blank; None where it is blank throughout."""
     texts = [text.strip() for text in columns.get(column, ())]
     if not any(texts):
         return None

@@ -180,11 +180,6 @@ def _encode(encoder, texts, options, report, where, progress, keep_end=False):
 
 
 def _splits(path, listed, made, skipped, task, report):
-    def labels_of(rows):
-        if listed.labels is None or task == "regression":
-            return None if listed.labels is None else listed.labels[rows].astype("float32")
-        return fields.class_numbers(listed.labels[rows], f"{path}: label", listed.ids[rows])
-
     splits = {}
     kept = np.array([name not in skipped for name in listed.ids.tolist()])
     for name, rows in listed.splits.items():
@@ -197,11 +192,13 @@ def _splits(path, listed, made, skipped, task, report):
             features[modality], lengths[modality] = _pad(values, rows)
             features[modality], counts = cleaning.clean_array(features[modality])
             report.record_cleaning(name, modality, {**counts, "padding_frames": 0})
+        known = {} if listed.labels is None else {f"{task}_labels": listed.labels[rows]}
+        labels, _ = fields.labels(known, f"{path}: {name}", listed.ids[rows], report, name)
         splits[name] = Split(
             ids=listed.ids[rows],
             features=features,
             lengths=lengths,
-            labels=labels_of(rows),
+            labels=labels,
             modality_labels={m: values[rows] for m, values in listed.modality_labels.items()} or None,
             raw_text=None if listed.texts is None else listed.texts[rows],
             groups=None if listed.groups is None else listed.groups[rows],

@@ -19,7 +19,7 @@ class LabelTable:
         path: str.
 
     `ids`, `videos` and `clips` are text arrays `[N]`, `texts` one or None. `regression` is float64 `[N]`, NaN where a
-    row has no label, or None where none has one; `unimodal` a dict of such by modality, where each row has one.
+    row has no label, or None; `unimodal` is a dict of such by modality.
 
     Raises:
         DataError: it is damaged, lacks a column, or holds something else than numbers for labels.
@@ -44,7 +44,7 @@ class LabelTable:
         self.texts = np.array(self.columns["text"], dtype=object) if "text" in self.columns else None
         self.regression = self._numbers("label")
         found = {modality: self._numbers(f"label_{letter}") for modality, letter in fields.LETTERS.items()}
-        self.unimodal = {m: values for m, values in found.items() if values is not None and not np.isnan(values).any()}
+        self.unimodal = {modality: values for modality, values in found.items() if values is not None}
 
     def _rows(self):
         """The header, and then each row with its line number."""
@@ -58,7 +58,7 @@ class LabelTable:
         return rows
 
     def _numbers(self, column):
-        """A column as float64 `[N]`, NaN where a row has no value; None where no row has one."""
+        """A column as float64 `[N]`, NaN where it is blank, None where it is blank throughout."""
         values = []
         for line, text in zip(self.lines, self.columns.get(column, ()), strict=False):
             value = _number(text)

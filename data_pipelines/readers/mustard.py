@@ -110,7 +110,7 @@ class _Table:
         self.sentences = [len(item["context"]) for item in items]
         self.values = {
             "id": self.ids,
-            "classification_labels": [np.nan if item["sarcasm"] is None else int(item["sarcasm"]) for item in items],
+            "classification_labels": [item["sarcasm"] for item in items],
             "raw_text": [item["utterance"] for item in items],
             "context_raw_text": [" ".join(item["context"]) for item in items],
             "group": ["/".join(filter(None, (item["show"].strip(), item["speaker"].strip()))) for item in items],
@@ -121,6 +121,8 @@ class _Table:
         if not isinstance(item, dict):
             raise DataError(f"{self.path}: {name} is a {type(item).__name__}; a dict is wanted")
         item = {"context": [], "show": "", "sarcasm": None, **item}
+        if item["sarcasm"] == "" or item["sarcasm"] != item["sarcasm"]:
+            item["sarcasm"] = None  # blank
         kinds = {"utterance": str, "speaker": str, "show": str, "context": list, "sarcasm": (int, type(None))}
         for field, kind in kinds.items():
             if field not in item:

@@ -1,10 +1,10 @@
 """The data set that a command is about."""
 
 from plumkeras.cli.words import UsageError
-from plumkeras.data_pipelines import load, open_shards, tfrecord
+from plumkeras.data_pipelines import load, open_shards, tfrecord, with_validation
 from plumkeras.recipes import run_directory
 from plumkeras.recipes.config import SyntheticRecipeConfig
-from plumkeras.recipes.protocol import prepare, with_splits, with_validation
+from plumkeras.recipes.protocol import prepare, with_splits
 from plumkeras.recipes.synthetic import generate
 
 
@@ -23,7 +23,7 @@ def for_run(directory, data, split=None):
     described, recipe = run_directory.read_network(path), run_directory.read_config(path)
     dataset = read(data, recipe)
     if split in ("train", "valid"):
-        dataset = with_validation(recipe, dataset)
+        dataset = with_validation(dataset, recipe.validation_fraction)
     name = choose_split(dataset, split)
     dataset = with_modalities(described["feature_dims"], with_splits(dataset, {name: dataset[name]}))
     return dataset, name, described
@@ -40,7 +40,7 @@ def read(path, recipe):
 
 def read_for_training(path, recipe):
     """As `read`, with `valid` carved from `train` where the recipe asks for it."""
-    return with_validation(recipe, read(path, recipe))
+    return with_validation(read(path, recipe), recipe.validation_fraction)
 
 
 def load_path(path, label_range=None):

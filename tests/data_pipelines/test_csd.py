@@ -260,8 +260,8 @@ def test_the_hash_is_of_what_is_read(tmp_path):
         ("labels", lambda f, i: (f + 3, i), "regression_labels holds .* outside the label range"),
         (
             "labels",
-            lambda f, i: (np.where(np.arange(len(f))[:, None] == 0, np.nan, f), i),
-            "regression_labels: 1 of [0-9]+ samples have no label: 03bSnISJMiM.0.",
+            lambda f, i: (np.where(f == f[0], np.nan, f), i),
+            r"regression_labels: .* samples have no label .* 03bS",
         ),
     ],
 )
