@@ -16,6 +16,7 @@ from plumkeras.data_pipelines.validation import (
     MODALITIES,
     SPLITS,
     DataError,
+    all_nan,
     listing,
     validate,
     whole_numbers,
@@ -34,7 +35,8 @@ class Split:
         features: dict by modality of float32 `[N, T, F]`, valid frames first and zeros after; or of
             `StoredFeatures`, which stay in their files until batches are made of them.
         lengths: dict by modality of int32 `[N]`, the number of valid frames; 0 means missing.
-        labels: float32 `[N]` (regression), int32 `[N]` (classification) or None.
+        labels: float32 `[N]` (regression), int32 `[N]` (classification) or None. Labels that are all NaN become None:
+            the split is unlabelled.
         modality_labels: dict by modality of float32 `[N]`, human labels per modality, or None.
         raw_text: text array `[N]` or None.
         folds: int32 `[N]`, the cross-validation fold of each sample, or None.
@@ -68,12 +70,11 @@ class Split:
         put("lengths", {m: whole_numbers(a, f"{m}_lengths") for m, a in self.lengths.items()})
         if self.labels is not None:
             labels = np.asarray(self.labels)
-            put("labels", labels.astype("int32" if labels.dtype.kind in "iub" else "float32"))
+            labels = labels.astype("int32" if labels.dtype.kind in "iub" else "float32")
+            put("labels", None if all_nan(labels) else labels)
         if self.modality_labels is not None:
-            put(
-                "modality_labels",
-                {m: np.asarray(a, dtype="float32") for m, a in self.modality_labels.items()},
-            )
+            human = {m: np.asarray(a, dtype="float32") for m, a in self.modality_labels.items()}
+            put("modality_labels", {m: a for m, a in human.items() if not all_nan(a)} or None)
         if self.raw_text is not None:
             put("raw_text", np.asarray(self.raw_text))
         if self.folds is not None:

@@ -9,6 +9,11 @@ __all__ = ["MODALITIES", "SPLITS", "DataError", "check_lengths", "listing", "val
 
 MODALITIES = ("text", "audio", "vision")
 SPLITS = ("train", "valid", "test", "all")
+# How many samples an error names.
+_NAMED = 5
+# What tells token ids from vectors: real vectors are no whole numbers of this size.
+_TOKEN_ID = 1000
+_TOKEN_ROWS = 64
 
 
 def validate(dataset):
@@ -56,6 +61,7 @@ def _check_sizes(where, split):
             raise DataError(f"{where}/{field} has shape {array.shape}; [samples, frames, width] is wanted")
         if 0 in array.shape[1:]:
             raise DataError(f"{where}/{field} has shape {array.shape}: nothing in it")
+        _check_token_ids(f"{where}/{field}", field, array)
     for position, name in enumerate(split.ids):
         try:
             str(name).encode()
@@ -79,6 +85,24 @@ def _check_sizes(where, split):
         check_lengths(lengths, frames, split.ids, f"{where}/context_{modality}_lengths")
     if split.folds is not None and split.folds.min() < 0:
         raise DataError(f"{where}/fold holds {split.folds.min()}; folds count from 0")
+
+
+def _check_token_ids(where, field, array):
+    """Refuses token ids `[N, L]`, or MMSA's `[N, 3, L]` of ids, mask and segments, in place of text vectors."""
+    if field.removeprefix("context_") != "text" or array.shape[2] == 1 or getattr(array, "is_stream", False):
+        return
+    rows = np.asarray(array[:_TOKEN_ROWS])
+    # The ids, and what goes with them.
+    tokens, flags = rows[:, 0], rows[:, 1:]
+    is_bert = array.shape[1] == 3 and np.isin(flags, (0, 1)).all()
+    if not (array.shape[1] == 1 or is_bert) or not _TOKEN_ID <= tokens.max() < np.inf:
+        return
+    if (tokens >= 0).all() and (tokens == np.floor(tokens)).all():
+        shape = (len(array), array.shape[2]) if array.shape[1] == 1 else tuple(array.shape)
+        raise DataError(
+            f"{where} of shape {shape} holds token ids (whole numbers up to {tokens.max():.0f}), not feature vectors; "
+            "encode the text first: plumkeras extract FILE --text-encoder DIR --output OUT.npz takes its raw text"
+        )
 
 
 def _context_of(where, split):
@@ -118,6 +142,7 @@ def _check_labels(where, split, dataset):
 
 
 def _check_regression(where, labels, ids, label_range):
+    check_complete(where, labels, ids)
     check_finite(labels, ids, where)
     if label_range is None:
         return
@@ -127,6 +152,22 @@ def _check_regression(where, labels, ids, label_range):
         raise DataError(
             f"{where} holds {labels[row]:g} for sample {ids[row]}, outside the label range [{low:g}, {high:g}]; "
             "another is set by `label_range`, --label-range on the command line"
+        )
+
+
+def all_nan(labels):
+    """Whether labels are all NaN: the samples have none."""
+    return labels.dtype.kind == "f" and labels.size > 0 and bool(np.isnan(labels).all())
+
+
+def check_complete(where, labels, ids):
+    """Raises `DataError` when some of the labels `[N]` are NaN."""
+    rows = np.flatnonzero(np.isnan(labels.astype("float64")))
+    if len(rows):
+        named = listing(ids[rows[:_NAMED]]) + (", ..." if len(rows) > _NAMED else "")
+        raise DataError(
+            f"{where}: {len(rows)} of {len(labels)} samples have no label (nan or blank): {named}; give them labels or "
+            "leave them out; a split whose labels are all blank is read as unlabelled"
         )
 
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from plumkeras.recipes import predictions, run_directory
-from plumkeras.recipes.checks import check_dataset, check_output
+from plumkeras.recipes.checks import check_dataset, check_output, training_warnings
 from plumkeras.recipes.protocol import describe_fold, fold_dataset, fold_masks, fold_numbers
 from plumkeras.recipes.train import network_shape, train
 
@@ -43,12 +43,13 @@ def cross_validate(config, dataset, directory, verbose=1, resume=False, overwrit
 
 
 def _cross_validate(config, dataset, directory, numbers, verbose, resume):
+    warnings = training_warnings(config, dataset)
     if resume and run_directory.holds_run(directory):
         run_directory.check_same(directory, config, dataset, keras.backend.backend())
         run_directory.clear_partial_files(directory)
     else:
         shape = network_shape(config, fold_dataset(dataset, numbers[0]))
-        run_directory.start(directory, config, dataset, types.SimpleNamespace(**shape))
+        run_directory.start(directory, config, dataset, types.SimpleNamespace(**shape), warnings)
     constants = np.empty(len(dataset["all"]))
     for number in numbers:
         if verbose:
@@ -64,6 +65,7 @@ def _cross_validate(config, dataset, directory, numbers, verbose, resume):
         str(number): run_directory.read_metrics(fold_directory(directory, number) / run_directory.METRICS)["test"]
         for number in numbers
     }
+    metrics["warnings"] = warnings
     run_directory.write_json(directory / run_directory.METRICS, metrics)
     return {**metrics, "baseline": predictions.report(dataset, dataset["all"].labels, {"prediction": constants})}
 

@@ -150,6 +150,7 @@ def _describe(run, loaded):
             label_range = [float(end) for end in label_range]
     except (AttributeError, TypeError, ValueError):
         raise ConfigError(f"{path}: says nothing of the data; is it damaged?") from None
+    metrics = run_directory.read_metrics(run / run_directory.METRICS)
     network = loaded.network
     digest = hashlib.sha256((run / run_directory.NETWORK).read_bytes()).hexdigest()
     run_directory.check_fold(values.get("fold"), path)
@@ -160,7 +161,8 @@ def _describe(run, loaded):
         "data": data,
         "label_range": label_range,
         "classes": _classes(loaded),
-        "metrics": run_directory.read_metrics(run / run_directory.METRICS),
+        "metrics": {name: report for name in ("valid", "test") if (report := metrics.get(name)) is not None},
+        "warnings": metrics.get("warnings", []),
         "exported_with": run_directory.versions(),
         "fingerprint": loaded.fingerprint,
     }

@@ -13,7 +13,7 @@ clips: the features must come from the same extractors as those it was trained o
 
 Trained on {file} ({format}{known}){fold}, SHA-256 {sha256}; samples: {samples}. Feature widths: {widths}.
 {labels}
-
+{warnings}
 ## Metrics
 
 Measured once, at the end of training; the kept epoch was chosen on `valid`.
@@ -111,6 +111,7 @@ def model_card(name, version, described, signatures, docker, batching, notes):
         samples=for_markdown(", ".join(f"{split} {count}" for split, count in data.get("samples", {}).items())),
         widths=for_markdown(", ".join(f"{m} {width}" for m, width in network["feature_dims"].items())),
         labels=_labels(described),
+        warnings=_warnings(described.get("warnings")),
         table="\n".join(f"| {' | '.join(row)} |" for row in table),
         convention=convention,
         recipe=for_markdown(recipe["name"]),
@@ -126,6 +127,13 @@ def model_card(name, version, described, signatures, docker, batching, notes):
         arguments=", ".join(lengths),
         notes="\n".join(f"- {note}" for note in notes),
     )
+
+
+def _warnings(sentences):
+    """What was suspicious about the data, as a list."""
+    if not sentences:
+        return ""
+    return "\nWarnings about these data:\n\n" + "".join(f"- {sentence}\n" for sentence in sentences)
 
 
 def _has_labels(network):

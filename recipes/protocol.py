@@ -4,7 +4,13 @@ import dataclasses
 
 import numpy as np
 
-from plumkeras.data_pipelines import DataError, Dataset, join_context, normalize_samples, speaker_independent
+from plumkeras.data_pipelines import (
+    DataError,
+    Dataset,
+    join_context,
+    normalize_samples,
+    speaker_independent,
+)
 from plumkeras.data_pipelines.report import Report
 
 
@@ -43,6 +49,8 @@ def fold_numbers(dataset):
     where = dataset.path or "the data set"
     if folds is None:
         raise DataError(f"{where}: has neither train, valid and test splits nor folds to cross-validate by")
+    if dataset["all"].labels is None:
+        raise DataError(f"{where}: has no labels (absent, or all blank) to train on")
     numbers = np.unique(folds).tolist()
     if len(numbers) < 3:
         raise DataError(f"{where}: has {len(numbers)} folds; one to test, one to validate and one to train are wanted")
@@ -72,10 +80,15 @@ def fold_dataset(dataset, number):
     )
 
 
+def copied_report(dataset):
+    """The data set's report, to be added to."""
+    return Report(dict(dataset.report.cleaned), list(dataset.report.warnings))
+
+
 def with_splits(dataset, splits, **changed):
     """A data set of other splits that came from the same file."""
     known = {
-        "report": Report(dict(dataset.report.cleaned), list(dataset.report.warnings)),
+        "report": copied_report(dataset),
         "path": dataset.path,
         "format": dataset.format,
         "sha256": dataset.sha256,

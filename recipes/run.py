@@ -11,7 +11,11 @@ from plumkeras.data_pipelines.fingerprint import DriftWarning, drift
 from plumkeras.features import complete_inputs
 from plumkeras.recipes import checks, exported, fold_runs, predictions, run_directory
 from plumkeras.recipes.config import ConfigError
-from plumkeras.recipes.protocol import prepare
+from plumkeras.recipes.protocol import prepare, with_splits
+
+
+class DataWarning(UserWarning):
+    """Data that can be predicted, but about which something is suspicious or missing."""
 
 
 class Run:
@@ -43,40 +47,45 @@ class Run:
             Dict of arrays with the network's outputs, in order: `prediction`, `text_soft_label`, ...
 
         Raises:
-            DataError: the data cannot be read, or lack a modality, a width or the split.
+            DataError: the data cannot be read, lack the split or every modality, or have another width.
 
         Warns:
+            DataWarning: what loading cleaned and found; a modality that is absent, and so missing for every sample.
             DriftWarning: the features are not such as the network was trained on; see `drift`.
             FoldWarning: of a file with folds, the fold that was left out is predicted by default, and in `all` are
                 samples that the network was trained on.
         """
         if isinstance(data, dict):
-            return self._predict_split(self._split_of(data), batch_size)
+            return self._predict_split(self._dataset_of(data), "all", batch_size)
         dataset = prepare(
             self.config, data if isinstance(data, Dataset) else load(data, label_range=self.config.label_range)
         )
-        checks.check_widths(self.network.feature_dims, dataset)
         dataset, told = fold_runs.fold_part(description_path(self.directory), dataset, split)
         fold_runs.warn_of_part(told, split)
-        chosen = dataset.split(checks.choose_split(dataset, split))
-        return self._predict_split(chosen, batch_size)
+        name = checks.choose_split(dataset, split)
+        # The other splits are not predicted, and what is missing there is nobody's concern.
+        dataset = checks.with_modalities(self.network.feature_dims, with_splits(dataset, {name: dataset.split(name)}))
+        return self._predict_split(dataset, name, batch_size)
 
     def drift(self, split):
         """What says that a split's features are not such as the network was trained on: a list of sentences."""
         return [] if self.fingerprint is None else drift(self.fingerprint, split)
 
-    def _predict_split(self, split, batch_size):
-        for sentence in self.drift(split):
+    def _predict_split(self, dataset, name, batch_size):
+        for sentence in dataset.report.warnings:
+            warnings.warn(sentence, DataWarning, stacklevel=3)
+        for sentence in self.drift(dataset[name]):
             warnings.warn(sentence, DriftWarning, stacklevel=3)
-        return predictions.predict_split(self.network, split, batch_size)
+        return predictions.predict_split(self.network, dataset[name], batch_size)
 
-    def _split_of(self, arrays):
+    def _dataset_of(self, arrays):
         complete = complete_inputs(arrays, self.network.feature_dims, may_be_absent=True)
         features = {m: complete[m] for m in self.network.modalities}
         lengths = {m: complete[f"{m}_length"] for m in self.network.modalities}
         ids = np.arange(len(next(iter(features.values())))).astype(str)
-        dataset = Dataset({"all": Split(ids, features, lengths)})
-        return normalize_samples(dataset["all"], [m for m in self.config.sample_norm if m in features])
+        split = Dataset({"all": Split(ids, features, lengths)})["all"]
+        split = normalize_samples(split, [m for m in self.config.sample_norm if m in features])
+        return checks.with_modalities(self.network.feature_dims, Dataset({"all": split}))
 
 
 class ExportedRun(Run):

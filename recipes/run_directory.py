@@ -65,8 +65,17 @@ def _config_errors(directory):
         raise ConfigError(f"{directory}: cannot be written to: {error.strerror or error}") from None
 
 
-def start(directory, config, dataset, network, fold=None):
-    """Makes the directory, clears an earlier run of ours out of it, and writes `config.json`. Other files stay."""
+def start(directory, config, dataset, network, data_warnings=(), fold=None):
+    """Makes the directory, clears an earlier run of ours out of it, and writes `config.json`. Other files stay.
+
+    Args:
+        directory: path.
+        config: `RecipeConfig`.
+        dataset: `Dataset`.
+        network: what has `feature_dims`, `task` and `num_classes`.
+        data_warnings: what is suspicious about the data, sentences.
+        fold: dict or None. Of the run of a fold, which it is.
+    """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     _clear(directory)
@@ -79,6 +88,7 @@ def start(directory, config, dataset, network, fold=None):
                 path.rmdir()  # Unless it holds other files.
     # Replaced, never removed: killed at any point, the directory is known for ours.
     values = {"run_id": uuid.uuid4().hex, **describe(config, dataset, network), "fold": fold}
+    values["warnings"] = list(data_warnings)
     write_json(directory / CONFIG, values)
 
 

@@ -13,7 +13,7 @@ SIMS and SIMSv2 have labels in [-1, 1] and human labels per modality (`regressio
 
 import numpy as np
 
-from plumkeras.data_pipelines.readers import fields
+from plumkeras.data_pipelines.readers import fields, row_fields
 from plumkeras.data_pipelines.readers.assembling import assemble, read_array
 from plumkeras.data_pipelines.readers.front_padding import bounds, move_to_front
 from plumkeras.data_pipelines.readers.splits import parts, take_parts
@@ -43,8 +43,9 @@ def matches(tree):
         isinstance(part, dict)
         and _MARKS & part.keys()
         and {"text_bert", *MODALITIES} & part.keys()
-        # `labels` is the mark of the MulT family, which pads in front.
+        # `labels`, and ids as rows, are marks of the MulT family, which pads in front.
         and "labels" not in part
+        and not row_fields.are_rows(part.get("id", ()))
         for part in found
     )
 

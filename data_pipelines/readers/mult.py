@@ -4,6 +4,7 @@ A dict by split of `vision`, `audio`, `text` (in any order), `labels` and `id`. 
 
 - padding: in front. Each sample is moved to frame 0. Should more samples end than begin with an all-zero text frame,
   the file was padded at its end by somebody, which is read too and said.
+- labels: a file without them is told by its ids, which come as rows.
 - alignment: modalities with equally many frames share the word axis, so all three begin with the text's first non-zero
   frame; others begin with their own.
 - MulT (`mult`): ids come as rows, `[N, 1]` bytes or `[N, 3]` (video, start, end; joined by `_`). Every sample is kept;
@@ -33,7 +34,7 @@ _FOREIGN = {"text_bert", "regression_labels", "classification_labels"}
 def matches(tree):
     """Whether an unpickled object has this layout."""
     found = parts(tree)
-    return any(isinstance(part, dict) and "labels" in part for part in found) and all(
+    return any(isinstance(part, dict) and ("labels" in part or _has_row_ids(part)) for part in found) and all(
         isinstance(part, dict) and part.keys() & set(MODALITIES) and not part.keys() & _FOREIGN for part in found
     )
 
@@ -50,7 +51,7 @@ def read(tree, release, path, report, modalities=None, label_range=None, sha256=
     for name, part in found.items():
         _check(name, part, path, report)
     is_humor = row_fields.is_humor(_widths(found))
-    is_multibench = is_humor or not any(row_fields.are_rows(part["id"]) for part in found.values() if "id" in part)
+    is_multibench = is_humor or not any(map(_has_row_ids, found.values()))
     layout = _Layout(found, is_multibench, report)
     labels = {
         name: row_fields.first_column(part["labels"], f"{path}: {name}/labels", report, f"{name}/labels")
@@ -71,6 +72,10 @@ def read(tree, release, path, report, modalities=None, label_range=None, sha256=
         sha256=sha256,
         label_range=label_range,
     )
+
+
+def _has_row_ids(part):
+    return row_fields.are_rows(part.get("id", ()))
 
 
 def _check(name, part, path, report):

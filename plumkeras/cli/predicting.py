@@ -41,28 +41,31 @@ class Predict:
 
 def run_evaluate(arguments):
     options = parse(Evaluate, arguments, "plumkeras evaluate")
-    dataset, described = for_run(options.run, options.data, options.split)
+    dataset, name, described = for_run(options.run, options.data, options.split)
     from plumkeras.recipes.checks import check_labels
 
-    check_labels(described, dataset, options.split)
-    split = dataset[options.split]
+    check_labels(described, dataset, name)
+    split = dataset[name]
     from plumkeras.recipes import load_run, predictions, terminal
 
+    for sentence in dataset.report.warnings:
+        warn(sentence)
     with quiet_start():
         network = load_run(options.run).network
     outputs = predictions.predict_split(network, split)
-    terminal.print_metrics({options.split: predictions.report(dataset, split.labels, outputs)}, network.task)
+    terminal.print_metrics({name: predictions.report(dataset, split.labels, outputs)}, network.task)
 
 
 def run_predict(arguments):
     options = parse(Predict, arguments, "plumkeras predict")
-    from plumkeras.recipes.checks import check_csv_target, choose_split
+    from plumkeras.recipes.checks import check_csv_target
 
     check_csv_target(options.output, options.overwrite)
-    dataset, _ = for_run(options.run, options.data, options.split)
-    name = choose_split(dataset, options.split)
+    dataset, name, _ = for_run(options.run, options.data, options.split)
     from plumkeras.recipes import load_run, predictions
 
+    for sentence in dataset.report.warnings:
+        warn(sentence)
     with quiet_start():
         run = load_run(options.run)
     for sentence in run.drift(dataset[name]):

@@ -225,7 +225,8 @@ def test_an_empty_split_is_left_out(mmsa_tree, write_pickle, aligned):
     assert dataset.report.warnings[0] == "test: is empty: 0 samples, so the split is left out"
     np.testing.assert_array_equal(dataset["valid"].features["audio"], wanted["valid"].features["audio"])
     with pytest.raises(DataError, match="no split 'test'; it has train, valid"):
-        check_dataset(RecipeConfig(name="mine"), dataset)
+        dataset.split("test")
+    check_dataset(RecipeConfig(name="mine"), dataset)
     with pytest.raises(DataError, match="train, valid, test: every split is empty: 0 samples"):
         load(write_pickle(empty))
     # Ids alone that are gone are damage.
