@@ -5,11 +5,14 @@ Every reader ends in a `Dataset`, and a `Dataset` has been checked (see `validat
 
 import collections.abc
 import dataclasses
+import html
+from collections.abc import Sequence
 
 import numpy as np
 
 from plumkeras.arguments import known_arguments_only
 from plumkeras.data_pipelines import cleaning
+from plumkeras.data_pipelines.from_arrays import split_fields
 from plumkeras.data_pipelines.report import Report
 from plumkeras.data_pipelines.stored import StoredFeatures
 from plumkeras.data_pipelines.validation import (
@@ -90,8 +93,65 @@ class Split:
         if self.context_raw_text is not None:
             put("context_raw_text", np.asarray(self.context_raw_text))
 
+    @classmethod
+    def from_arrays(
+        cls,
+        *,
+        labels: Sequence | None = None,
+        ids: Sequence[str] | None = None,
+        raw_text: Sequence[str] | None = None,
+        lengths: dict | None = None,
+        folds: Sequence[int] | None = None,
+        groups: Sequence[str] | None = None,
+        **modalities,
+    ) -> "Split":
+        """Makes a split of your own arrays; the padding is done here.
+
+        Args:
+            labels: `[N]` floats (regression) or whole numbers (classes from 0), or None.
+            ids: `[N]` texts. Defaults to the numbers of the samples.
+            raw_text: `[N]` texts or None.
+            lengths: dict by modality of `[N]`, the valid leading frames. By default all that are given count.
+            folds: `[N]` or None, for cross-validation.
+            groups: `[N]` texts or None. The video or speaker of each sample.
+            **modalities: by name (`text`, `audio`, `vision`, or your own) a list of `[T, F]` arrays of different
+                lengths, in which None or an empty array is a sample without that modality; or `[N, T, F]`; or
+                `[N, F]`, one frame each. `<modality>_length` beside one is read as its lengths.
+
+        Raises:
+            DataError: a rank, a width or a number of samples does not fit.
+
+        Example:
+            >>> split = Split.from_arrays(text=[np.ones((3, 4)), np.ones((5, 4))], audio=[np.ones((2, 6)), None])
+            >>> split.features["text"].shape, split.lengths["audio"].tolist()
+            ((2, 5, 4), [2, 0])
+        """
+        fields = split_fields(modalities, lengths, labels, ids)
+        return cls(**fields, raw_text=raw_text, folds=folds, groups=groups)
+
     def __len__(self):
         return len(self.ids)
+
+    def __repr__(self):
+        return f"<Split: {self._summary()}>"
+
+    def _repr_html_(self):
+        return f"<b>Split</b>: {html.escape(self._summary())}"
+
+    def _summary(self):
+        """Counts and widths in a line."""
+        parts = [f"{len(self)} samples"]
+        for m, array in self.features.items():
+            missing = int(np.sum(self.lengths[m] == 0)) if m in self.lengths else 0
+            shape = " x ".join(map(str, array.shape[1:]))
+            parts.append(f"{m} {shape}" + (f" ({missing} missing)" if missing else ""))
+        if self.labels is None:
+            parts.append("no labels")
+        elif self.labels.dtype.kind == "i":
+            parts.append(f"{len(np.unique(self.labels))} classes")
+        else:
+            parts.append("regression labels")
+        return ", ".join(parts)
 
     @property
     def modalities(self):
@@ -173,6 +233,46 @@ class Dataset(collections.abc.Mapping):
         if format == "memory":  # A reader has done it already.
             self._splits = {name: self._cleaned(name, split) for name, split in self._splits.items()}
 
+    @classmethod
+    def from_arrays(
+        cls,
+        train: "Split | dict | None" = None,
+        valid: "Split | dict | None" = None,
+        test: "Split | dict | None" = None,
+        *,
+        all: "Split | dict | None" = None,
+        task: str | None = None,
+        label_range: tuple[float, float] | None = None,
+    ) -> "Dataset":
+        """Makes a data set of your own arrays.
+
+        Args:
+            train, valid, test: each a `Split`, or a dict of the arguments of `Split.from_arrays`, or None.
+            all: in place of them, one split: with `folds` to cross-validate by, or something to predict.
+            task: `"regression"` or `"classification"`. By default read off the type of the labels.
+            label_range: range of regression labels. Defaults to `(-3, 3)`.
+
+        Raises:
+            DataError: there is no split, or the arrays do not fit each other; names the split.
+
+        Example:
+            >>> data = Dataset.from_arrays(train={"text": [np.ones((3, 4)), np.zeros((2, 4))], "labels": [1.5, -2.0]})
+            >>> data
+            <Dataset in memory (regression): train 2; widths: text 4>
+        """
+        given = {"train": train, "valid": valid, "test": test, "all": all}
+        splits = {}
+        for name, value in given.items():
+            if value is None:
+                continue
+            if not isinstance(value, (Split, dict)):
+                raise DataError(f"{name} is a {type(value).__name__}; expected a Split, or a dict of its arrays")
+            try:
+                splits[name] = Split.from_arrays(**value) if isinstance(value, dict) else value
+            except DataError as error:
+                raise DataError(f"{name}: {error}") from None
+        return cls(splits, task=task, label_range=label_range)
+
     def __getitem__(self, name):
         return self._splits[name]
 
@@ -184,7 +284,15 @@ class Dataset(collections.abc.Mapping):
 
     def __repr__(self):
         sizes = ", ".join(f"{name} {len(split)}" for name, split in self.items())
-        return f"<Dataset {self.path or 'in memory'} ({self.format}): {sizes}>"
+        widths = ", ".join(f"{m} {width}" for m, width in self.feature_dims.items())
+        return f"<Dataset {self.path or 'in memory'} ({self.task or 'no labels'}): {sizes}; widths: {widths}>"
+
+    def _repr_html_(self):
+        rows = [["split", "samples", "labels", *(f"{m} (width {w})" for m, w in self.feature_dims.items())]]
+        for name, split in self.items():
+            present = [f"{int(np.sum(split.lengths[m] > 0))} present" for m in self.modalities]
+            rows.append([name, str(len(split)), "none" if split.labels is None else self.task, *present])
+        return html_table(f"Dataset {self.path or 'in memory'}", rows)
 
     def _cleaned(self, name, split):
         """The split with features that are finite, as those of a file; what was done goes to the report."""
@@ -235,6 +343,16 @@ class Dataset(collections.abc.Mapping):
         if train is not None and train.labels is not None:
             labelled = [train.labels]
         return 1 + max(int(labels.max()) for labels in labelled)
+
+
+def html_table(title, rows):
+    """A table for notebooks: a title and rows of texts, the first of them the header. Everything is escaped."""
+
+    def row(cells, tag):
+        return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
+
+    body = "".join(row(cells, "td") for cells in rows[1:])
+    return f"<p><b>{html.escape(title)}</b></p><table><thead>{row(rows[0], 'th')}</thead><tbody>{body}</tbody></table>"
 
 
 def _features(array):

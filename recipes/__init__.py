@@ -4,6 +4,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
+from plumkeras.nearest import nearest
 from plumkeras.recipes.config import ConfigError, RecipeConfig, from_dict, to_dict
 from plumkeras.recipes.mosei import mosei as _mosei
 from plumkeras.recipes.mosi import mosi as _mosi
@@ -40,7 +41,10 @@ def find_recipe(name):
         return _RECIPES[name]
     path = Path(name)
     if path.suffix != ".py" and not path.exists():
-        raise ConfigError(f"unknown recipe {name!r}; there are {', '.join(_RECIPES)}, or the path of a recipe file")
+        hint = nearest(name, _RECIPES)
+        raise ConfigError(
+            f"unknown recipe {name!r}{hint}; there are {', '.join(_RECIPES)}, or the path of a recipe file"
+        )
     return _read_recipe_file(path)
 
 

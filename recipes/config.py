@@ -11,6 +11,8 @@ import typing
 from pathlib import Path
 from typing import Literal
 
+from plumkeras.nearest import nearest
+
 
 class ConfigError(ValueError):
     """A recipe, a field or a value that does not exist or does not fit."""
@@ -287,12 +289,54 @@ def from_dict(values, where):
     return _build(SyntheticRecipeConfig if generated else RecipeConfig, values, where, "")
 
 
+def value_of(config, field):
+    """The value of a field named with dots; a tuple where JSON has a list."""
+    for name in field.split("."):
+        config = getattr(config, name)
+    return config
+
+
+def with_values(config, values, where="the search"):
+    """The recipe with other values in some fields.
+
+    Args:
+        config: `RecipeConfig`.
+        values: dict from field, named with dots, to value.
+        where: what to name in an error, e.g. the file.
+
+    Raises:
+        ConfigError: a field does not exist, or its value does not fit; names the nearest field.
+    """
+    fields = to_dict(config)
+    for field, value in values.items():
+        *sections, name = field.split(".")
+        place = fields
+        for section in sections:
+            place = place.get(section) if isinstance(place, dict) else None
+        if not isinstance(place, dict) or name not in place or isinstance(place[name], dict):
+            hint = nearest(field, field_names(config)) or "; name it as in config.json, e.g. network.hidden_dim"
+            raise ConfigError(f"{where}: unknown field {field}{hint}")
+        place[name] = value
+    return from_dict(fields, where)
+
+
+def field_names(config):
+    """The names of all fields of a recipe, those of its sections with dots."""
+    names = []
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        inner = dataclasses.fields(value) if dataclasses.is_dataclass(value) else ()
+        names += [f"{field.name}.{part.name}" for part in inner] or [field.name]
+    return names
+
+
 def _build(cls, values, where, prefix):
     if not isinstance(values, dict):
         raise ConfigError(f"{where}: {prefix.rstrip('.') or 'the configuration'} must be an object, not {values!r}")
     hints = typing.get_type_hints(cls)
     if unknown := sorted(set(values) - set(hints)):
-        raise ConfigError(f"{where}: unknown field {prefix}{unknown[0]}; there are {', '.join(sorted(hints))}")
+        hint = nearest(unknown[0], hints) or f"; there are {', '.join(sorted(hints))}"
+        raise ConfigError(f"{where}: unknown field {prefix}{unknown[0]}{hint}")
     missing = [
         f.name
         for f in dataclasses.fields(cls)

@@ -133,7 +133,7 @@ def _warnings(sentences):
     """What was suspicious about the data, as a list."""
     if not sentences:
         return ""
-    return "\nWarnings about these data:\n\n" + "".join(f"- {sentence}\n" for sentence in sentences)
+    return "\nWarnings about these data:\n\n" + "".join(f"- {for_markdown(sentence)}\n" for sentence in sentences)
 
 
 def _has_labels(network):

@@ -366,7 +366,7 @@ def read_metrics(path):
     values = read_json(path)
     try:
         for name in ("valid", "test"):
-            for value in values.get(name, {}).values():
+            for value in (values.get(name) or {}).values():
                 if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
                     raise TypeError
     except (TypeError, AttributeError):

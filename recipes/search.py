@@ -14,9 +14,9 @@ import tyro
 from plumkeras.data_pipelines import Dataset
 from plumkeras.recipes import run_directory
 from plumkeras.recipes.checks import check_dataset
-from plumkeras.recipes.config import ConfigError, RecipeConfig, to_dict
+from plumkeras.recipes.config import ConfigError, RecipeConfig, to_dict, with_values
 from plumkeras.recipes.protocol import fold_dataset, fold_numbers, with_splits
-from plumkeras.recipes.search_space import default_space, read_space, with_values
+from plumkeras.recipes.search_space import default_space, read_space
 
 # What is searched for: the objective's name in KerasTuner, and in a history of stage 2.
 OBJECTIVE = "val_prediction_loss"

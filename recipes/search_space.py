@@ -10,7 +10,7 @@ import dataclasses
 import json
 import math
 
-from plumkeras.recipes.config import ConfigError, from_dict, read_json, to_dict
+from plumkeras.recipes.config import ConfigError, read_json, value_of, with_values
 
 # Trials are compared on the same samples and the same seeds, so these are no hyper-parameters.
 _NOT_SEARCHED = {
@@ -221,39 +221,3 @@ def _checked(field, value, config, where):
 
 def _hashable(value):
     return tuple(value) if isinstance(value, list) else value
-
-
-def value_of(config, field):
-    """The value of a field named with dots; a tuple where JSON has a list."""
-    for name in field.split("."):
-        config = getattr(config, name)
-    return config
-
-
-def with_values(config, values, where="the search"):
-    """The recipe with other values in some fields.
-
-    Args:
-        config: `RecipeConfig`.
-        values: dict from field, named with dots, to value.
-        where: what to name in an error, e.g. the file.
-
-    Raises:
-        ConfigError: a field does not exist, or its value does not fit.
-    """
-    fields = to_dict(config)
-    for field, value in values.items():
-        *sections, name = field.split(".")
-        place = fields
-        for section in sections:
-            place = place.get(section) if isinstance(place, dict) else None
-        if not isinstance(place, dict) or name not in place or isinstance(place[name], dict):
-            raise ConfigError(
-                f"{where}: unknown field {field}; fields are named as in config.json, {_some(fields)}, ..."
-            )
-        place[name] = value
-    return from_dict(fields, where)
-
-
-def _some(fields):
-    return ", ".join(f"{section}.{next(iter(fields[section]))}" for section in ("network", "objective", "refinement"))

@@ -17,7 +17,7 @@ from plumkeras.metrics import PearsonCorrelation, SentimentAccuracy
 from plumkeras.plum_net import PLUMNet
 from plumkeras.recipes import predictions, run_directory
 from plumkeras.recipes.checkpoint import CheckpointFile, StageCheckpoint
-from plumkeras.recipes.checks import check_dataset, check_output, training_warnings
+from plumkeras.recipes.checks import check_dataset, check_output, measured_splits, training_warnings
 from plumkeras.recipes.config import ConfigError, TrainingError
 from plumkeras.recipes.feed import feed
 from plumkeras.recipes.progress import StageProgress

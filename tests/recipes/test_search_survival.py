@@ -331,7 +331,7 @@ import json, sys
 from pathlib import Path
 from plumkeras.recipes import find_recipe
 from plumkeras.recipes.search import SearchOptions, plan
-from plumkeras.recipes.search_space import with_values
+from plumkeras.recipes.config import with_values
 from plumkeras.recipes.synthetic import generate
 (recipe, values), directory, options, resume = json.loads(sys.argv[1])
 config, options = with_values(find_recipe(recipe), values), SearchOptions(**options)

@@ -20,11 +20,12 @@ from plumkeras.recipes.config import (
     RecipeConfig,
     RefinementConfig,
     TrainingError,
+    with_values,
 )
 from plumkeras.recipes.search import SearchOptions, plan
 from plumkeras.recipes.search_oracle import make_oracle
 from plumkeras.recipes.search_results import SearchResults
-from plumkeras.recipes.search_space import default_space, read_space, with_values
+from plumkeras.recipes.search_space import default_space, read_space
 from plumkeras.recipes.tuning import RecipeHyperModel, run_search, run_trial, tune
 
 # One modality and little to trace: a trial takes a few seconds.
