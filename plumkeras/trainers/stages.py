@@ -168,7 +168,7 @@ class StageTrainer(BackendTrainer):
         if isinstance(x, dict):
             x = self.network.complete_arrays(x, where, **options)
             if y is None:
-                raise features.DataError(f"{where}: there are no labels; give them as `y`")
+                raise features.DataError(f"{where}: y is None; the labels of the dict of arrays are expected there")
             y = self._checked_labels(y, len(next(iter(x.values()))), where)
         elif isinstance(specs := getattr(x, "element_spec", None), tuple) and isinstance(specs[0], dict):
             # What `tf.data` says of its batches, in place of a long error out of the graph.
@@ -180,7 +180,7 @@ class StageTrainer(BackendTrainer):
 
     def _checked_labels(self, y, count, where):
         y = ops.convert_to_numpy(y)
-        features.check_labels(y, count, self.network.task, self.network.num_classes, f"{where}: the labels")
+        features.check_labels(y, count, self.network.task, self.network.num_classes, f"{where}: y")
         return y.reshape(-1).astype("float32" if self.network.task == "regression" else "int32")
 
     def _own_callbacks(self, fit_arguments):

@@ -35,12 +35,12 @@ def without(*names):
 
 
 BAD_LABELS = [
-    ("regression", changed(Y, np.nan), "the labels holds nan for sample 5"),
-    ("regression", Y[:7], "the labels are 7, the samples 12"),
-    ("regression", np.stack([Y, Y], axis=1), r"the labels have shape \(12, 2\); one per sample is expected"),
-    ("classification", changed(CLASSES, 3), "the labels hold class 3.0 for sample 5; the network has 3 classes"),
-    ("classification", changed(CLASSES, -1), "the labels hold class -1.0 for sample 5"),
-    ("classification", changed(CLASSES, 0.5), "the labels hold class 0.5 for sample 5"),
+    ("regression", changed(Y, np.nan), "y holds nan for sample 5"),
+    ("regression", Y[:7], "y has 7 labels for 12 samples"),
+    ("regression", np.stack([Y, Y], axis=1), r"y has shape \(12, 2\); one label per sample is expected"),
+    ("classification", changed(CLASSES, 3), "y holds class 3 for sample 5; the network has 3 classes"),
+    ("classification", changed(CLASSES, -1), "y holds class -1 for sample 5"),
+    ("classification", changed(CLASSES, 0.5), "y holds class 0.5 for sample 5"),
 ]
 BAD_INPUTS = [
     ({**X, "text": X["text"][:, :, :3]}, "text has width 3; the network was built for width 4"),
