@@ -12,8 +12,9 @@
 
 Entries that are called `video[i]` in every file are aligned already, and become samples as they stand: of several label
 rows in one entry the one that overlaps its frames longest is the label, and an entry that a file lacks lacks that
-modality. Of labels of 7 columns the first, sentiment, is read. Videos of CMU-MOSI get their standard split, and so do those of another data
-set whose folder holds the SDK's list (`cmu_mosei_std_folds.py`). Otherwise there is one split, `all`.
+modality. Of labels of 7 columns the first, sentiment, is read. Videos of CMU-MOSI get their standard split, and so do
+those of another data set whose folder holds the SDK's list (`cmu_mosei_std_folds.py`). Otherwise there is one split,
+`all`.
 """
 
 import collections

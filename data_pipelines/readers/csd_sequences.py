@@ -137,8 +137,8 @@ class Survey:
     Args:
         path: str. The folder.
 
-    `roles` is a dict from role to `Found`, `warnings` a list of str about the files that aren't read, `other_labels` one
-    about each file of labels whose columns aren't known.
+    `roles` is a dict from role to `Found`, `warnings` a list of str about the files that aren't read, `other_labels`
+    another about the files of labels whose columns aren't known.
 
     Raises:
         DataError: a file is damaged.
