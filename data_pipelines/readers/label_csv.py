@@ -18,7 +18,7 @@ import tokenize
 import numpy as np
 
 from plumkeras.data_pipelines import cleaning
-from plumkeras.data_pipelines.readers import fields, mmsa, ragged
+from plumkeras.data_pipelines.readers import fields, mmsa, names, ragged
 from plumkeras.data_pipelines.readers.label_table import SEPARATORS, LabelTable
 from plumkeras.data_pipelines.readers.splits import ALIASES, parts
 from plumkeras.data_pipelines.schema import Dataset, Split
@@ -141,6 +141,7 @@ def _sources(path, table, wanted, report):
     for name in _pickles(path):
         file = os.path.join(path, name)
         tree, release = read_pickle(file)
+        names.rename_in_tree(tree, file, report, wanted)
         if not mmsa.matches(tree):
             report.warn(f"{name}: a pickle, but not of MMSA-FET, not read")
             continue
