@@ -61,7 +61,7 @@ def _check_sizes(where, split):
             raise DataError(f"{where}/{field} has shape {array.shape}; [samples, frames, width] is wanted")
         if 0 in array.shape[1:]:
             raise DataError(f"{where}/{field} has shape {array.shape}: nothing in it")
-        _check_token_ids(f"{where}/{field}", field, array)
+        _check_token_ids(f"{where}/{field}", field, array, [m for m in split.features if m != "text"])
     for position, name in enumerate(split.ids):
         try:
             str(name).encode()
@@ -87,22 +87,37 @@ def _check_sizes(where, split):
         raise DataError(f"{where}/fold holds {split.folds.min()}; folds count from 0")
 
 
-def _check_token_ids(where, field, array):
-    """Refuses token ids `[N, L]`, or MMSA's `[N, 3, L]` of ids, mask and segments, in place of text vectors."""
-    if field.removeprefix("context_") != "text" or array.shape[2] == 1 or getattr(array, "is_stream", False):
+class TokenIdsError(DataError):
+    """Token ids are in the place of text vectors.
+
+    Args:
+        where: str. File, split and field.
+        others: iterable of str. The modalities that can be read without them.
+    """
+
+    def __init__(self, where, others=()):
+        self.others = tuple(others)
+        without = f"; the others alone are read with modalities={self.others}" if self.others else ""
+        super().__init__(
+            f"{where} holds token ids, not feature vectors; encode the text first: plumkeras extract FILE "
+            f"--text-encoder DIR --output NEW.npz makes vectors of its raw_text{without}"
+        )
+
+
+def _check_token_ids(where, field, array, others):
+    """Refuses token ids `[N, L]` or `[N, L, 1]`, or MMSA's `[N, 3, L]` of ids, mask and segments, as text vectors."""
+    if field.removeprefix("context_") != "text" or getattr(array, "is_stream", False):
         return
     rows = np.asarray(array[:_TOKEN_ROWS])
-    # The ids, and what goes with them.
-    tokens, flags = rows[:, 0], rows[:, 1:]
-    is_bert = array.shape[1] == 3 and np.isin(flags, (0, 1)).all()
-    if not (array.shape[1] == 1 or is_bert) or not _TOKEN_ID <= tokens.max() < np.inf:
+    if 1 in array.shape[1:]:
+        tokens = rows.reshape(len(rows), -1)
+    elif array.shape[1] == 3 and np.isin(rows[:, 1:], (0, 1)).all():
+        tokens = rows[:, 0]
+    else:
         return
-    if (tokens >= 0).all() and (tokens == np.floor(tokens)).all():
-        shape = (len(array), array.shape[2]) if array.shape[1] == 1 else tuple(array.shape)
-        raise DataError(
-            f"{where} of shape {shape} holds token ids (whole numbers up to {tokens.max():.0f}), not feature vectors; "
-            "encode the text first: plumkeras extract FILE --text-encoder DIR --output OUT.npz takes its raw text"
-        )
+    is_whole = (tokens >= 0).all() and (tokens == np.floor(tokens)).all()
+    if is_whole and _TOKEN_ID <= tokens.max(initial=0) < np.inf:
+        raise TokenIdsError(where, others)
 
 
 def _context_of(where, split):

@@ -12,7 +12,7 @@ from plumkeras.data_pipelines.loading import load
 from plumkeras.data_pipelines.readers import fields
 from plumkeras.data_pipelines.report import Report
 from plumkeras.data_pipelines.schema import MODALITIES, Dataset, Split
-from plumkeras.data_pipelines.validation import DataError
+from plumkeras.data_pipelines.validation import DataError, TokenIdsError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,7 +226,13 @@ def _add_text(path, options, label_range, progress):
         raise DataError(
             f"{path}: holds no WAV, FLAC, MP3 or OGG file; to add token vectors to a data set, name a text encoder"
         )
-    dataset = load(path, label_range=label_range)
+    try:
+        dataset = load(path, label_range=label_range)
+    except TokenIdsError as error:
+        if not error.others:
+            raise
+        # The vectors take their place.
+        dataset = load(path, modalities=error.others, label_range=label_range)
     if "text" in dataset.modalities:
         raise DataError(f"{path}: has text vectors already ({dataset.feature_dims['text']} wide)")
     for name, split in dataset.items():

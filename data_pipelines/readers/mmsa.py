@@ -22,7 +22,7 @@ from plumkeras.data_pipelines.readers.front_padding import bounds, move_to_front
 from plumkeras.data_pipelines.readers.names import may_be_features
 from plumkeras.data_pipelines.readers.splits import parts, take_parts
 from plumkeras.data_pipelines.schema import Dataset
-from plumkeras.data_pipelines.validation import MODALITIES, DataError, listing
+from plumkeras.data_pipelines.validation import MODALITIES, DataError, TokenIdsError, listing
 
 NAME = "mmsa"
 DESCRIPTION = "pickles of MMSA and MMSA-FET (aligned, unaligned, or of one video)"
@@ -134,10 +134,7 @@ def _read_split(name, part, lengths, path, report, wanted, release):
     where = f"{path}: {name}"
     available = [modality for modality in MODALITIES if modality in part]
     if lengths.mask is not None and "text" not in part and (wanted is None or "text" in wanted):
-        raise DataError(
-            f"{where} has token ids (text_bert) but no text vectors (text): token ids need "
-            f"vectors first; read the others with modalities={tuple(available)}"
-        )
+        raise TokenIdsError(f"{where}: has no text vectors (text); its text_bert", available)
     chosen = fields.pick_modalities(available, wanted, where)
     for field in sorted(str(field)[:80] for field in part if field not in _KNOWN):
         report.warn(f"{name}/{field}: unknown field, not read")

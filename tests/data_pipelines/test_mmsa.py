@@ -164,7 +164,7 @@ def _at(split, field, position, value):
 @pytest.mark.parametrize(
     ("damage", "parts"),
     [
-        (_drop_text, ("train", "text_bert", "token ids need vectors first")),
+        (_drop_text, ("train", "text_bert holds token ids", "plumkeras extract", "modalities=('audio', 'vision')")),
         (_set("valid", "vision", lambda a: a[:3]), ("valid/vision has 3", "valid/id 4")),
         (_set("test", "audio", lambda a: a[:, :, :4]), ("test/audio is 4 wide", "audio 5")),
         (_set("train", "regression_labels", lambda a: a[:8]), ("train/labels has 8", "id 9")),

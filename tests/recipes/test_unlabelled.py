@@ -10,7 +10,10 @@ import pytest
 import plumkeras
 from plumkeras.cli import main
 from plumkeras.data_pipelines import DataError, Dataset, Split, load, make_synthetic, save_npz, with_validation
+from plumkeras.data_pipelines.extraction.extracting import extract
+from plumkeras.data_pipelines.extraction.text import TextOptions
 from plumkeras.data_pipelines.readers import fields
+from plumkeras.data_pipelines.validation import TokenIdsError
 from plumkeras.recipes.run import DataWarning
 
 TINY = [
@@ -178,6 +181,17 @@ def test_token_ids_are_no_vectors(tmp_path, text):
     np.savez(tmp_path / "data.npz", **{"train/id": ["a", "b"], "train/text": text.squeeze()})
     with pytest.raises(DataError, match="holds token ids"):
         load(tmp_path / "data.npz")
+
+
+def test_extract_puts_vectors_in_the_place_of_token_ids(tmp_path):
+    ids = np.array([[101, 2023, 102, 0], [101, 1996, 3185, 102]])
+    np.savez(tmp_path / "data.npz", **{"train/id": ["a", "b"], "train/text": ids, "train/audio": np.ones((2, 5))})
+    with pytest.raises(TokenIdsError) as caught:
+        load(tmp_path / "data.npz")
+    assert caught.value.others == ("audio",)
+    # Read without them, the file lacks nothing but texts.
+    with pytest.raises(DataError, match="train has no raw_text"):
+        extract(tmp_path / "data.npz", text_options=TextOptions(text_encoder=tmp_path / "nowhere"))
 
 
 @pytest.mark.parametrize("values", [np.eye(4), np.zeros((4, 4)), np.arange(16).reshape(4, 4), 2000.5 * np.ones((4, 4))])
