@@ -137,9 +137,14 @@ def load_run(directory):
     check_backend()
     import keras
 
+    from plumkeras.devices import check_precision
     from plumkeras.plum_net import PLUMNet
 
     path = Path(directory) / run_directory.NETWORK
+    try:
+        check_precision(config.precision)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from None
     try:
         network = keras.saving.load_model(path, compile=False, safe_mode=True, custom_objects={"PLUMNet": PLUMNet})
     except Exception as error:
