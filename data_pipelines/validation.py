@@ -6,6 +6,8 @@ from plumkeras.data_pipelines.report import shared_ids
 
 MODALITIES = ("text", "audio", "vision")
 SPLITS = ("train", "valid", "test", "all")
+# Of frames, and of columns. What has more isn't features, and the statistics of a column take many times its bytes.
+_MAX_SIDE = 1_000_000
 
 
 class DataError(ValueError):
@@ -62,6 +64,7 @@ def _check_sizes(where, split):
             raise DataError(f"{where}/{field} has shape {array.shape}; [samples, frames, width] is wanted")
         if 0 in array.shape[1:]:
             raise DataError(f"{where}/{field} has shape {array.shape}: nothing in it")
+        check_sides(array.shape, f"{where}/{field}")
     for position, name in enumerate(split.ids):
         try:
             str(name).encode()
@@ -85,6 +88,12 @@ def _check_sizes(where, split):
         check_lengths(lengths, frames, split.ids, f"{where}/context_{modality}_lengths")
     if split.folds is not None and split.folds.min() < 0:
         raise DataError(f"{where}/fold holds {split.folds.min()}; folds count from 0")
+
+
+def check_sides(shape, where):
+    """Raises `DataError` where an array `[N, T, F]` or `[N, F]` has more frames or columns than any features."""
+    if max(shape[1:], default=0) > _MAX_SIDE:
+        raise DataError(f"{where} has shape {tuple(shape)}; at most {_MAX_SIDE} frames and columns are read")
 
 
 def _context_of(where, split):

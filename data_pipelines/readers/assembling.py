@@ -35,6 +35,7 @@ def assemble(name, path, values, modalities, read_features, find_lengths, report
         count, frames = features[modality].shape[:2]
         if ids is None:
             report.warn(f"{name}/id: no ids in the file, so samples are numbered")
+            fields.pay_for_samples(count, where)
             ids = np.arange(count).astype(np.str_)
         if count != len(ids):
             raise DataError(f"{where}/{modality} has {count} samples, {name}/id {len(ids)}")

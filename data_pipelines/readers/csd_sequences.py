@@ -30,6 +30,8 @@ _WIDTHS = {
     "audio": (74, 81, 5, 33, 384, 1582),
     "vision": (47, 35, 46, 20, 75, 371, 709, 713),
 }
+# An entry is a group with two arrays, and their headers alone take more bytes than that.
+_MIN_ENTRY = 400
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +73,8 @@ def look(path):
             if data is None:
                 continue
             entries = hdf5.children(data, f"{path}: {root}/data")
+            if len(entries) * _MIN_ENTRY > os.path.getsize(path):
+                raise DataError(f"{path}: names {len(entries)} entries, more than a file of its size can hold")
             rows = width = 0
             is_text = False
             for name in entries:

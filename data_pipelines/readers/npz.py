@@ -11,13 +11,13 @@ top) replaces the range [-3, 3].
 
 import contextlib
 import math
-import os
 import zipfile
 import zlib
 
 import numpy as np
 
 from plumkeras.data_pipelines import cleaning
+from plumkeras.data_pipelines.budget import spend
 from plumkeras.data_pipelines.readers import fields
 from plumkeras.data_pipelines.readers.assembling import add_context, assemble
 from plumkeras.data_pipelines.schema import Dataset
@@ -28,9 +28,8 @@ DESCRIPTION = "npz with <split>/<field> arrays (PlumKeras)"
 _ALIASES = {"train": "train", "valid": "valid", "dev": "valid", "val": "valid", "test": "test"}
 _CONTEXT = "context_"
 _KNOWN = {"id", "raw_text", "lengths", "fold", "group", "context_raw_text", *fields.LABEL_FIELDS}
-# A real array compresses by 20 at the most; a large one that shrank by more than this is a bomb.
-_MAX_RATIO = 250
-_ALWAYS_ADMITTED = 64 << 20
+# What is paid for an array, which takes its time however small it is.
+_BYTES_PER_ARRAY = 16_384
 
 # What zipfile, zlib and numpy's header parser raise on a damaged or crafted archive.
 _FAILURES = (
@@ -165,7 +164,6 @@ class _Member:
     def __init__(self, archive, info, path):
         self.archive = archive
         self.info = info
-        self.bytes_on_disk = os.path.getsize(path)
         self.where = f"{path}: {info.filename.removesuffix('.npy')}"
 
     def read(self):
@@ -173,6 +171,8 @@ class _Member:
         with self._opened() as (stream, shape, is_fortran, dtype):
             if dtype.kind not in "iufbSU":
                 raise DataError(f"{self.where} is of type {dtype}; numbers or texts are wanted")
+            # Once as bytes of the file, and once more as what is made of them.
+            spend(2 * math.prod(shape) * dtype.itemsize, self.where)
             return self._take(stream, shape, dtype, is_fortran)
 
     def read_features(self):
@@ -184,20 +184,24 @@ class _Member:
         """Yields the shape, which opens the member for as long as it is read, and then some rows at a time."""
         with self._opened() as (stream, shape, is_fortran, dtype):
             fields.check_features(shape, dtype, self.where)
+            rows = cleaning.block_rows(math.prod(shape[1:]) * dtype.itemsize)
+            # What they become, and what is read at a time: all of it in Fortran order.
+            at_once = math.prod(shape) if is_fortran else min(rows, shape[0]) * math.prod(shape[1:])
+            spend(math.prod(shape) * max(4, dtype.itemsize) + 2 * at_once * dtype.itemsize, self.where)
             yield shape
             if is_fortran:
                 yield from cleaning.row_blocks(self._take(stream, shape, dtype, is_fortran))
                 return
-            rows = cleaning.block_rows(math.prod(shape[1:]) * dtype.itemsize)
             for start in range(0, shape[0], rows):
                 yield self._take(stream, (min(rows, shape[0] - start), *shape[1:]), dtype)
 
     @contextlib.contextmanager
     def _opened(self):
+        # Those of other methods grow by any factor at the first read.
+        if self.info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise DataError(f"{self.where} isn't compressed as numpy does it; write it by np.savez_compressed")
+        spend(_BYTES_PER_ARRAY, self.where)
         size = self.info.file_size
-        packed = min(self.info.compress_size, self.bytes_on_disk)
-        if size > _ALWAYS_ADMITTED and size > _MAX_RATIO * packed:
-            raise DataError(f"{self.where} grows from {packed} to {size} bytes: a zip bomb, not an array")
         try:
             with self.archive.open(self.info) as stream:
                 version = np.lib.format.read_magic(stream)
