@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 
+from plumkeras.data_pipelines.budget import reading
 from plumkeras.data_pipelines.readers import (
     csd,
     hdf5,
@@ -35,32 +36,34 @@ DIRECTORY_READERS = (mustard, ur_funny, label_csv, csd, tfrecord, tuple_folder)
 _OLD_PICKLE = re.compile(rb"[}\]]q|[}\]]\(|\([dlcIX(]|\(S['\"]|c[\w.]+\n[\w.]+\n|P[^\n]*\n\.")
 
 
-def read(path, modalities=None, label_range=None):
+def read(path, modalities=None, label_range=None, max_bytes=None):
     """Reads a file of any supported format; see `plumkeras.data_pipelines.load`."""
     path = os.fspath(path)
     if not os.path.exists(path):
         raise DataError(f"{path}: there is no such file")
-    report = Report()
     try:
-        if os.path.isdir(path):
-            return _read_directory(path, report, modalities, label_range)
-        kind = _kind(path)
-        if kind == "hdf5":
-            csd.refuse_single(path)
-        common = {
-            "modalities": modalities,
-            "label_range": label_range,
-            "sha256": _sha256(path),
-        }
-        if kind == "zip":
-            return npz.read(path, report, **common)
-        tree, release = read_pickle(path)
-        rename_in_tree(tree, path, report, modalities)
-        for reader in PICKLE_READERS:
-            if reader.matches(tree):
-                return reader.read(tree, release, path, report, **common)
+        with reading(path, max_bytes):
+            return (_read_directory if os.path.isdir(path) else _read_file)(path, Report(), modalities, label_range)
     except OSError as error:
         raise DataError(f"{path}: can't be read: {error}") from None
+
+
+def _read_file(path, report, modalities, label_range):
+    kind = _kind(path)
+    if kind == "hdf5":
+        csd.refuse_single(path)
+    common = {
+        "modalities": modalities,
+        "label_range": label_range,
+        "sha256": _sha256(path),
+    }
+    if kind == "zip":
+        return npz.read(path, report, **common)
+    tree, release = read_pickle(path)
+    rename_in_tree(tree, path, report, modalities)
+    for reader in PICKLE_READERS:
+        if reader.matches(tree):
+            return reader.read(tree, release, path, report, **common)
     raise DataError(f"{path}: a pickle of {_sketch(tree)}, of no known layout; {_formats()}{_folder_of(path)}")
 
 

@@ -35,6 +35,8 @@ _WIDTHS = {
 _DIMENSION_NAMES = ("dimension names", "dimension namescomputational sequence version")
 _MAX_NAMES = 10_000
 _LABEL_COLUMNS = "1 column (sentiment) or 7 (sentiment, then the emotions)"
+# An entry is a group with two arrays, and their headers alone take more bytes than that.
+_MIN_ENTRY = 400
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +78,8 @@ def look(path):
             if data is None:
                 continue
             entries = hdf5.children(data, f"{path}: {root}/data")
+            if len(entries) * _MIN_ENTRY > os.path.getsize(path):
+                raise DataError(f"{path}: names {len(entries)} entries, more than a file of its size can hold")
             rows = width = 0
             is_text = False
             for name in entries:

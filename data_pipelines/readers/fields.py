@@ -8,8 +8,16 @@ import math
 
 import numpy as np
 
+from plumkeras.data_pipelines.budget import spend
 from plumkeras.data_pipelines.unpickler_values import LongText, as_text
-from plumkeras.data_pipelines.validation import DataError, all_nan, check_complete, listing, whole_numbers
+from plumkeras.data_pipelines.validation import (
+    DataError,
+    all_nan,
+    check_complete,
+    check_sides,
+    listing,
+    whole_numbers,
+)
 
 # The letters that MMSA's files put after a label field.
 LETTERS = {"text": "T", "audio": "A", "vision": "V"}
@@ -20,7 +28,9 @@ LABEL_FIELDS = (
     *(f"{kind}_labels_{x}" for kind in ("regression", "classification") for x in "TAV"),
 )
 _MAX_ID = 1024
-_MAX_ID_ARRAY = 64 << 20
+_MAX_ID_ARRAY = 16 << 20
+# What is paid for a sample and a text: the time that each takes in all that is done later.
+_BYTES_PER_SAMPLE, _BYTES_PER_TEXT = 512, 128
 _SIGNS = {"negative": 0, "neutral": 1, "positive": 2}
 
 
@@ -53,9 +63,11 @@ def texts(values, where):
         values = values.tolist()
     if not isinstance(values, (list, tuple)):
         raise DataError(f"{where} is a {type(values).__name__}; a list is wanted")
+    spend(_BYTES_PER_TEXT * len(values), where)
     result = []
     for position, value in enumerate(values):
         if isinstance(value, (str, bytes)):
+            spend(len(value), where)
             result.append(as_text(value))
         elif isinstance(value, LongText):
             raise DataError(f"{where} holds a text of {len(value.view)} bytes at position {position}")
@@ -69,20 +81,28 @@ def texts(values, where):
 def ids(values, where):
     """Ids as a numpy text array `[N]`, unchanged."""
     if isinstance(values, np.ndarray) and values.dtype.kind == "U" and values.ndim == 1:
-        return values.copy()
-    names = texts(values, where)
-    longest = max(map(len, names), default=0)
-    if longest > _MAX_ID:
-        raise DataError(f"{where} holds an id of {longest} characters; at most {_MAX_ID} are read")
+        names, longest = values, values.dtype.itemsize // 4
+    else:
+        names = texts(values, where)
+        longest = max(map(len, names), default=0)
+        if longest > _MAX_ID:
+            raise DataError(f"{where} holds an id of {longest} characters; at most {_MAX_ID} are read")
     # An array of texts gives each the room of the longest.
     if longest * len(names) > _MAX_ID_ARRAY:
         raise DataError(f"{where} holds {len(names)} ids of up to {longest} characters: too many to be ids")
+    pay_for_samples(len(names), where)
     return np.array(names, dtype=np.str_)
+
+
+def pay_for_samples(count, where):
+    """Takes samples off the budget, whatever their features are: compressed, a sample can be a few bits."""
+    spend(_BYTES_PER_SAMPLE * count, where)
 
 
 def raw_text(values, where):
     """Texts as an array `[N]`; of objects when they come as a list, since lengths vary widely."""
     if isinstance(values, np.ndarray) and values.dtype.kind == "U" and values.ndim == 1:
+        spend(values.nbytes, where)
         return values.copy()
     result = texts(values, where)
     array = np.empty(len(result), dtype=object)
@@ -144,6 +164,7 @@ def check_features(shape, dtype, where):
     # Without a byte behind it such a shape can have any number of samples.
     if 0 in shape[1:]:
         raise DataError(f"{where} has shape {tuple(shape)}: nothing in it")
+    check_sides(shape, where)
 
 
 def labels(fields, where, ids, report, split):
@@ -207,7 +228,7 @@ def _compare_signs(values, found, ids, report, split, where):
         row = wrong[0]
         report.warn(
             f"{split}/{where.rpartition('/')[2]}: {len(wrong)} contradict the sign of "
-            f"regression_labels, for one {ids[row]}: {values[row]!s} for {found[row]:g}; classes "
+            f"regression_labels, for one {ids[row]}: {values[row]!s:.40} for {found[row]:g}; classes "
             "are derived from regression_labels"
         )
 

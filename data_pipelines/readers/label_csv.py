@@ -18,6 +18,7 @@ import tokenize
 import numpy as np
 
 from plumkeras.data_pipelines import cleaning
+from plumkeras.data_pipelines.budget import current, spend
 from plumkeras.data_pipelines.readers import fields, mmsa, names, ragged
 from plumkeras.data_pipelines.readers.label_table import SEPARATORS, LabelTable
 from plumkeras.data_pipelines.readers.splits import ALIASES, parts
@@ -208,7 +209,9 @@ class _Stored:
             return split.features[self.modality], split.lengths[self.modality]
         arrays = {split: samples.features[self.modality] for split, samples in self.dataset.items()}
         frames = max(array.shape[1] for array in arrays.values())
-        features = np.zeros((len(rows), frames, self.dataset.feature_dims[self.modality]), dtype="float32")
+        shape = len(rows), frames, self.dataset.feature_dims[self.modality]
+        spend(4 * math.prod(shape), f"{self.dataset.path}: {name}/{self.modality}")
+        features = np.zeros(shape, dtype="float32")
         lengths = np.zeros(len(rows), dtype="int32")
         for row, place in enumerate(places):
             if place is not None:
@@ -235,7 +238,7 @@ class _Arrays:
         self.files = [files.pop(key, None) for key in keys]
         self.held = np.array([file is not None for file in self.files])
         self.unknown = sorted(files)
-        self.budget = ragged.Budget(*(file for file in self.files if file))
+        self.budget = current(path)
         self.width = None
 
     def take(self, name, rows, report):

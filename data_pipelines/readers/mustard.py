@@ -20,7 +20,8 @@ import os
 
 import numpy as np
 
-from plumkeras.data_pipelines.readers import fields, ragged
+from plumkeras.data_pipelines.budget import current
+from plumkeras.data_pipelines.readers import fields
 from plumkeras.data_pipelines.readers import mustard_features as features
 from plumkeras.data_pipelines.readers.assembling import assemble_padded
 from plumkeras.data_pipelines.schema import Dataset
@@ -73,7 +74,7 @@ def read(path, report, modalities=None, label_range=None, sha256=None):
     if "text" not in readers:
         report.warn(f"text: there is no {features.BERT}, so what was said is in raw_text alone")
     chosen = fields.pick_modalities([m for m in MODALITIES if m in readers], modalities, path)
-    budget = ragged.Budget(*(os.path.join(path, name) for name in files(path)))
+    budget = current(path)
     utterances, contexts = {}, {}
     for modality in chosen:
         utterances[modality], context = readers[modality](home, table.ids, table.sentences, budget, report)
@@ -132,7 +133,7 @@ class _Table:
         if not all(isinstance(sentence, str) for sentence in item["context"]):
             raise DataError(f"{self.path}: {name}/context holds something else than sentences")
         if item["sarcasm"] not in (0, 1, None):
-            raise DataError(f"{self.path}: {name}/sarcasm is {item['sarcasm']}; true or false is wanted")
+            raise DataError(f"{self.path}: {name}/sarcasm is {item['sarcasm']!s:.40}; true or false is wanted")
         return item
 
 
