@@ -25,7 +25,7 @@ import numpy as np
 
 from plumkeras.data_pipelines import cleaning
 from plumkeras.data_pipelines.budget import current
-from plumkeras.data_pipelines.readers import fields, hdf5, ragged, standard_folds
+from plumkeras.data_pipelines.readers import fields, foreign, hdf5, ragged, standard_folds
 from plumkeras.data_pipelines.readers.alignment import EPSILON, Timeline, collapse, is_interval, is_reference
 from plumkeras.data_pipelines.readers.assembling import assemble
 from plumkeras.data_pipelines.readers.csd_sequences import Sequence, Survey, look
@@ -60,7 +60,10 @@ def refuse_single(path):
     """
     found = look(path)
     if found is None:
-        raise DataError(f"{path}: an HDF5 file that holds no computational sequence; known is a {DESCRIPTION}")
+        raise DataError(
+            f"{path}: is an HDF5 file that holds no computational sequence; read it by h5py and {foreign.TO_NPZ}. HDF5 "
+            f"is read as a {DESCRIPTION}"
+        )
     raise DataError(
         f"{path}: is one computational sequence, {found}, and no data set: load the folder that holds it together "
         "with the other .csd files"

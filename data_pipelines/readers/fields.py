@@ -32,6 +32,7 @@ _MAX_ID_ARRAY = 16 << 20
 # What is paid for a sample and a text: the time that each takes in all that is done later.
 _BYTES_PER_SAMPLE, _BYTES_PER_TEXT = 512, 128
 _SIGNS = {"negative": 0, "neutral": 1, "positive": 2}
+_UNKNOWN, _EMPTY = -1, -2
 
 
 def pick_modalities(available, wanted, where):
@@ -218,7 +219,14 @@ def _as_float32(values):
 def _compare_signs(values, found, ids, report, split, where):
     """Warns where classes and labels disagree: the classes of a file aren't to be trusted."""
     if where.endswith("annotations"):
-        given = _annotated_signs(values, where)
+        given, said = _annotated_signs(values, where)
+        for sign, what in ((_EMPTY, "are empty"), (_UNKNOWN, "say neither negative, neutral nor positive")):
+            rows = np.flatnonzero(given == sign)
+            for row in rows[:1]:
+                example = f", for one {ids[row]} (sample {row})" if row < len(ids) else ""
+                word = f": {said[row]!r:.40}" if sign == _UNKNOWN else ""
+                report.warn(f"{split}/annotations: {len(rows)} {what}{example}{word}; they aren't used")
+            given[rows] = np.nan
     else:
         given = label_numbers(values, where)
     if len(given) != len(found):
@@ -234,10 +242,13 @@ def _compare_signs(values, found, ids, report, split, where):
 
 
 def _annotated_signs(values, where):
-    """0, 1, 2 from words (also "weakly positive", as in SIMSv2), NaN where MMSA-FET's label.csv had none."""
+    """0, 1, 2 from words (also "weakly positive", as in SIMSv2), NaN where MMSA-FET had none, and the words."""
     if isinstance(values, np.ndarray) and values.ndim == 1:
         values = values.tolist()
     if isinstance(values, (list, tuple)):
         values = ["nan" if isinstance(value, float) and value != value else value for value in values]
-    words = [text.lower().split() or [""] for text in texts(values, where)]
-    return np.array([np.nan if word == ["nan"] else _SIGNS.get(word[-1], -1) for word in words])
+        values = ["" if value is None else value for value in values]
+    said = texts(values, where)
+    words = [text.lower().split() for text in said]
+    signs = [np.nan if word == ["nan"] else _SIGNS.get(word[-1], _UNKNOWN) if word else _EMPTY for word in words]
+    return np.array(signs, dtype="float64"), said

@@ -19,11 +19,11 @@ import numpy as np
 
 from plumkeras.data_pipelines import cleaning
 from plumkeras.data_pipelines.budget import current, spend
-from plumkeras.data_pipelines.readers import fields, mmsa, names, ragged
+from plumkeras.data_pipelines.readers import fields, foreign, mmsa, names, ragged
+from plumkeras.data_pipelines.readers.foreign import read_pickle
 from plumkeras.data_pipelines.readers.label_table import SEPARATORS, LabelTable
 from plumkeras.data_pipelines.readers.splits import ALIASES, parts
 from plumkeras.data_pipelines.schema import Dataset, Split
-from plumkeras.data_pipelines.unpickler import read_pickle
 from plumkeras.data_pipelines.validation import MODALITIES, DataError, listing
 
 NAME = "label_csv"
@@ -172,6 +172,11 @@ def _places(dataset, table, name, report):
             if sample not in rows:
                 unknown.append(sample)
                 continue
+            if places[rows[sample]] is not None:
+                raise DataError(
+                    f"{dataset.path}: holds {sample!r} twice, as sample {places[rows[sample]][1]} of "
+                    f"{places[rows[sample]][0]} and {position} of {split}: remove one"
+                )
             places[rows[sample]] = split, position
             if samples.labels is not None and table.regression is not None:
                 differing += bool(abs(samples.labels[position] - table.regression[rows[sample]]) > 1e-3)
@@ -275,6 +280,7 @@ def _npy(path):
     Raises:
         DataError: it is damaged, or holds something else than numbers `[T, F]` or `[F]`.
     """
+    start = b""
     try:
         with open(path, "rb") as file:
             start = file.read(12)
@@ -285,7 +291,8 @@ def _npy(path):
         # Mapped first: sizes are checked against the file, and nothing in it is unpickled.
         array = np.array(np.lib.format.open_memmap(path, mode="r"))
     except _FAILURES as error:
-        raise DataError(f"{path}: truncated or corrupt, or no array: {error}") from None
+        said = foreign.describe(path) if not start.startswith(b"\x93NUMPY") else None
+        raise DataError(f"{path}: {said or f'truncated or corrupt, or no array: {error}'}") from None
     if array.dtype.kind not in "iufb" or array.ndim not in (1, 2):
         raise DataError(f"{path} has shape {array.shape} and type {array.dtype}; numbers [frames, width] are wanted")
     return array[None] if array.ndim == 1 else array

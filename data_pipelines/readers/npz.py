@@ -22,7 +22,7 @@ import numpy as np
 
 from plumkeras.data_pipelines import cleaning
 from plumkeras.data_pipelines.budget import spend
-from plumkeras.data_pipelines.readers import fields, names
+from plumkeras.data_pipelines.readers import fields, foreign, names
 from plumkeras.data_pipelines.readers.assembling import add_context, agreed_lengths, assemble, read_list
 from plumkeras.data_pipelines.readers.object_arrays import read_object_array
 from plumkeras.data_pipelines.readers.splits import ALIASES
@@ -60,7 +60,7 @@ def read(path, report, modalities=None, label_range=None, sha256=None):
     with _open_archive(path) as archive:
         members = _members(archive, path)
         if not members:
-            raise DataError(f"{path}: is a zip archive without arrays (.npy members)")
+            raise DataError(f"{path}: {foreign.describe_zip(path, archive.namelist())}")
         grouped = _group(members, path, report)
         if "label_range" in members and label_range is None:
             label_range = _label_range(members["label_range"])
@@ -86,7 +86,7 @@ def _open_archive(path):
     try:
         return zipfile.ZipFile(path)
     except _FAILURES as error:
-        raise DataError(f"{path}: truncated or corrupt npz: {str(error)[:200]}") from None
+        raise DataError(f"{path}: truncated or corrupt npz: {str(error)[:200]}; download or copy it again") from None
 
 
 def _members(archive, path):

@@ -10,8 +10,8 @@ folder is one of those, since they come first in `DIRECTORY_READERS`.
 import os
 
 from plumkeras.data_pipelines.readers import tuples
+from plumkeras.data_pipelines.readers.foreign import read_pickle
 from plumkeras.data_pipelines.readers.splits import ALIASES
-from plumkeras.data_pipelines.unpickler import read_pickle
 from plumkeras.data_pipelines.validation import DataError
 
 NAME = "tuple_folder"

@@ -20,9 +20,9 @@ import numpy as np
 from plumkeras.data_pipelines.budget import current
 from plumkeras.data_pipelines.readers import fields, ragged
 from plumkeras.data_pipelines.readers.assembling import assemble_padded
+from plumkeras.data_pipelines.readers.foreign import read_pickle
 from plumkeras.data_pipelines.readers.splits import take_parts
 from plumkeras.data_pipelines.schema import Dataset
-from plumkeras.data_pipelines.unpickler import read_pickle
 from plumkeras.data_pipelines.validation import MODALITIES, DataError, listing
 
 NAME = "ur_funny"

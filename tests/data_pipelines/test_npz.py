@@ -469,10 +469,10 @@ def test_damaged_archives(npz_arrays, write_npz, tmp_path):
     ("data", "said"),
     [
         (b"", "is empty"),
-        (b"id,text\n", "unknown format .* known formats: npz"),
-        (b"caption,label\nsomething,1\n", "unknown format"),
+        (b"some words\n", "unknown format .* known formats: npz"),
+        (b"caption,label\nsomething,1\n", "is a csv"),
         (b"\x89HDF\r\n\x1a\n", "truncated or corrupt HDF5"),
-        (b"\x93NUMPY\x01\x00", "unknown format"),
+        (b"\x93NUMPY\x01\x00", "is a single array"),
         (b"PK\x05\x06" + b"\0" * 18, "a zip archive without arrays"),
         (b"PK\x03\x04abc", "truncated or corrupt npz"),
     ],
