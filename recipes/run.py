@@ -26,7 +26,7 @@ class Run:
         self.directory, self.config, self.network = Path(directory), config, network
         self.fingerprint = fingerprint
 
-    def predict(self, data, split=None, batch_size=256):
+    def predict(self, data, split=None, batch_size=256, max_bytes=None):
         """Predicts new samples.
 
         Args:
@@ -34,6 +34,7 @@ class Run:
                 (or `[N, F]`, one frame each) and `<modality>_length` `[N]` (by default every frame counts).
             split: name of the split of a file or `Dataset`. By default `test`, or the only one there is.
             batch_size: int. Defaults to `256`.
+            max_bytes: int. As in `plumkeras.data_pipelines.load`, for a path.
 
         Returns:
             Dict of arrays with the network's outputs, in order: `prediction`, `text_soft_label`, ...
@@ -46,9 +47,9 @@ class Run:
         """
         if isinstance(data, dict):
             return self._predict_split(self._split_of(data), batch_size)
-        dataset = prepare(
-            self.config, data if isinstance(data, Dataset) else load(data, label_range=self.config.label_range)
-        )
+        if not isinstance(data, Dataset):
+            data = load(data, label_range=self.config.label_range, max_bytes=max_bytes)
+        dataset = prepare(self.config, data)
         checks.check_widths(self.network.feature_dims, dataset)
         chosen = dataset.split(checks.choose_split(dataset, split))
         return self._predict_split(chosen, batch_size)

@@ -9,7 +9,7 @@ import tyro
 
 from plumkeras.cli.data_sets import for_run
 from plumkeras.cli.starting import quiet_start
-from plumkeras.cli.words import parse
+from plumkeras.cli.words import MaxBytes, parse
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Evaluate:
     """Feature file. Not needed for a run of `synthetic`."""
     split: str = "test"
     """Split to measure."""
+    max_bytes: MaxBytes = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,11 +39,12 @@ class Predict:
     """Split to predict; by default test, or the only one of the file."""
     overwrite: bool = False
     """Replace an existing csv file."""
+    max_bytes: MaxBytes = None
 
 
 def run_evaluate(arguments):
     options = parse(Evaluate, arguments, "plumkeras evaluate")
-    dataset, described = for_run(options.run, options.data)
+    dataset, described = for_run(options.run, options.data, options.max_bytes)
     from plumkeras.recipes.checks import check_labels
 
     check_labels(described, dataset, options.split)
@@ -60,7 +62,7 @@ def run_predict(arguments):
     from plumkeras.recipes.checks import check_csv_target, choose_split
 
     check_csv_target(options.output, options.overwrite)
-    dataset, _ = for_run(options.run, options.data)
+    dataset, _ = for_run(options.run, options.data, options.max_bytes)
     name = choose_split(dataset, options.split)
     from plumkeras.recipes import load_run, predictions
 

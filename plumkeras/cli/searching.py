@@ -9,7 +9,7 @@ import tyro
 from plumkeras.cli.data_sets import read
 from plumkeras.cli.recipe_line import parse_recipe
 from plumkeras.cli.starting import quiet_start
-from plumkeras.cli.words import UsageError
+from plumkeras.cli.words import MaxBytes, UsageError
 from plumkeras.recipes.search import SearchOptions, plan
 
 
@@ -29,6 +29,7 @@ class Tune(SearchOptions):
     """Replace a search that the output directory holds."""
     resume: bool = False
     """Go on with the output directory's search where it was stopped; start it where there is none."""
+    max_bytes: MaxBytes = None
 
 
 def run_tune(arguments):
@@ -41,7 +42,7 @@ def run_tune(arguments):
         raise UsageError("tune needs --output DIR; or, for a worker, --join HOST:PORT")
     if options.output is not None:
         check_search_output(options.output, options.overwrite, options.resume)
-    search = plan(recipe, read(options.data, recipe), options)
+    search = plan(recipe, read(options.data, recipe, options.max_bytes), options)
     from plumkeras.recipes import terminal
 
     terminal.print_data(search.dataset, recipe)

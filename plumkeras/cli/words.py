@@ -3,8 +3,19 @@
 import contextlib
 import io
 import re
+from typing import Annotated
 
 import tyro
+
+MaxBytes = Annotated[
+    int | None,
+    tyro.conf.arg(
+        metavar="N",
+        help="Bytes that the data may take in memory, unpacked and padded; by default the larger of 1 GB and 100 times "
+        "the size of the file or folder. Raise it only for a file that you trust.",
+    ),
+]
+"""The option `--max-bytes` of a command that reads data."""
 
 
 class UsageError(Exception):
@@ -21,6 +32,12 @@ def parse(line, arguments, prog, default=None):
         if not stop.code:
             raise
         raise UsageError(f"{_one_line(said.getvalue())} (see {prog} --help)") from None
+
+
+def check_max_bytes(value):
+    """Raises `UsageError` unless a value of `--max-bytes` is None or positive."""
+    if value is not None and value < 1:
+        raise UsageError(f"--max-bytes must be at least 1. Received: {value}")
 
 
 def take(arguments, option):
