@@ -32,7 +32,7 @@ class Run:
         self.directory, self.config, self.network = Path(directory), config, network
         self.fingerprint = fingerprint
 
-    def predict(self, data, split=None, batch_size=256):
+    def predict(self, data, split=None, batch_size=256, max_bytes=None):
         """Predicts new samples.
 
         Args:
@@ -42,6 +42,7 @@ class Run:
             split: name of the split of a file or `Dataset`. By default `test`, or the only one there is. The run of a
                 fold has `train`, `valid`, `test` and `all` of a file with folds.
             batch_size: int. Defaults to `256`.
+            max_bytes: int. As in `plumkeras.data_pipelines.load`, for a path.
 
         Returns:
             Dict of arrays with the network's outputs, in order: `prediction`, `text_soft_label`, ...
@@ -57,10 +58,9 @@ class Run:
         """
         if isinstance(data, dict):
             return self._predict_split(self._dataset_of(data), "all", batch_size)
-        dataset = prepare(
-            self.config, data if isinstance(data, Dataset) else load(data, label_range=self.config.label_range)
-        )
-        dataset, told = fold_runs.fold_part(description_path(self.directory), dataset, split)
+        if not isinstance(data, Dataset):
+            data = load(data, label_range=self.config.label_range, max_bytes=max_bytes)
+        dataset, told = fold_runs.fold_part(description_path(self.directory), prepare(self.config, data), split)
         fold_runs.warn_of_part(told, split)
         name = checks.choose_split(dataset, split)
         # The other splits are not predicted, and what is missing there is nobody's concern.
