@@ -8,7 +8,8 @@ import os
 
 import numpy as np
 
-from plumkeras.data_pipelines import cleaning, json_text
+from plumkeras import json_text
+from plumkeras.data_pipelines import cleaning
 from plumkeras.data_pipelines.readers import hdf5, ragged
 from plumkeras.data_pipelines.readers.foreign import read_pickle
 from plumkeras.data_pipelines.validation import DataError
