@@ -29,7 +29,7 @@ def parse(text, object_pairs_hook=None):
 
 def _integer(digits):
     if len(digits) > _MAX_DIGITS or not -(2**63) <= (value := int(digits)) < 2**63:
-        raise ValueError(f"an integer of {len(digits.lstrip('-'))} digits, which 64 bits don't hold")
+        raise ValueError(f"an integer of {len(digits.lstrip('-'))} digits, which 64 bits do not hold")
     return value
 
 
