@@ -20,7 +20,7 @@ from plumkeras.recipes.checkpoint import CheckpointFile, StageCheckpoint
 from plumkeras.recipes.checks import check_dataset
 from plumkeras.recipes.config import ConfigError, TrainingError
 from plumkeras.recipes.feed import feed
-from plumkeras.recipes.progress import StageProgress
+from plumkeras.recipes.progress import stage_progress
 from plumkeras.trainers import AlignmentTrainer, RefinementTrainer
 
 
@@ -255,7 +255,7 @@ def _callbacks(options, stage, directory, verbose, done):
         if keras.backend.backend() == "tensorflow":  # Keras writes TensorBoard logs by TensorFlow alone.
             callbacks.append(keras.callbacks.TensorBoard(str(Path(directory) / run_directory.LOGS / stage)))
     if verbose:
-        callbacks.append(StageProgress(stage, done))
+        callbacks.append(stage_progress(stage, done))
     return callbacks
 
 
