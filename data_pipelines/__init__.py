@@ -5,7 +5,7 @@ Importing this package, and loading, start neither TensorFlow nor Keras.
 
 import importlib
 
-from plumkeras.data_pipelines.carving import carve_validation, speaker_independent
+from plumkeras.data_pipelines.carving import carve_validation, speaker_independent, with_validation
 from plumkeras.data_pipelines.context import join_context
 from plumkeras.data_pipelines.description import describe
 from plumkeras.data_pipelines.loading import load
@@ -39,6 +39,7 @@ __all__ = [
     "save_npz",
     "speaker_independent",
     "suspicions",
+    "with_validation",
 ]
 
 

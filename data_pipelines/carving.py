@@ -7,6 +7,7 @@ import numpy as np
 from plumkeras.data_pipelines.report import Report
 from plumkeras.data_pipelines.schema import Dataset
 from plumkeras.data_pipelines.validation import DataError, listing
+from plumkeras.data_pipelines.videos import sources_of
 
 
 def carve_validation(split, share=0.2):
@@ -16,21 +17,25 @@ def carve_validation(split, share=0.2):
     the first by name. So the same data always give the same parts.
 
     Args:
-        split: Split with `groups`.
+        split: Split with `groups`, or with ids that are made of a video and a clip.
         share: float between 0 and 1. How many of the samples, at most. Defaults to `0.2`.
 
     Returns:
         The rest and the part, two Splits that share no group.
 
     Raises:
-        DataError: the split has no groups, or none is small enough.
+        DataError: the split has no groups or videos, or none is small enough.
         ValueError: `share` is out of its range.
     """
     if not 0 < share < 1:
         raise ValueError(f"`share` must be between 0 and 1. Received: share={share!r}")
-    if split.groups is None:
-        raise DataError("The split has no groups (speakers or videos) to carve a validation part by")
-    names, counts = np.unique(split.groups, return_counts=True)
+    kind, groups = sources_of(split)
+    if kind is None:
+        raise DataError(
+            "The split has no groups (speakers or videos) to carve a validation part by, and its ids are not made of a "
+            "video and a clip"
+        )
+    names, counts = np.unique(groups, return_counts=True)
     room = share * len(split)
     taken = []
     for position in np.argsort(-counts, kind="stable"):
@@ -39,11 +44,44 @@ def carve_validation(split, share=0.2):
             room -= counts[position]
     if not taken:
         raise DataError(
-            f"No group of {len(names)} is small enough for {share:.0%} of {len(split)} samples; the smallest has "
-            f"{counts.min()}"
+            f"None of the {len(names)} {kind} is small enough for {share:.0%} of {len(split)} samples; the "
+            f"smallest has {counts.min()}"
         )
-    part = np.isin(split.groups, taken)
+    part = np.isin(groups, taken)
     return split.take(~part), split.take(part)
+
+
+def with_validation(dataset, share):
+    """A data set with `valid` carved from `train`, whole videos or groups at a time, where it has no labelled one.
+
+    Args:
+        dataset: Dataset.
+        share: float, as in `carve_validation`; 0 carves nothing.
+
+    Returns:
+        Dataset, the same one where there is nothing to do. Its report says what was carved.
+
+    Raises:
+        DataError: as `carve_validation`; or the data set has a labelled `valid`.
+    """
+    if not share or "train" not in dataset:
+        return dataset
+    if "valid" in dataset and dataset["valid"].labels is not None:
+        where = dataset.path or "The data set"
+        raise DataError(f"{where}: has a labelled valid split already; leave out --validation-fraction")
+    whole = dataset["train"]
+    try:
+        train, valid = carve_validation(whole, share)
+    except DataError as error:
+        raise DataError(f"{dataset.path or 'The data set'}: valid cannot be carved from train: {error}") from None
+    kind, groups = sources_of(valid)
+    splits = {"train": train, "valid": valid, **{name: dataset[name] for name in dataset if name == "test"}}
+    carved = _with_splits(dataset, splits)
+    carved.report.warn(
+        f"valid: carved from train, which had {len(whole)} samples: {len(valid)} samples of {len(np.unique(groups))} "
+        f"{kind}"
+    )
+    return carved
 
 
 def speaker_independent(dataset, show="FRIENDS", share=0.2):
@@ -73,8 +111,12 @@ def speaker_independent(dataset, show="FRIENDS", share=0.2):
     # The folds of the other protocol mean nothing here.
     split = dataclasses.replace(split, folds=None)
     train, valid = carve_validation(split.take(~test), share)
+    return _with_splits(dataset, {"train": train, "valid": valid, "test": split.take(test)})
+
+
+def _with_splits(dataset, splits):
     return Dataset(
-        {"train": train, "valid": valid, "test": split.take(test)},
+        splits,
         report=Report(dict(dataset.report.cleaned), list(dataset.report.warnings)),
         path=dataset.path,
         format=dataset.format,

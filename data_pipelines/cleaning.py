@@ -12,8 +12,8 @@ import numpy as np
 
 from plumkeras.data_pipelines.scratch import Scratch
 from plumkeras.data_pipelines.stored import StoredFeatures
+from plumkeras.features import clean_block, is_dirty
 
-LIMIT = 1e6
 BLOCK_BYTES = 8 << 20
 # What a stream is asked for at a time.
 STREAM_ROWS = 32
@@ -77,7 +77,7 @@ def clean_blocks(blocks, shape):
     features = empty_features(shape)
     start = 0
     for block in blocks:
-        features[start : start + len(block)] = _clean(block, counts)
+        features[start : start + len(block)] = clean_block(block, counts)
         start += len(block)
         _release()
     if len(shape) == 2:
@@ -87,7 +87,7 @@ def clean_blocks(blocks, shape):
 
 def clean_array(array):
     """As `clean_blocks`, for an array in memory; an array with nothing to clean isn't copied."""
-    if array.dtype == np.float32 and array.ndim == 3 and not _is_dirty(array):
+    if array.dtype == np.float32 and array.ndim == 3 and not is_dirty(array):
         return array, {"nan": 0, "inf": 0, "overflow": 0}
     return clean_blocks(row_blocks(array), array.shape)
 
@@ -104,31 +104,6 @@ def _release():
     scratch = _scratch.get()
     if scratch is not None:
         scratch.release()
-
-
-def _is_dirty(block):
-    # Two reductions and no temporary; NaN fails both comparisons. `float`, since the limit itself
-    # would be infinite as a float16.
-    return block.size > 0 and not (float(block.max()) <= LIMIT and float(block.min()) >= -LIMIT)
-
-
-def _clean(block, counts):
-    if block.dtype.kind in "iub":
-        block = block.astype("float64")
-    if not _is_dirty(block):
-        return block
-    # A long double may not fit, and then is infinite.
-    with np.errstate(over="ignore", invalid="ignore"):
-        block = block.astype("float64")
-    for kind, find in (
-        ("nan", np.isnan),
-        ("inf", np.isinf),
-        ("overflow", lambda values: np.abs(values) > LIMIT),
-    ):
-        found = find(block)
-        counts[kind] += int(np.count_nonzero(found))
-        block[found] = 0
-    return block
 
 
 def zero_padding(features, lengths):
@@ -184,6 +159,8 @@ class FeatureStream(StoredFeatures):
         lengths: int32 `[N]`, set by `zero_padding`.
         finds_lengths: bool. Whether `lengths` are found, and filled in, while rows are read; see `trailing_lengths`.
     """
+
+    is_stream = True
 
     def __init__(self, blocks, shape):
         super().__init__(shape if len(shape) == 3 else (shape[0], 1, shape[1]))

@@ -9,6 +9,7 @@ import dataclasses
 import numpy as np
 
 from plumkeras.arguments import known_arguments_only
+from plumkeras.features import cleaned_words
 
 
 @known_arguments_only()
@@ -34,17 +35,9 @@ class Report:
     def record_cleaning(self, split, modality, counts):
         """Keeps the counts of one modality of one split; what isn't zero becomes a warning."""
         self.cleaned.setdefault(split, {})[modality] = counts
-        values = [
-            f"{counts[kind]} {words}"
-            for kind, words in (
-                ("nan", "NaN"),
-                ("inf", "infinite"),
-                ("overflow", "beyond 1e6 in magnitude"),
-            )
-            if counts[kind]
-        ]
+        values = cleaned_words(counts)
         if values:
-            self.warn(f"{split}/{modality}: values set to 0: {', '.join(values)}")
+            self.warn(f"{split}/{modality}: values set to 0: {values}")
         if counts["padding_frames"]:
             self.warn(f"{split}/{modality}: {counts['padding_frames']} non-zero frames past the length, zeroed")
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from plumkeras.arguments import known_arguments_only
+from plumkeras.data_pipelines import cleaning
 from plumkeras.data_pipelines.from_arrays import split_fields
 from plumkeras.data_pipelines.report import Report
 from plumkeras.data_pipelines.stored import StoredFeatures
@@ -18,6 +19,7 @@ from plumkeras.data_pipelines.validation import (
     MODALITIES,
     SPLITS,
     DataError,
+    all_nan,
     listing,
     validate,
     whole_numbers,
@@ -36,7 +38,8 @@ class Split:
         features: dict by modality of float32 `[N, T, F]`, valid frames first and zeros after; or of
             `StoredFeatures`, which stay in their files until batches are made of them.
         lengths: dict by modality of int32 `[N]`, the number of valid frames; 0 means missing.
-        labels: float32 `[N]` (regression), int32 `[N]` (classification) or None.
+        labels: float32 `[N]` (regression), int32 `[N]` (classification) or None. Labels that are all NaN become None:
+            the split is unlabelled.
         modality_labels: dict by modality of float32 `[N]`, human labels per modality, or None.
         raw_text: text array `[N]` or None.
         folds: int32 `[N]`, the cross-validation fold of each sample, or None.
@@ -70,12 +73,11 @@ class Split:
         put("lengths", {m: whole_numbers(a, f"{m}_lengths") for m, a in self.lengths.items()})
         if self.labels is not None:
             labels = np.asarray(self.labels)
-            put("labels", labels.astype("int32" if labels.dtype.kind in "iub" else "float32"))
+            labels = labels.astype("int32" if labels.dtype.kind in "iub" else "float32")
+            put("labels", None if all_nan(labels) else labels)
         if self.modality_labels is not None:
-            put(
-                "modality_labels",
-                {m: np.asarray(a, dtype="float32") for m, a in self.modality_labels.items()},
-            )
+            human = {m: np.asarray(a, dtype="float32") for m, a in self.modality_labels.items()}
+            put("modality_labels", {m: a for m, a in human.items() if not all_nan(a)} or None)
         if self.raw_text is not None:
             put("raw_text", np.asarray(self.raw_text))
         if self.folds is not None:
@@ -228,6 +230,8 @@ class Dataset(collections.abc.Mapping):
             label_range = (-3.0, 3.0)
         self.label_range = None if label_range is None else tuple(float(x) for x in label_range)
         validate(self)
+        if format == "memory":  # A reader has done it already.
+            self._splits = {name: self._cleaned(name, split) for name, split in self._splits.items()}
 
     @classmethod
     def from_arrays(
@@ -289,6 +293,24 @@ class Dataset(collections.abc.Mapping):
             present = [f"{int(np.sum(split.lengths[m] > 0))} present" for m in self.modalities]
             rows.append([name, str(len(split)), "none" if split.labels is None else self.task, *present])
         return html_table(f"Dataset {self.path or 'in memory'}", rows)
+
+    def _cleaned(self, name, split):
+        """The split with features that are finite, as those of a file; what was done goes to the report."""
+
+        def clean(features, prefix=""):
+            done = {}
+            for m, array in features.items():
+                done[m] = array
+                if not isinstance(array, StoredFeatures):
+                    done[m], counts = cleaning.clean_array(array)
+                    if any(counts.values()):
+                        self.report.record_cleaning(name, prefix + m, {**counts, "padding_frames": 0})
+            return done
+
+        context = split.context_features
+        return dataclasses.replace(
+            split, features=clean(split.features), context_features=context and clean(context, "context_")
+        )
 
     def split(self, name):
         """The split of that name.

@@ -21,6 +21,8 @@ class StoredFeatures:
     float32 `[B, stop - start, F]`.
     """
 
+    # Whether rows can be read once and in order only.
+    is_stream = False
     ndim = 3
     dtype = np.dtype("float32")
 

@@ -13,6 +13,7 @@ a record's in the index, the index's in the schema, the schema's in itself. That
 import hashlib
 import json
 import os
+import re
 
 import numpy as np
 
@@ -44,6 +45,12 @@ def index_name(split):
 def length_field(sequences):
     """The field of a `Split` that has the lengths of `features` or `context_features`."""
     return {"features": "lengths", "context_features": "context_lengths"}[sequences]
+
+
+def is_own_name(name):
+    """Whether a file in such a folder is one that `convert` writes."""
+    own = rf"({'|'.join(SPLITS)})-(index\.npz|\d{{5}}-of-\d{{5}}\.tfrecord)"
+    return name == SCHEMA or re.fullmatch(own, name) is not None
 
 
 def matches(path):

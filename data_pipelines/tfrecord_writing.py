@@ -49,6 +49,8 @@ def convert(source, directory, *, shards=8, overwrite=False, progress=None, moda
         with cleaning.features_in_files(temporary) as scratch:
             dataset = source if isinstance(source, Dataset) else _open(source, modalities, label_range)
         schema = _write(dataset, temporary, shards, scratch, progress)
+        # Again: that took a while, and the folder may have been filled meanwhile.
+        _check_target(directory, overwrite)
         _put_in_place(temporary, directory)
     except OSError as error:
         raise DataError(f"{directory}: can't be written: {error}") from None
@@ -65,7 +67,7 @@ def _check_target(directory, overwrite):
     if not os.path.isdir(directory):
         raise DataError(f"{directory}: is a file; a folder is wanted")
     names = os.listdir(directory)
-    others = [name for name in names if not name.endswith((tfrecord.SCHEMA, ".tfrecord", tfrecord.index_name("")))]
+    others = [name for name in names if not tfrecord.is_own_name(name)]
     if others or (names and tfrecord.SCHEMA not in names):
         raise DataError(f"{directory}: holds other files ({(others or names)[0][:80]!r}); choose another folder")
     if names and not overwrite:

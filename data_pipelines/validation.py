@@ -3,18 +3,17 @@
 import numpy as np
 
 from plumkeras.data_pipelines.report import shared_ids
+from plumkeras.features import DataError, check_finite, check_lengths, listing, whole_numbers
+
+__all__ = ["MODALITIES", "SPLITS", "DataError", "check_lengths", "listing", "validate", "whole_numbers"]
 
 MODALITIES = ("text", "audio", "vision")
 SPLITS = ("train", "valid", "test", "all")
-
-
-class DataError(ValueError):
-    """A file, or a part of it, isn't what it has to be. Names the file, the field and the value."""
-
-
-def listing(names):
-    """Names for an error message."""
-    return ", ".join(str(name) for name in names) or "none"
+# How many samples an error names.
+_NAMED = 5
+# What tells token ids from vectors: real vectors are no whole numbers of this size.
+_TOKEN_ID = 1000
+_TOKEN_ROWS = 64
 
 
 def validate(dataset):
@@ -62,6 +61,7 @@ def _check_sizes(where, split):
             raise DataError(f"{where}/{field} has shape {array.shape}; [samples, frames, width] is wanted")
         if 0 in array.shape[1:]:
             raise DataError(f"{where}/{field} has shape {array.shape}: nothing in it")
+        _check_token_ids(f"{where}/{field}", field, array, [m for m in split.features if m != "text"])
     for position, name in enumerate(split.ids):
         try:
             str(name).encode()
@@ -87,6 +87,39 @@ def _check_sizes(where, split):
         raise DataError(f"{where}/fold holds {split.folds.min()}; folds count from 0")
 
 
+class TokenIdsError(DataError):
+    """Token ids are in the place of text vectors.
+
+    Args:
+        where: str. File, split and field.
+        others: iterable of str. The modalities that can be read without them.
+    """
+
+    def __init__(self, where, others=()):
+        self.others = tuple(others)
+        without = f"; the others alone are read with modalities={self.others}" if self.others else ""
+        super().__init__(
+            f"{where} holds token ids, not feature vectors; encode the text first: plumkeras extract FILE "
+            f"--text-encoder DIR --output NEW.npz makes vectors of its raw_text{without}"
+        )
+
+
+def _check_token_ids(where, field, array, others):
+    """Refuses token ids `[N, L]` or `[N, L, 1]`, or MMSA's `[N, 3, L]` of ids, mask and segments, as text vectors."""
+    if field.removeprefix("context_") != "text" or getattr(array, "is_stream", False):
+        return
+    rows = np.asarray(array[:_TOKEN_ROWS])
+    if 1 in array.shape[1:]:
+        tokens = rows.reshape(len(rows), -1)
+    elif array.shape[1] == 3 and np.isin(rows[:, 1:], (0, 1)).all():
+        tokens = rows[:, 0]
+    else:
+        return
+    is_whole = (tokens >= 0).all() and (tokens == np.floor(tokens)).all()
+    if is_whole and _TOKEN_ID <= tokens.max(initial=0) < np.inf:
+        raise TokenIdsError(where, others)
+
+
 def _context_of(where, split):
     """The context's arrays by field name, known to go with the features."""
     context, lengths = split.context_features or {}, split.context_lengths or {}
@@ -99,12 +132,6 @@ def _context_of(where, split):
         if array.ndim == 3 and array.shape[2] != width:
             raise DataError(f"{where}/context_{modality} is {array.shape[2]} wide, {modality} {width}")
     return {f"context_{modality}": array for modality, array in context.items()}
-
-
-def check_lengths(lengths, frames, ids, where):
-    """Raises `DataError` unless every length `[N]` is within `0..frames`."""
-    for row in np.flatnonzero((lengths < 0) | (lengths > frames))[:1]:
-        raise DataError(f"{where} holds {lengths[row]} for sample {ids[row]!s}; the array has {frames} frames")
 
 
 def _check_labels(where, split, dataset):
@@ -130,8 +157,8 @@ def _check_labels(where, split, dataset):
 
 
 def _check_regression(where, labels, ids, label_range):
-    for row in np.flatnonzero(~np.isfinite(labels))[:1]:
-        raise DataError(f"{where} holds {labels[row]} for sample {ids[row]}")
+    check_complete(where, labels, ids)
+    check_finite(labels, ids, where)
     if label_range is None:
         return
     low, high = label_range
@@ -140,6 +167,22 @@ def _check_regression(where, labels, ids, label_range):
         raise DataError(
             f"{where} holds {labels[row]:g} for sample {ids[row]}, outside the label range [{low:g}, {high:g}]; "
             "another is set by `label_range`, --label-range on the command line"
+        )
+
+
+def all_nan(labels):
+    """Whether labels are all NaN: the samples have none."""
+    return labels.dtype.kind == "f" and labels.size > 0 and bool(np.isnan(labels).all())
+
+
+def check_complete(where, labels, ids):
+    """Raises `DataError` when some of the labels `[N]` are NaN."""
+    rows = np.flatnonzero(np.isnan(labels.astype("float64")))
+    if len(rows):
+        named = listing(ids[rows[:_NAMED]]) + (", ..." if len(rows) > _NAMED else "")
+        raise DataError(
+            f"{where}: {len(rows)} of {len(labels)} samples have no label (nan or blank): {named}; give them labels or "
+            "leave them out; a split whose labels are all blank is read as unlabelled"
         )
 
 
@@ -152,21 +195,3 @@ def _report_duplicates(dataset):
         dataset.report.warn(
             f"{count} ids stand both in {first} and in {second}, for one {example}: samples leak between splits"
         )
-
-
-def whole_numbers(values, where):
-    """`values` as an int32 array.
-
-    Raises:
-        DataError: one of them isn't a whole number, or doesn't fit.
-    """
-    array = np.asarray(values)
-    if array.dtype.kind not in "iufb":
-        raise DataError(f"{where} is of type {array.dtype}; whole numbers are wanted")
-    if array.dtype == np.int32:
-        return array
-    wide = array.astype("float64")
-    wrong = ~np.isfinite(wide) | (wide != np.floor(wide)) | (np.abs(wide) >= 2**31)
-    for position in np.flatnonzero(wrong)[:1]:
-        raise DataError(f"{where} holds {array.ravel()[position]} at position {position}; whole numbers are wanted")
-    return array.astype("int32")

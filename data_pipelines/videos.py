@@ -46,6 +46,12 @@ def sources(dataset):
     return "videos", {name: np.array(videos) for name, videos in found.items()}
 
 
+def sources_of(split):
+    """What the samples of one split were cut from: as `sources`, but with one text array `[N]`, or None."""
+    kind, found = sources({"split": split})
+    return kind, found.get("split")
+
+
 def shared_sources(parts):
     """Videos or groups that stand in more than one part.
 

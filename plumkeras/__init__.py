@@ -22,10 +22,17 @@ _SUBMODULES = (
     "visualization",
 )
 
+# Everything else imports Keras.
+_WITHOUT_KERAS = ("data_pipelines", "recipes", "load_run", "export_saved_model")
+
 __all__ = ["__version__", *_HOMES, *_SUBMODULES]
 
 
 def __getattr__(name):
+    if name in __all__ and name not in _WITHOUT_KERAS:
+        from plumkeras.backends import check_backend
+
+        check_backend()
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     if name in _SUBMODULES:

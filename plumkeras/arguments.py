@@ -1,8 +1,9 @@
 """Constructors that refuse what they do not know."""
 
-import difflib
 import functools
 import inspect
+
+from plumkeras.nearest import nearest
 
 
 def known_arguments_only(*options):
@@ -20,9 +21,8 @@ def known_arguments_only(*options):
         def checked(self, *args, **kwargs):
             for name, value in kwargs.items():
                 if name not in known:
-                    near = difflib.get_close_matches(name, known, n=1)
-                    hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known)}."
-                    raise ValueError(f"{cls.__name__} has no argument {name!r}; {hint} Received: {name}={value!r}")
+                    hint = nearest(name, known) or f"; it takes {', '.join(known)}."
+                    raise ValueError(f"{cls.__name__} has no argument {name!r}{hint} Received: {name}={value!r}")
             init(self, *args, **kwargs)
 
         # Keras reads the signature of a constructor, and would see the wrapper's.

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import os
 import random
+import warnings
 
 import keras
 import numpy as np
@@ -20,7 +21,8 @@ def data_parallel(devices=1):
 
     Args:
         devices: int. On TensorFlow a `tf.distribute.MirroredStrategy`, on JAX a `keras.distribution.DataParallel`, over
-            that many GPUs; where there is none, over logical CPU devices, which prove equality and gain no speed.
+            that many GPUs; where there is none, over logical CPU devices, with a warning: they prove equality, and are
+            several times slower than one.
             On JAX they may belong to several processes or machines, which `KERAS_DISTRIBUTION_JOB_ADDRESSES`,
             `KERAS_DISTRIBUTION_NUM_PROCESSES` and `KERAS_DISTRIBUTION_PROCESS_ID` name, as in
             `keras.distribution.initialize`; every process reads the same data. Defaults to `1`: nothing is spread.
@@ -60,6 +62,7 @@ def _mirrored(devices):
     with contextlib.suppress(RuntimeError):
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
     _check_count(devices, len(tf.config.list_logical_devices("CPU")), "CPU devices in this process, which has begun")
+    _warn_of_no_gpu(devices, "TensorFlow")
     return tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(devices)])
 
 
@@ -76,6 +79,9 @@ def _sharded(devices):
         keras.distribution.initialize()
     there = keras.distribution.list_devices()
     _check_count(devices, len(there), "JAX devices")
+    # Processes may each have a CPU of their own.
+    if devices > processes and there[0].startswith("cpu"):
+        _warn_of_no_gpu(devices, "JAX")
     return _DataParallel(devices=there[:devices], auto_shard_dataset=False)
 
 
@@ -84,6 +90,14 @@ class _DataParallel(keras.distribution.DataParallel):
         # Every device (and process) is handed the whole batch, and the step cuts it: JAX shards evenly or not at all,
         # and Keras asks for a layout once, so that an epoch's last batch could not be handed out otherwise.
         return keras.distribution.TensorLayout([None] * len(data_shape), self.device_mesh)
+
+
+def _warn_of_no_gpu(devices, library):
+    warnings.warn(
+        f"`devices`={devices}, but {library} sees no GPU: each batch is cut among {devices} logical devices of the "
+        "CPU, which takes several times as long as `devices`=1 and gains nothing",
+        stacklevel=4,
+    )
 
 
 def _check_count(wanted, there, what):

@@ -6,15 +6,18 @@ told before it starts.
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
 
-from plumkeras.data_pipelines.cleaning import LIMIT
+from plumkeras.features import LIMIT
+from plumkeras.locking import locked
 
 SIGNATURES = ("serving_default", "explain", "embed")
 _EMBEDDINGS = ("common_embedding", "private_embedding", "refined_embedding")
 _BRANCHES = ("common", "private")
+_PARTIAL = ".partial"
 
 
 def export_saved_model(network, directory, version=1):
@@ -43,6 +46,7 @@ def export_saved_model(network, directory, version=1):
     Raises:
         ValueError: the backend is not TensorFlow, `version` is no version, or a modality's name is none of an input.
         FileExistsError: that version exists.
+        BlockingIOError: another process exports to the directory.
 
     Example:
         >>> import tempfile
@@ -91,23 +95,34 @@ def new_version(directory, version=1):
     Raises:
         ValueError: `version` is no version.
         FileExistsError: that version exists.
+        BlockingIOError: another process exports to the directory.
     """
     if version is not None and (isinstance(version, bool) or not isinstance(version, int) or version < 1):
         raise ValueError(f"`version` must be 1 or more. Received: version={version!r}")
     directory = Path(directory)
-    target = directory / str(version or next_version(directory))
-    if target.exists():
-        raise FileExistsError(f"{target}: this version exists; choose another")
-    directory.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f"{target.name}.", suffix=".partial", dir=directory))
-    try:
-        yield partial, target
-        # `mkdtemp` makes it for its owner alone; a server is another user.
-        partial.chmod(0o755)
-        _place(partial, target)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+    with locked(directory) as alone:
+        target = directory / str(version or next_version(directory))
+        if target.exists():
+            raise FileExistsError(f"{target}: this version exists; choose another")
+        if alone:
+            _clear_partial(directory)
+        partial = Path(tempfile.mkdtemp(prefix=f"{target.name}.", suffix=_PARTIAL, dir=directory))
+        try:
+            yield partial, target
+            # `mkdtemp` makes it for its owner alone; a server is another user.
+            partial.chmod(0o755)
+            _place(partial, target)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+
+
+def _clear_partial(directory):
+    """Removes what exports that were killed left."""
+    for path in directory.iterdir():
+        # The name as `mkdtemp` makes it.
+        if re.fullmatch(rf"\d+\.[a-z0-9_]{{8}}{re.escape(_PARTIAL)}", path.name) and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def next_version(directory):

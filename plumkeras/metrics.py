@@ -26,6 +26,8 @@ __all__ = [
 class _SumMetric(keras.metrics.Metric):
     """A metric whose state is sums, in float32 or wider whatever the precision of the model."""
 
+    _direction = "up"  # What Keras's callbacks look for when `mode="auto"`.
+
     def _add_sum(self, name, shape=(), dtype="float32"):
         # Keras's default aggregation adds up the replicas' sums when they are read. Updates are
         # `assign` of the old value plus the new: `assign_add` may count replicas twice.

@@ -1,9 +1,12 @@
 """PLUM-Net as a functional Keras model of named inputs and outputs."""
 
 import keras
+import numpy as np
 from keras import ops
 
+from plumkeras import features
 from plumkeras.arguments import known_arguments_only
+from plumkeras.layers.dropout import Dropout
 from plumkeras.layers.feature_standardization import FrameMoments
 from plumkeras.layers.masking import PACKAGE, SequenceMean
 from plumkeras.layers.missing_modality import AbsentVector, ModalityDropout, Presence, ZeroWhenMissing
@@ -27,7 +30,7 @@ class Prediction(keras.layers.Layer):
         super().__init__(**kwargs)
         self.task, self.hidden_dim, self.num_classes, self.dropout = task, hidden_dim, num_classes, dropout
         self.hidden = keras.layers.Dense(hidden_dim, activation="gelu", dtype=self.dtype_policy, name="hidden")
-        self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="drop")
+        self.drop = Dropout(dropout, dtype=self.dtype_policy, name="drop")
         units = 1 if task == "regression" else num_classes
         self.out = keras.layers.Dense(units, dtype="float32", name="out")
 
@@ -82,7 +85,8 @@ class PLUMNet(keras.Model):
 
     Call arguments:
         inputs: dict with, per modality, `<modality>` `[B, T, F]` float (raw features) and `<modality>_length` `[B]`
-            int (valid leading frames; 0 means that the modality is missing).
+            int (valid leading frames; 0 means that the modality is missing; without it every frame counts). Outside of
+            training a modality can be left out: it is missing for every sample, and a warning says so.
 
     Returns:
         Dict: `prediction` (`[B]`, or `[B, C]` probabilities) and per modality `<modality>_<name>`: `present [B]` bool;
@@ -239,11 +243,56 @@ class PLUMNet(keras.Model):
             return {}
         return {m: self.get_layer(f"{m}_prototype_labels") for m in self.modalities}
 
-    def call(self, inputs, training=None, mask=None):
-        # Keras would match inputs by position: a richer dict would put one modality in another's place.
-        if missing := sorted(set(self.input) - set(inputs)):
-            raise ValueError(f"{self.name}: the inputs lack {missing[0]!r}. Received: {sorted(inputs)}")
-        return super().call({name: inputs[name] for name in self.input}, training=training)
+    def __call__(self, inputs, *args, training=None, **kwargs):
+        # Not in `call`, before which Keras refuses what can be filled in, and lengthens every error.
+        named = self.named_inputs(inputs, may_be_absent=not training)
+        return super().__call__(named, *args, training=training, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        """As `keras.Model.predict`. Of a dict of arrays a modality may be absent: it is missing for every sample.
+
+        Warns:
+            UserWarning: a modality is absent, every modality of some samples is missing, or values were set to 0.
+        """
+        if isinstance(x, dict):
+            x = self.complete_arrays(x, may_be_absent=True)
+        outputs = super().predict(x, *args, **kwargs)
+        features.warn_without_modality(outputs[f"{m}_present"] for m in self.modalities)
+        return outputs
+
+    def complete_arrays(self, arrays, where="the dict of arrays", **options):
+        """`features.complete_inputs` of arrays or tensors, for this network."""
+        names = [name for m in self.modalities for name in (m, f"{m}_length")]
+        # Names that the network does not read pass unread: they are for messages.
+        numpy = {n: ops.convert_to_numpy(a) if n in names and a is not None else a for n, a in arrays.items()}
+        return features.complete_inputs(numpy, self.feature_dims, where, **options)
+
+    def named_inputs(self, inputs, may_be_absent=False):
+        """Of a dict of tensors those that the network reads, by name: Keras would match them by position.
+
+        Without lengths every frame counts. An absent modality, where it may be, is missing for every sample.
+
+        Raises:
+            DataError: a modality is absent, or has the wrong width.
+        """
+        absent = features.check_names(inputs, self.modalities, f"{self.name}: the inputs", may_be_absent)
+        named = {}
+        for m, width in self.feature_dims.items():
+            if m in absent:
+                continue
+            # Tensors all, since Keras refuses a mixture with arrays.
+            sequence, length = (_tensor(inputs.get(name)) for name in (m, f"{m}_length"))
+            if len(sequence.shape) == 2:
+                sequence = ops.expand_dims(sequence, 1)
+            features.check_width(sequence.shape[-1], width, m, f"{self.name}: the inputs")
+            if length is None:
+                length = ops.sum(ops.ones_like(sequence[:, :, 0], dtype="int32"), axis=1)
+            named[m], named[f"{m}_length"] = sequence, length
+        one_frame = ops.zeros_like(next(iter(named.values()))[:, :1, :1])
+        for m in absent:
+            named[m] = ops.repeat(one_frame, self.feature_dims[m], axis=2)
+            named[f"{m}_length"] = ops.cast(one_frame[:, 0, 0], "int32")
+        return named
 
     def select(self, *names):
         """The same network with only the named outputs: a functional model that computes nothing else."""
@@ -257,13 +306,17 @@ class PLUMNet(keras.Model):
                 or one dict of arrays.
 
         Raises:
-            ValueError: when a modality has no valid frame.
+            ValueError: when a modality has no valid frame, or a batch is not what the network reads. NaN of a dict of
+                arrays is set to 0 with a warning, as `fit` does it; of a batch it is refused.
         """
-        batches = [dataset] if isinstance(dataset, dict) else dataset
+        is_dict = isinstance(dataset, dict)
+        batches = [dataset] if is_dict else dataset
         layers = {m: self.get_layer(f"{m}_encoder").standardization for m in self.modalities}
         moments = {m: FrameMoments(width) for m, width in self.feature_dims.items()}
-        for batch in batches:
+        for number, batch in enumerate(batches):
             inputs = batch[0] if isinstance(batch, (tuple, list)) else batch
+            where = "the dict of arrays" if is_dict else f"batch {number}"
+            inputs = self.complete_arrays(inputs, where, clean=is_dict)
             for m, layer in layers.items():
                 layer.collect(moments[m], inputs[m], inputs[f"{m}_length"])
         for m in self.modalities:
@@ -271,6 +324,15 @@ class PLUMNet(keras.Model):
                 raise ValueError(f"{m}: no valid frame to take statistics from; is the modality missing everywhere?")
         for m, layer in layers.items():
             layer.set_moments(moments[m])
+
+    @property
+    def is_adapted(self):
+        """Whether the standardisation has other statistics than those it begins with."""
+        layers = [self.get_layer(f"{m}_encoder").standardization for m in self.modalities]
+        return any(
+            np.any(ops.convert_to_numpy(layer.mean) != 0) or np.any(ops.convert_to_numpy(layer.divisor) != 1)
+            for layer in layers
+        )
 
     def get_config(self):
         return {
@@ -296,3 +358,7 @@ class PLUMNet(keras.Model):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         return cls(**config)
+
+
+def _tensor(values):
+    return values if values is None or keras.utils.is_keras_tensor(values) else ops.convert_to_tensor(values)

@@ -57,7 +57,7 @@ class _KerasFinder:
 
 def register():
     """Registers the package's classes with Keras, now or as soon as it is imported. Imports nothing."""
-    if "keras" in sys.modules:
+    if sys.modules.get("keras") is not None:
         _enter_placeholders(sys.modules["keras"])
     else:
         sys.meta_path.insert(0, _KerasFinder())

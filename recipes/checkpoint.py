@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from plumkeras.recipes.config import TrainingError
-from plumkeras.recipes.run_directory import CHECKPOINT, partial_path
+from plumkeras.recipes.run_directory import CHECKPOINT, partial_path, run_id
 
 _FACTS = "facts"
 
@@ -42,16 +42,21 @@ class Position:
 
 
 class CheckpointFile:
-    """The one checkpoint of a run directory. A new one takes the old one's place once it is complete on disk."""
+    """The one checkpoint of a run directory. A new one takes the old one's place once it is complete on disk.
+
+    It keeps the `run_id` of the directory's `config.json`, and one of another run is not read.
+    """
 
     def __init__(self, directory):
         self.path = Path(directory) / CHECKPOINT
+        self.run_id = run_id(directory)
 
     def write(self, position):
         """Raises `TrainingError` when the disk does not take it; the last checkpoint is untouched then."""
         facts = {f.name: getattr(position, f.name) for f in dataclasses.fields(position) if f.name != "arrays"}
         # How many there are, so that a file that has lost some is seen to be damaged.
         facts["arrays"] = {name: len(values) for name, values in position.arrays.items()}
+        facts["run_id"] = self.run_id
         arrays = {f"{name}/{i}": a for name, values in position.arrays.items() for i, a in enumerate(values)}
         partial = partial_path(self.path)
         try:
@@ -69,7 +74,7 @@ class CheckpointFile:
             ) from error
 
     def read(self):
-        """The `Position`, or `None` where there is no checkpoint. Raises `TrainingError` for a damaged file."""
+        """The `Position`; `None` where there is none. Raises `TrainingError` for a damaged file, or another run's."""
         if not self.path.exists():
             return None
         try:
@@ -79,14 +84,22 @@ class CheckpointFile:
                     raise zipfile.BadZipFile(f"bad CRC-32 for {damaged}")
                 facts = json.loads(file[_FACTS].tobytes())
                 counts = facts.pop("arrays")
+                # Version 0.1.0 had none.
+                found = facts.pop("run_id", None)
                 arrays = {name: [file[f"{name}/{i}"] for i in range(count)] for name, count in counts.items()}
-            return Position(**facts, arrays=arrays)
+            position = Position(**facts, arrays=arrays)
         except OSError as error:
             raise TrainingError(f"{self.path}: cannot be read: {error.strerror or error}") from error
         except Exception as error:  # zipfile, zlib and numpy have many kinds for bytes that make no sense.
             raise TrainingError(
                 f"{self.path}: is damaged ({type(error).__name__}: {error}); start anew with --overwrite"
             ) from error
+        if found != self.run_id:
+            raise TrainingError(
+                f"{self.path}: is the checkpoint of another run than config.json; put the right one there, or start "
+                "anew with --overwrite"
+            )
+        return position
 
     def remove(self):
         self.path.unlink(missing_ok=True)

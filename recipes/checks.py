@@ -1,14 +1,30 @@
 """Everything that is refused before a backend starts, and before anything is written."""
 
+import dataclasses
+import json
 import os
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from plumkeras.data_pipelines import MODALITIES, DataError
+from plumkeras import locking
+from plumkeras.data_pipelines import MODALITIES, DataError, suspicions
+from plumkeras.features import check_width
 from plumkeras.recipes.config import ConfigError
-from plumkeras.recipes.run_directory import CONFIG, NETWORK, SEARCH, is_finished, read_network
+from plumkeras.recipes.protocol import with_splits
+from plumkeras.recipes.run_directory import (
+    CONFIG,
+    NETWORK,
+    SEARCH,
+    is_finished,
+    read_description,
+    read_network,
+)
+
+# A few KB with dozens of modalities.
+_MAX_NETWORK_CONFIG = 2**20
 
 
 def check_output(directory, overwrite, resume=False):
@@ -41,7 +57,12 @@ def check_search_output(directory, overwrite, resume=False):
     directory = Path(directory)
     if _is_free(directory):
         return
-    if not (directory / SEARCH).is_file():
+    try:
+        described = read_description(directory / SEARCH)
+    except ConfigError:
+        described = {}
+    # Other software has files named search.json too.
+    if not isinstance(described.get("facts"), dict):
         raise ConfigError(f"--output {directory}: is not empty and holds no search; choose another directory")
     if not (overwrite or resume):
         raise ConfigError(
@@ -61,11 +82,11 @@ def _is_free(directory):
         raise ConfigError(f"--output {directory}: is a file, not a directory")
     if not os.access(directory, os.W_OK):
         raise ConfigError(f"--output {directory}: the directory cannot be written to")
-    return all(path.name.endswith(".partial") for path in directory.iterdir())
+    return all(path.name.endswith(".partial") or path.name == locking.NAME for path in directory.iterdir())
 
 
 def check_run(directory):
-    """Raises `ConfigError` unless `directory` holds a finished run."""
+    """Raises `ConfigError` unless `directory` holds a finished run, whose network is the one it describes."""
     directory = Path(directory)
     if not directory.is_dir():
         raise ConfigError(f"{directory}: there is no such run directory")
@@ -76,6 +97,34 @@ def check_run(directory):
             begun = name == NETWORK and not is_finished(directory)
             how = "; go on with it by plumkeras train --resume" if begun else ""
             raise ConfigError(f"{directory}: holds no finished run: {name} is missing{how}")
+    described = read_network(directory / CONFIG)
+    for field, saved in _read_saved_network(directory / NETWORK).items():
+        if saved != described[field]:
+            raise ConfigError(
+                f"{directory}: {NETWORK} and {CONFIG} are not of the same run: {field} is {saved!r} in the network and "
+                f"{described[field]!r} in {CONFIG}; train again"
+            )
+
+
+def _read_saved_network(path):
+    """What a `network.keras` says of itself, as `read_network`: without loading it, and without Keras."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("config.json") as file:
+            text = file.read(_MAX_NETWORK_CONFIG + 1)
+        if len(text) > _MAX_NETWORK_CONFIG:
+            raise ValueError("its config.json is too long")
+        values = json.loads(text)
+    # zipfile and zlib have many kinds of errors for bytes that make no sense.
+    except Exception as error:
+        told = (str(error).splitlines() or [""])[0]
+        raise ConfigError(f"{path}: cannot be read as a .keras file: {type(error).__name__}: {told}") from None
+    try:
+        found = values["class_name"]
+        if found == "PLUMNet":
+            return {field: values["config"][field] for field in ("feature_dims", "task", "num_classes")}
+    except (KeyError, TypeError):
+        found = "something that says nothing of itself"
+    raise ConfigError(f"{path}: must hold a PLUMNet, as plumkeras train saves it. Received: {found!s:.80}")
 
 
 def check_csv_target(path, overwrite):
@@ -106,13 +155,12 @@ def _check_file_target(option, path, overwrite, kind):
         raise ConfigError(f"{option} {path}: {folder} is not a folder that can be written to")
 
 
-def check_dataset(config, dataset, names=("train", "valid", "test")):
+def check_dataset(config, dataset):
     """Whether a data set can be trained on by a recipe.
 
     Args:
         config: `RecipeConfig`.
-        dataset: `Dataset`.
-        names: the splits that are wanted; `train` is one of them.
+        dataset: `Dataset`. `train` and `valid` need labels; `test` may lack them, or be absent.
 
     Raises:
         DataError: a split, the labels, a wanted modality or every frame of it is missing, or a class stands in `valid`
@@ -120,9 +168,15 @@ def check_dataset(config, dataset, names=("train", "valid", "test")):
         ConfigError: the recipe names a modality that there never is.
     """
     where = dataset.path or "the data set"
-    for name in names:
+    if "valid" not in dataset:
+        raise DataError(
+            f"{where}: no split 'valid', by which the epoch is chosen; it has {', '.join(dataset)}. Carve it from "
+            "train, by video or group, with --validation-fraction 0.15"
+        )
+    for name in ("train", "valid"):
         if dataset.split(name).labels is None:
-            raise DataError(f"{where}: {name} has no labels")
+            hint = "; carve valid from train, by video or group, with --validation-fraction 0.15"
+            raise DataError(f"{where}: {name} has no labels to train on{hint if name == 'valid' else ''}")
     has = ", ".join(dataset.modalities)
     for m in config.modalities:
         if m not in dataset.modalities:
@@ -136,33 +190,97 @@ def check_dataset(config, dataset, names=("train", "valid", "test")):
         if not dataset["train"].lengths[m].any():
             raise DataError(f"{where}: train/{m} has no frame at all: every length is 0; leave it out by --modalities")
     if dataset.task == "classification":
-        _check_classes(dataset, where, names)
+        _check_classes(dataset, where)
 
 
-def _check_classes(dataset, where, names):
+def _check_classes(dataset, where):
     classes = np.unique(dataset["train"].labels)
     if len(classes) < 2 or len(classes) != dataset.num_classes:
         raise DataError(
             f"{where}: train/classification_labels holds the classes {classes.tolist()[:8]}; two or more are wanted, "
             "numbered from 0 without a gap"
         )
-    for name in names:
+    for name in measured_splits(dataset):
         highest = int(dataset[name].labels.max())
         if highest >= dataset.num_classes:
             raise DataError(f"{where}: {name}/classification_labels holds class {highest}, which train lacks")
 
 
-def check_widths(feature_dims, dataset):
-    """Raises `DataError` unless the data set has the modalities of a trained network, at its widths."""
+def measured_splits(dataset):
+    """Names of the splits that training can measure: `valid`, and `test` where it has labels."""
+    return [name for name in ("valid", "test") if name in dataset and dataset[name].labels is not None]
+
+
+def unmeasured(dataset):
+    """What training says of a data set whose test split it cannot measure: a sentence, or None."""
+    if "test" not in dataset:
+        return "the data have no test split: valid alone is measured"
+    if dataset["test"].labels is None:
+        return "test has no labels: valid alone is measured, and test is predicted"
+    return None
+
+
+def with_modalities(feature_dims, dataset):
+    """The data set with every modality that a trained network reads: one that is absent is missing for every sample.
+
+    Args:
+        feature_dims: dict from modality to width, the network's.
+        dataset: `Dataset`. Its report is given a warning for each absent modality, and for samples that lack all.
+
+    Raises:
+        DataError: a width differs, or the data set has none of the modalities.
+    """
     where = dataset.path or "the data set"
-    for modality, width in feature_dims.items():
-        found = dataset.feature_dims.get(modality)
-        if found is None:
-            raise DataError(
-                f"{where}: no modality {modality!r}, which the network reads; it has {', '.join(dataset.modalities)}"
+    absent = [m for m in feature_dims if m not in dataset.modalities]
+    if len(absent) == len(feature_dims):
+        raise DataError(
+            f"{where}: has none of the modalities that the network reads, {', '.join(feature_dims)}; it has "
+            f"{', '.join(dataset.modalities)}"
+        )
+    for m, width in feature_dims.items():
+        check_width(dataset.feature_dims.get(m, width), width, m, where)
+    if absent:
+        splits = {}
+        for name, split in dataset.items():
+            features = {m: np.zeros((len(split), 1, feature_dims[m]), "float32") for m in absent}
+            lengths = {m: np.zeros(len(split), "int32") for m in absent}
+            splits[name] = dataclasses.replace(
+                split, features={**split.features, **features}, lengths={**split.lengths, **lengths}
             )
-        if found != width:
-            raise DataError(f"{where}: {modality} has width {found}; the network was trained on width {width}")
+        dataset = with_splits(dataset, splits)
+        dataset.report.warn(f"no {' and no '.join(absent)}, which the network reads: missing for every sample")
+    for sentence in lacking_all(dataset, feature_dims):
+        dataset.report.warn(sentence)
+    return dataset
+
+
+def data_warnings(config, dataset):
+    """What is said of the data a recipe uses, sentences: what loading cleaned and found, and what is suspicious."""
+    modalities = config.modalities or dataset.modalities
+    found = [
+        *dataset.report.warnings,
+        *suspicions(dataset, modalities=modalities, compressed=config.network.signed_log1p),
+    ]
+    return list(dict.fromkeys([*found, *lacking_all(dataset, modalities)]))
+
+
+def training_warnings(config, dataset):
+    """As `data_warnings`, and which split training cannot measure."""
+    sentence = None if "all" in dataset else unmeasured(dataset)
+    return data_warnings(config, dataset) + ([sentence] if sentence else [])
+
+
+def lacking_all(dataset, modalities):
+    """A sentence for each split in which samples lack every one of the modalities."""
+    found = []
+    for name, split in dataset.items():
+        lacking = np.all([split.lengths[m] == 0 for m in modalities], axis=0)
+        if count := np.count_nonzero(lacking):
+            found.append(
+                f"{name}: {count} of {len(split)} samples lack every modality, for one {split.ids[lacking][0]}: their "
+                "predictions say nothing"
+            )
+    return found
 
 
 def check_labels(network, dataset, name):
@@ -176,7 +294,7 @@ def check_labels(network, dataset, name):
     where = dataset.path or "the data set"
     labels = dataset.split(name).labels
     if labels is None:
-        raise DataError(f"{where}: {name} has no labels to measure against")
+        raise DataError(f"{where}: {name} has no labels to measure against; plumkeras predict needs none")
     if dataset.task != network["task"]:
         raise DataError(f"{where}: has labels for {dataset.task}; the network was trained for {network['task']}")
     if dataset.task == "classification" and labels.max() >= network["num_classes"]:

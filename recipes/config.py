@@ -148,6 +148,8 @@ class RecipeConfig:
     """Modalities whose features are standardised within each sample first, as MISA and MultiBench do."""
     label_range: tuple[float, float] | None = None
     """The range of regression labels; by default the file's, else -3 3, or -1 1 with labels per modality (SIMS)."""
+    validation_fraction: float = 0.0
+    """Share of `train` to carve off as `valid`, by video or group, where the file has no labelled `valid`; 0: none."""
     context_frames: int = 0
     """Frames of context put in front of each utterance, the last ones, where the data have a context."""
     batch_size: int = 32
@@ -226,6 +228,7 @@ _RANGES = {
     "label_warmup_epochs": (0, None),
     "batch_size": (2, None),
     "devices": (1, None),
+    "validation_fraction": (0, 1),
     "context_frames": (0, None),
     "seed": (0, 2**32),
     "prototype_momentum": (0, 1),

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from plumkeras.recipes import predictions, run_directory
-from plumkeras.recipes.checks import check_dataset
-from plumkeras.recipes.protocol import fold_dataset, fold_masks, fold_numbers
+from plumkeras.recipes.checks import check_dataset, check_output, training_warnings
+from plumkeras.recipes.protocol import describe_fold, fold_dataset, fold_masks, fold_numbers
 from plumkeras.recipes.train import network_shape, train
 
 
@@ -18,11 +18,11 @@ def fold_directory(directory, number):
     return Path(directory) / f"fold_{number}"
 
 
-def cross_validate(config, dataset, directory, verbose=1, resume=False):
+def cross_validate(config, dataset, directory, verbose=1, resume=False, overwrite=True):
     """For each fold: test it, validate on the next, train on the rest. Each is a run directory, `fold_<k>`.
 
     Args:
-        config, directory, verbose, resume: as in `train`.
+        config, directory, verbose, resume, overwrite: as in `train`.
         dataset: `Dataset` whose split `all` has `folds`.
 
     Returns:
@@ -36,25 +36,36 @@ def cross_validate(config, dataset, directory, verbose=1, resume=False):
     numbers = fold_numbers(dataset)
     for number in numbers:
         check_dataset(config, fold_dataset(dataset, number))
+    with run_directory.locked(directory):
+        if not overwrite:
+            check_output(directory, overwrite, resume)
+        return _cross_validate(config, dataset, directory, numbers, verbose, resume)
+
+
+def _cross_validate(config, dataset, directory, numbers, verbose, resume):
+    warnings = training_warnings(config, dataset)
     if resume and run_directory.holds_run(directory):
         run_directory.check_same(directory, config, dataset, keras.backend.backend())
+        run_directory.clear_partial_files(directory)
     else:
         shape = network_shape(config, fold_dataset(dataset, numbers[0]))
-        run_directory.start(directory, config, dataset, types.SimpleNamespace(**shape))
+        run_directory.start(directory, config, dataset, types.SimpleNamespace(**shape), warnings)
     constants = np.empty(len(dataset["all"]))
     for number in numbers:
         if verbose:
             print(f"Fold {number} ({numbers.index(number) + 1} of {len(numbers)})", flush=True)
         fold = fold_dataset(dataset, number)
-        train(config, fold, fold_directory(directory, number), verbose, resume=True)
+        described = describe_fold(dataset, number)
+        train(config, fold, fold_directory(directory, number), verbose, resume=True, fold=described)
         constants[fold_masks(dataset, number)["test"]] = predictions.constant(dataset.task, fold["train"].labels)
         # What was compiled for the fold would be kept to the end otherwise.
         keras.utils.clear_session()
     metrics = {name: _pool(directory, dataset, numbers, name) for name in ("valid", "test")}
     metrics["folds"] = {
-        str(number): run_directory.read_json(fold_directory(directory, number) / run_directory.METRICS)["test"]
+        str(number): run_directory.read_metrics(fold_directory(directory, number) / run_directory.METRICS)["test"]
         for number in numbers
     }
+    metrics["warnings"] = warnings
     run_directory.write_json(directory / run_directory.METRICS, metrics)
     return {**metrics, "baseline": predictions.report(dataset, dataset["all"].labels, {"prediction": constants})}
 

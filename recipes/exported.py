@@ -1,4 +1,8 @@
-"""An export read back: the same predictions as those of its run, by the SavedModel alone."""
+"""An export read back: the same predictions as those of its run, by the SavedModel alone.
+
+A SavedModel is code: its graph can read and write files. It is loaded only where an export is named, never in place of
+a run.
+"""
 
 from pathlib import Path
 
@@ -14,8 +18,10 @@ METADATA = "plumkeras.json"
 
 
 def find_version(directory):
-    """The folder of a version: the directory itself, or the newest one in it; `None` where there is none."""
+    """The folder of a version: the directory itself, or the newest one in it; `None` where there is none, or a run."""
     directory = Path(directory)
+    if any((directory / name).exists() for name in (run_directory.CONFIG, run_directory.NETWORK)):
+        return None
     if (directory / SAVED_MODEL).is_file():
         return directory
     if not directory.is_dir():
@@ -66,6 +72,13 @@ class ExportedNetwork:
         except Exception as error:
             told = (str(error).splitlines() or [""])[0]
             raise ConfigError(f"{version}: cannot be loaded: {type(error).__name__}: {told}") from error
+        inputs = self._explain.structured_input_signature[1]
+        widths = {name: spec.shape[-1] for name, spec in inputs.items() if not name.endswith("_length")}
+        if widths != self.feature_dims:
+            raise ConfigError(
+                f"{version}: the SavedModel reads {widths} and {EXTRA}/{METADATA} says {self.feature_dims}; export the "
+                "run again"
+            )
 
     @property
     def modalities(self):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from plumkeras.recipes import exported, run_directory
 from plumkeras.recipes.checks import check_run
-from plumkeras.recipes.config import ConfigError, read_json
+from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.model_card import model_card
 from plumkeras.recipes.serving_notes import MAX_BATCH, serving_notes
 
@@ -134,26 +134,35 @@ def check_export(run, directory, version=None, name=None):
 def _config_errors():
     try:
         yield
-    except (ValueError, FileExistsError) as error:
+    except (ValueError, FileExistsError, BlockingIOError) as error:
         raise ConfigError(str(error)) from error
 
 
 def _describe(run, loaded):
     """What `plumkeras.json` holds: of `config.json` what does not name the machine, and what else predictions need."""
-    values = read_json(run / run_directory.CONFIG)
-    data = values.get("data", {})
-    data["path"] = data.get("path") and Path(data["path"]).name
-    label_range = data.get("label_range")
+    path = run / run_directory.CONFIG
+    values = run_directory.read_description(path)
+    data, label_range = values.get("data", {}), None
+    try:
+        data["path"] = data.get("path") and Path(data["path"]).name
+        dict(data.get("samples", {}))
+        if (label_range := data.get("label_range")) is not None:
+            label_range = [float(end) for end in label_range]
+    except (AttributeError, TypeError, ValueError):
+        raise ConfigError(f"{path}: says nothing of the data; is it damaged?") from None
+    metrics = run_directory.read_metrics(run / run_directory.METRICS)
     network = loaded.network
     digest = hashlib.sha256((run / run_directory.NETWORK).read_bytes()).hexdigest()
-    kept = {name: values.get(name) for name in ("recipe", "seed", "backend", "versions")}
+    run_directory.check_fold(values.get("fold"), path)
+    kept = {name: values.get(name) for name in ("recipe", "seed", "backend", "versions", "fold")}
     return {
         **kept,
         "network": {**values["network"], "modules": list(network.modules), "sha256": digest},
         "data": data,
         "label_range": label_range,
         "classes": _classes(loaded),
-        "metrics": read_json(run / run_directory.METRICS),
+        "metrics": {name: report for name in ("valid", "test") if (report := metrics.get(name)) is not None},
+        "warnings": metrics.get("warnings", []),
         "exported_with": run_directory.versions(),
         "fingerprint": loaded.fingerprint,
     }

@@ -1,5 +1,6 @@
 """The model card of an export: what it is, how good it was measured to be, and what it is not for."""
 
+from plumkeras.recipes.escaping import for_markdown
 from plumkeras.recipes.terminal import metric_rows
 
 _CARD = """\
@@ -10,9 +11,9 @@ clips: the features must come from the same extractors as those it was trained o
 
 ## Data
 
-Trained on `{file}` ({format}{known}), SHA-256 `{sha256}`; samples: {samples}. Feature widths: {widths}.
+Trained on {file} ({format}{known}){fold}, SHA-256 {sha256}; samples: {samples}. Feature widths: {widths}.
 {labels}
-
+{warnings}
 ## Metrics
 
 Measured once, at the end of training; the kept epoch was chosen on `valid`.
@@ -23,7 +24,7 @@ Measured once, at the end of training; the kept epoch was chosen on `valid`.
 
 ## Settings
 
-Recipe `{recipe}`, seed {seed}, modules {modules}, backend {backend}, precision {precision}. All values, the versions
+Recipe {recipe}, seed {seed}, modules {modules}, backend {backend}, precision {precision}. All values, the versions
 and the statistics of the training features stand in `assets.extra/plumkeras.json`. SHA-256 of the network's file:
 `{digest}`.
 
@@ -92,7 +93,8 @@ def model_card(name, version, described, signatures, docker, batching, notes):
     network, data, recipe = described["network"], described["data"], described["recipe"]
     known = ((described["fingerprint"] or {}).get("source") or {}).get("known_file")
     rows, convention = metric_rows(described["metrics"], network["task"])
-    header = ["", *described["metrics"]]
+    header = ["", *map(for_markdown, described["metrics"])]
+    fold = described.get("fold")
     table = [header, ["---"] * len(header), *rows]
     lengths = [f"{m}={m}, {m}_length={m}_length" for m in network["feature_dims"]]
     return _CARD.format(
@@ -100,21 +102,23 @@ def model_card(name, version, described, signatures, docker, batching, notes):
         version=version,
         plumkeras=described["exported_with"].get("plumkeras", "of unknown version"),
         task={"regression": "a score", "classification": f"{network['num_classes']} classes"}[network["task"]],
-        modalities=", ".join(network["feature_dims"]),
-        file=data.get("path") or "generated data",
-        format=f"format {data.get('format')}",
-        known=f"; {known}" if known else "",
-        sha256=data.get("sha256"),
-        samples=", ".join(f"{split} {count}" for split, count in data.get("samples", {}).items()),
-        widths=", ".join(f"{m} {width}" for m, width in network["feature_dims"].items()),
+        modalities=for_markdown(", ".join(network["feature_dims"])),
+        file=for_markdown(data.get("path") or "generated data"),
+        format=f"format {for_markdown(data.get('format'))}",
+        known=f"; {for_markdown(known)}" if known else "",
+        fold=f", fold {', '.join(map(str, fold['test']))} left out" if fold else "",
+        sha256=for_markdown(data.get("sha256")),
+        samples=for_markdown(", ".join(f"{split} {count}" for split, count in data.get("samples", {}).items())),
+        widths=for_markdown(", ".join(f"{m} {width}" for m, width in network["feature_dims"].items())),
         labels=_labels(described),
+        warnings=_warnings(described.get("warnings")),
         table="\n".join(f"| {' | '.join(row)} |" for row in table),
         convention=convention,
-        recipe=recipe["name"],
-        seed=described["seed"],
+        recipe=for_markdown(recipe["name"]),
+        seed=for_markdown(described["seed"]),
         modules=", ".join(network["modules"]) or "none",
-        backend=described["backend"],
-        precision=recipe.get("precision", "float32"),
+        backend=for_markdown(described["backend"]),
+        precision=for_markdown(recipe.get("precision", "float32")),
         digest=network["sha256"],
         docker=docker,
         batching=batching,
@@ -123,6 +127,13 @@ def model_card(name, version, described, signatures, docker, batching, notes):
         arguments=", ".join(lengths),
         notes="\n".join(f"- {note}" for note in notes),
     )
+
+
+def _warnings(sentences):
+    """What was suspicious about the data, as a list."""
+    if not sentences:
+        return ""
+    return "\nWarnings about these data:\n\n" + "".join(f"- {for_markdown(sentence)}\n" for sentence in sentences)
 
 
 def _has_labels(network):

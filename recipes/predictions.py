@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from plumkeras.data_pipelines import data_errors
+from plumkeras.recipes.escaping import for_csv
 from plumkeras.recipes.feed import feed
 from plumkeras.reports import classification_report, sentiment_report, sims_report
 
@@ -40,8 +41,9 @@ def write_csv(path, ids, network, outputs):
     """Writes `id, prediction` and, in classification, `probability_<k>`; then each modality's label distribution.
 
     Regression: `prediction` is the value. Classification: the class. With prototype labels, per modality
-    `<modality>_hard_label` (-1: the modality is missing) and `<modality>_soft_label_<k>`. An existing file is replaced
-    only once the new one is complete.
+    `<modality>_hard_label` (-1: the modality is missing) and `<modality>_soft_label_<k>`. An id that a spreadsheet
+    would take for a formula gets an apostrophe in front, see `escaping.for_csv`. An existing file is replaced only once
+    the new one is complete.
     """
     prediction = outputs["prediction"]
     columns = {"id": ids}
@@ -56,7 +58,7 @@ def write_csv(path, ids, network, outputs):
         columns.update({f"{m}_soft_label_{k}": soft[:, k] for k in range(soft.shape[1])})
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
+    with partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
         writer.writerows(zip(*(_cells(values) for values in columns.values()), strict=True))
@@ -66,4 +68,6 @@ def write_csv(path, ids, network, outputs):
 def _cells(values):
     values = np.asarray(values)
     # The shortest text that reads back as the same float32.
-    return [str(v) for v in values.astype("float32")] if values.dtype.kind == "f" else values.tolist()
+    if values.dtype.kind == "f":
+        return [str(v) for v in values.astype("float32")]
+    return [for_csv(v) for v in values.tolist()]

@@ -4,7 +4,13 @@ import dataclasses
 
 import numpy as np
 
-from plumkeras.data_pipelines import DataError, Dataset, join_context, normalize_samples, speaker_independent
+from plumkeras.data_pipelines import (
+    DataError,
+    Dataset,
+    join_context,
+    normalize_samples,
+    speaker_independent,
+)
 from plumkeras.data_pipelines.report import Report
 
 
@@ -43,6 +49,8 @@ def fold_numbers(dataset):
     where = dataset.path or "the data set"
     if folds is None:
         raise DataError(f"{where}: has neither train, valid and test splits nor folds to cross-validate by")
+    if dataset["all"].labels is None:
+        raise DataError(f"{where}: has no labels (absent, or all blank) to train on")
     numbers = np.unique(folds).tolist()
     if len(numbers) < 3:
         raise DataError(f"{where}: has {len(numbers)} folds; one to test, one to validate and one to train are wanted")
@@ -57,6 +65,12 @@ def fold_masks(dataset, number):
     return {"train": ~(test | valid), "valid": valid, "test": test}
 
 
+def describe_fold(dataset, number):
+    """What the `config.json` of a fold's run says of the fold: the number of each fold in `test`, `valid`, `train`."""
+    folds = dataset["all"].folds
+    return {name: np.unique(folds[mask]).tolist() for name, mask in fold_masks(dataset, number).items()}
+
+
 def fold_dataset(dataset, number):
     """The splits of a fold, see `fold_masks`, as a data set of its own."""
     split = dataclasses.replace(dataset["all"], folds=None)
@@ -66,10 +80,15 @@ def fold_dataset(dataset, number):
     )
 
 
+def copied_report(dataset):
+    """The data set's report, to be added to."""
+    return Report(dict(dataset.report.cleaned), list(dataset.report.warnings))
+
+
 def with_splits(dataset, splits, **changed):
     """A data set of other splits that came from the same file."""
     known = {
-        "report": Report(dict(dataset.report.cleaned), list(dataset.report.warnings)),
+        "report": copied_report(dataset),
         "path": dataset.path,
         "format": dataset.format,
         "sha256": dataset.sha256,

@@ -5,11 +5,17 @@ from pathlib import Path
 
 import numpy as np
 
-from plumkeras.data_pipelines import DataError, Dataset, Split, cleaning, load, normalize_samples
+from plumkeras.backends import check_backend
+from plumkeras.data_pipelines import Dataset, Split, load, normalize_samples
 from plumkeras.data_pipelines.fingerprint import DriftWarning, drift
-from plumkeras.recipes import checks, exported, predictions, run_directory
+from plumkeras.features import complete_inputs
+from plumkeras.recipes import checks, exported, fold_runs, predictions, run_directory
 from plumkeras.recipes.config import ConfigError
-from plumkeras.recipes.protocol import prepare
+from plumkeras.recipes.protocol import prepare, with_splits
+
+
+class DataWarning(UserWarning):
+    """Data that can be predicted, but about which something is suspicious or missing."""
 
 
 class Run:
@@ -31,56 +37,55 @@ class Run:
 
         Args:
             data: the path of a feature file, a `Dataset`, or a dict of arrays: per modality `<modality>` `[N, T, F]`
-                (or `[N, F]`, one frame each) and `<modality>_length` `[N]` (by default every frame counts).
-            split: name of the split of a file or `Dataset`. By default `test`, or the only one there is.
+                (or `[N, F]`, one frame each) and `<modality>_length` `[N]` (by default every frame counts). A modality
+                that the dict lacks is missing for every sample, with a warning.
+            split: name of the split of a file or `Dataset`. By default `test`, or the only one there is. The run of a
+                fold has `train`, `valid`, `test` and `all` of a file with folds.
             batch_size: int. Defaults to `256`.
 
         Returns:
             Dict of arrays with the network's outputs, in order: `prediction`, `text_soft_label`, ...
 
         Raises:
-            DataError: the data cannot be read, or lack a modality, a width or the split.
+            DataError: the data cannot be read, lack the split or every modality, or have another width.
 
         Warns:
+            DataWarning: what loading cleaned and found; a modality that is absent, and so missing for every sample.
             DriftWarning: the features are not such as the network was trained on; see `drift`.
+            FoldWarning: of a file with folds, the fold that was left out is predicted by default, and in `all` are
+                samples that the network was trained on.
         """
         if isinstance(data, dict):
-            return self._predict_split(self._split_of(data), batch_size)
+            return self._predict_split(self._dataset_of(data), "all", batch_size)
         dataset = prepare(
             self.config, data if isinstance(data, Dataset) else load(data, label_range=self.config.label_range)
         )
-        checks.check_widths(self.network.feature_dims, dataset)
-        chosen = dataset.split(checks.choose_split(dataset, split))
-        return self._predict_split(chosen, batch_size)
+        dataset, told = fold_runs.fold_part(description_path(self.directory), dataset, split)
+        fold_runs.warn_of_part(told, split)
+        name = checks.choose_split(dataset, split)
+        # The other splits are not predicted, and what is missing there is nobody's concern.
+        dataset = checks.with_modalities(self.network.feature_dims, with_splits(dataset, {name: dataset.split(name)}))
+        return self._predict_split(dataset, name, batch_size)
 
     def drift(self, split):
         """What says that a split's features are not such as the network was trained on: a list of sentences."""
         return [] if self.fingerprint is None else drift(self.fingerprint, split)
 
-    def _predict_split(self, split, batch_size):
-        for sentence in self.drift(split):
+    def _predict_split(self, dataset, name, batch_size):
+        for sentence in dataset.report.warnings:
+            warnings.warn(sentence, DataWarning, stacklevel=3)
+        for sentence in self.drift(dataset[name]):
             warnings.warn(sentence, DriftWarning, stacklevel=3)
-        return predictions.predict_split(self.network, split, batch_size)
+        return predictions.predict_split(self.network, dataset[name], batch_size)
 
-    def _split_of(self, arrays):
-        for name in arrays:
-            m = next((m for m in self.network.modalities if str(name).startswith(f"{m}_")), None)
-            if m and name != f"{m}_length":
-                raise DataError(f"the dict of arrays has {name!r}; the lengths of {m} are named '{m}_length'")
-        features, lengths = {}, {}
-        for m, width in self.network.feature_dims.items():
-            if m not in arrays:
-                raise DataError(f"the dict of arrays has no {m!r}; it has {', '.join(map(str, arrays))}")
-            values = np.asarray(arrays[m], dtype="float32")
-            if values.ndim == 2:
-                values = values[:, None, :]
-            if values.ndim != 3 or values.shape[2] != width:
-                raise DataError(f"{m} must be [N, T, {width}]. Received: shape={values.shape}")
-            features[m], _ = cleaning.clean_array(values)
-            lengths[m] = np.asarray(arrays.get(f"{m}_length", np.full(len(values), values.shape[1])))
+    def _dataset_of(self, arrays):
+        complete = complete_inputs(arrays, self.network.feature_dims, may_be_absent=True)
+        features = {m: complete[m] for m in self.network.modalities}
+        lengths = {m: complete[f"{m}_length"] for m in self.network.modalities}
         ids = np.arange(len(next(iter(features.values())))).astype(str)
-        dataset = Dataset({"all": Split(ids, features, lengths)})
-        return normalize_samples(dataset["all"], [m for m in self.config.sample_norm if m in features])
+        split = Dataset({"all": Split(ids, features, lengths)})["all"]
+        split = normalize_samples(split, [m for m in self.config.sample_norm if m in features])
+        return checks.with_modalities(self.network.feature_dims, Dataset({"all": split}))
 
 
 class ExportedRun(Run):
@@ -110,8 +115,12 @@ def description_path(directory):
 def load_run(directory):
     """Loads a run directory that `plumkeras train` wrote, or an export that `plumkeras export` made of it.
 
+    A run is its `network.keras`, which runs no code when it is loaded (Keras's safe mode). An export is a SavedModel,
+    and that is code: its graph can read and write files. Load exports of people you trust only.
+
     Args:
         directory: the path; of an export that of a version, or of the directory that holds them, for the newest.
+            A directory that holds a run is loaded as a run, whatever else is in it.
 
     Returns:
         `Run`, or `ExportedRun`.
@@ -125,13 +134,15 @@ def load_run(directory):
     checks.check_run(directory)
     config = run_directory.read_config(Path(directory) / run_directory.CONFIG)
     known = run_directory.read_fingerprint(Path(directory) / run_directory.FINGERPRINT)
+    check_backend()
     import keras
 
     from plumkeras.plum_net import PLUMNet
 
     path = Path(directory) / run_directory.NETWORK
     try:
-        network = keras.saving.load_model(path, compile=False, custom_objects={"PLUMNet": PLUMNet})
+        network = keras.saving.load_model(path, compile=False, safe_mode=True, custom_objects={"PLUMNet": PLUMNet})
     except Exception as error:
-        raise ConfigError(f"{path}: cannot be loaded: {type(error).__name__}: {str(error).splitlines()[0]}") from error
+        told = (str(error).splitlines() or [""])[0]
+        raise ConfigError(f"{path}: cannot be loaded: {type(error).__name__}: {told}") from error
     return Run(directory, config, network, known)

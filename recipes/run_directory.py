@@ -1,13 +1,17 @@
 """What a run leaves on disk, and the rules about not losing it."""
 
+import contextlib
 import hashlib
 import json
 import platform
-import shutil
+import re
 import sys
+import uuid
+import warnings
 from importlib import metadata
 from pathlib import Path
 
+from plumkeras import locking
 from plumkeras.data_pipelines.fingerprint import fingerprint
 from plumkeras.recipes.config import ConfigError, from_dict, read_json, to_dict
 
@@ -25,19 +29,135 @@ _FILES = (
 )
 _ROWS = 256
 _PACKAGES = ("plumkeras", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy")
+_BACKENDS = {"tensorflow": {"tensorflow", "tensorflow-cpu"}, "jax": {"jax"}, "torch": {"torch"}}
 
 
-def start(directory, config, dataset, network):
-    """Makes the directory, clears an earlier run of ours out of it, and writes `config.json`. Other files stay."""
+class ResumeWarning(UserWarning):
+    """A run goes on under other conditions than it was begun under."""
+
+
+@contextlib.contextmanager
+def locked(directory):
+    """Keeps others from writing to a run directory meanwhile, see `plumkeras.locking.locked`.
+
+    Raises:
+        ConfigError: another process writes there, or the directory cannot be written to.
+    """
+    with contextlib.ExitStack() as stack:
+        with _config_errors(directory):
+            stack.enter_context(locking.locked(directory))
+        yield
+
+
+def check_unlocked(directory):
+    """Raises `ConfigError` while another process writes to the directory. Changes nothing."""
+    with _config_errors(directory):
+        locking.check_unlocked(directory)
+
+
+@contextlib.contextmanager
+def _config_errors(directory):
+    try:
+        yield
+    except BlockingIOError as error:
+        raise ConfigError(str(error)) from None
+    except OSError as error:
+        raise ConfigError(f"{directory}: cannot be written to: {error.strerror or error}") from None
+
+
+def start(directory, config, dataset, network, data_warnings=(), fold=None):
+    """Makes the directory, clears an earlier run of ours out of it, and writes `config.json`. Other files stay.
+
+    Args:
+        directory: path.
+        config: `RecipeConfig`.
+        dataset: `Dataset`.
+        network: what has `feature_dims`, `task` and `num_classes`.
+        data_warnings: what is suspicious about the data, sentences.
+        fold: dict or None. Of the run of a fold, which it is.
+    """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
+    _clear(directory)
+    for path in sorted(directory.glob("fold_*")):
+        if re.fullmatch(r"fold_-?\d+", path.name) and not path.is_symlink() and _is_ours(path):
+            with locked(path):
+                _clear(path)
+                (path / CONFIG).unlink()
+            with contextlib.suppress(OSError):
+                path.rmdir()  # Unless it holds other files.
+    # Replaced, never removed: killed at any point, the directory is known for ours.
+    values = {"run_id": uuid.uuid4().hex, **describe(config, dataset, network), "fold": fold}
+    values["warnings"] = list(data_warnings)
+    write_json(directory / CONFIG, values)
+
+
+def _clear(directory):
+    """Removes what a run of ours leaves, all but `config.json`."""
     for name in _FILES:
         (directory / name).unlink(missing_ok=True)
-        partial_path(directory / name).unlink(missing_ok=True)
-    for path in (directory / LOGS, *directory.glob("fold_*")):
-        shutil.rmtree(path, ignore_errors=True)
-    # Replaced, never removed: killed at any point, the directory is known for ours.
-    write_json(directory / CONFIG, describe(config, dataset, network))
+    clear_partial_files(directory)
+    logs = directory / LOGS
+    for stage in ("alignment", "refinement"):
+        # The deepest first.
+        for path in sorted((logs / stage).rglob("*"), reverse=True):
+            if path.name.startswith("events.out.tfevents."):
+                path.unlink(missing_ok=True)
+            _remove_if_empty(path)
+        _remove_if_empty(logs / stage)
+    _remove_if_empty(logs)
+
+
+def clear_partial_files(directory):
+    """Removes the files that a run was writing when it was killed."""
+    for name in (CONFIG, *_FILES):
+        partial_path(Path(directory) / name).unlink(missing_ok=True)
+
+
+def _remove_if_empty(directory):
+    with contextlib.suppress(OSError):
+        directory.rmdir()
+
+
+def _is_ours(directory):
+    """Whether there is a `config.json` of a run; other software has files of that name too."""
+    try:
+        read_network(directory / CONFIG)
+    except ConfigError:
+        return False
+    return True
+
+
+def run_id(directory):
+    """What tells the directory's run from any other; `None` without a run, and of one of version 0.1.0."""
+    path = Path(directory) / CONFIG
+    return read_description(path).get("run_id") if path.is_file() else None
+
+
+def warn_of_other_versions(path):
+    """Warns where a run or a search goes on with other packages than it was begun with.
+
+    Args:
+        path: the file that holds `backend` and `versions`.
+
+    Warns:
+        ResumeWarning: a version differs; each that does is named.
+    """
+    values = read_description(path)
+    then, now, backend = values.get("versions"), versions(), values.get("backend")
+    others = set().union(*(packages for name, packages in _BACKENDS.items() if name != backend))
+    changed = [
+        f"{name} was {then.get(name, 'absent')} and is {now.get(name, 'absent')}"
+        for name in ("python", *_PACKAGES)
+        if isinstance(then, dict) and name not in others and then.get(name) != now.get(name)
+    ]
+    if changed:
+        warnings.warn(
+            f"{path.parent}: goes on with other packages than it was begun with: {', '.join(changed)}; the result may "
+            "differ in the last digits from that of an unbroken run",
+            ResumeWarning,
+            stacklevel=3,
+        )
 
 
 def write_fingerprint(directory, dataset, modalities):
@@ -209,6 +329,49 @@ def samples_sha256(dataset):
             for start in range(0, 0 if array is None else len(array), _ROWS):
                 digest.update(array[start : start + _ROWS].tobytes())
     return digest.hexdigest()
+
+
+def read_description(path):
+    """What a `config.json` or a `search.json` says, as a dict.
+
+    Raises:
+        ConfigError: the file is missing or damaged.
+    """
+    values = read_json(path)
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: must hold a JSON object; is it damaged?")
+    return values
+
+
+def check_fold(fold, path):
+    """What a `config.json` says of the fold of its run: a dict of lists of numbers, or `None`.
+
+    Raises:
+        ConfigError: it is damaged.
+    """
+    if fold is None:
+        return None
+    parts = [fold.get(name) for name in ("train", "valid", "test")] if isinstance(fold, dict) else [None]
+    if not all(isinstance(part, list) and part and all(type(number) is int for number in part) for part in parts):
+        raise ConfigError(f"{path}: field fold must hold the folds of train, valid and test. Received: {fold!r:.80}")
+    return fold
+
+
+def read_metrics(path):
+    """What a `metrics.json` holds.
+
+    Raises:
+        ConfigError: the file is missing or damaged.
+    """
+    values = read_json(path)
+    try:
+        for name in ("valid", "test"):
+            for value in (values.get(name) or {}).values():
+                if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+                    raise TypeError
+    except (TypeError, AttributeError):
+        raise ConfigError(f"{path}: holds no metrics; is it damaged? Delete it and go on by --resume") from None
+    return values
 
 
 def read_config(path):

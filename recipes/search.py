@@ -152,16 +152,16 @@ def plan(config, dataset, options):
     fold = _fold(dataset, options.fold)
     if fold is not None:
         dataset = fold_dataset(dataset, fold)
-    names = ("train", "valid")
-    dataset = with_splits(dataset, {name: dataset.split(name) for name in names})
-    check_dataset(config, dataset, names)
+    seen = {name: split for name, split in dataset.items() if name != "test"}
+    dataset = with_splits(dataset, seen or dict(dataset))
+    check_dataset(config, dataset)
     modalities = config.modalities or dataset.modalities
     space = default_space(config, modalities) if options.space is None else read_space(options.space, config)
     if options.algorithm == "hyperband" and EPOCHS in space:
         raise ConfigError(f"{options.space}: {EPOCHS} is what hyperband itself sets, up to the recipe's; leave it out")
     for field in space.keys() & {"modalities", "network.signed_log1p"}:
         for value in space[field].values:
-            check_dataset(with_values(config, {field: value}, str(options.space)), dataset, names)
+            check_dataset(with_values(config, {field: value}, str(options.space)), dataset)
     held_out = before - sum(map(len, dataset.values()))
     return Search(config, dataset, space, options.algorithm, options.trials, options.seeds_per_trial, fold, held_out)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from plumkeras.recipes import run_directory
 from plumkeras.recipes.config import to_dict
+from plumkeras.recipes.escaping import for_csv
 from plumkeras.recipes.search import EPOCHS, OBJECTIVE_TITLES
 from plumkeras.recipes.search_oracle import EMPTY_RECORD, values_of
 from plumkeras.visualization import plot_search
@@ -127,8 +128,8 @@ def write_tables(results, directory):
     rows = [_row(trial, results.fields, len(seeds)) for trial in results.trials]
     path = directory / TABLE
     partial = run_directory.partial_path(path)
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([header, *rows])
+    with partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        csv.writer(file).writerows([[for_csv(cell) for cell in row] for row in (header, *rows)])
     partial.replace(path)
     if results.best is not None:
         config = results.search.trial_config(results.best.values)

@@ -20,6 +20,7 @@ from keras_tuner.src.distribute.oracle_chief import OracleServicer
 from keras_tuner.src.protos import get_service, get_service_grpc
 
 from plumkeras.recipes.config import ConfigError, TrainingError
+from plumkeras.recipes.escaping import for_terminal
 from plumkeras.recipes.run_directory import first_difference
 from plumkeras.recipes.tuning import RecipeHyperModel, work
 
@@ -80,7 +81,7 @@ class _Servicer(OracleServicer):
             silence = time.monotonic() - self.heard.setdefault(trial.trial_id, time.monotonic())
             if silence > SILENCE_SECONDS:
                 del self.heard[trial.trial_id]
-                said = f"Nothing was heard of worker {worker} for {silence:.0f} s"
+                said = f"Nothing was heard of worker {for_terminal(worker)} for {silence:.0f} s"
                 print(f"{said}; trial {int(trial.trial_id)} goes to another", flush=True)
                 self.oracle.give_up_worker(worker)
 

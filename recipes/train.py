@@ -17,7 +17,7 @@ from plumkeras.metrics import PearsonCorrelation, SentimentAccuracy
 from plumkeras.plum_net import PLUMNet
 from plumkeras.recipes import predictions, run_directory
 from plumkeras.recipes.checkpoint import CheckpointFile, StageCheckpoint
-from plumkeras.recipes.checks import check_dataset
+from plumkeras.recipes.checks import check_dataset, check_output, measured_splits, training_warnings
 from plumkeras.recipes.config import ConfigError, TrainingError
 from plumkeras.recipes.feed import feed
 from plumkeras.recipes.progress import stage_progress
@@ -260,40 +260,60 @@ def _callbacks(options, stage, directory, verbose, done):
 
 
 @data_errors()
-def train(config, dataset, directory, verbose=1, resume=False):
+def train(config, dataset, directory, verbose=1, resume=False, overwrite=True, fold=None):
     """A whole run: trains both stages, measures `valid` and `test` once, and writes the run directory.
 
     Args:
         config: `RecipeConfig`.
-        dataset: `Dataset` with `train`, `valid` and `test`.
+        dataset: `Dataset` with `train` and `valid`. `test` is measured where it has labels and predicted where it has
+            none.
         directory: path of the run directory. A run that it holds is cleared away, or gone on with.
         verbose: 0 or 1, progress bars.
         resume: bool. Whether to go on with the directory's run, which must have had the same configuration and data.
             Without a run there, this one starts from the beginning.
+        overwrite: bool. Whether a run that the directory holds, and that is not gone on with, may be cleared away.
+        fold: dict or None. Of the run of a fold, what its `config.json` says of the fold.
 
     Returns:
-        Dict of what `metrics.json` holds, `valid` and `test`, and `baseline`, the same metrics of the training labels'
-        median or most frequent class.
+        Dict of what `metrics.json` holds, `valid`, `test` (None where it was not measured) and `warnings`, and
+        `baseline`, the same metrics of the training labels' median or most frequent class on the last split measured.
 
     Raises:
-        ConfigError, DataError: the configuration or the data do not fit, each other or those of the run to resume.
+        ConfigError, DataError: the configuration or the data do not fit, each other or those of the run to resume; or
+            another process writes to the directory.
         TrainingError: training diverged, or the run directory cannot be written.
     """
     directory = Path(directory)
     check_dataset(config, dataset)
+    with run_directory.locked(directory):
+        if not overwrite:
+            # Again: another process may have finished a run there since it was checked.
+            check_output(directory, overwrite, resume)
+        metrics = _train(config, dataset, directory, verbose, resume, fold)
+    last = measured_splits(dataset)[-1]
+    baseline = predictions.baseline_report(dataset, dataset["train"].labels, dataset[last].labels)
+    return {**metrics, "baseline": baseline}
+
+
+def _train(config, dataset, directory, verbose, resume, fold):
     going_on = resume and run_directory.holds_run(directory)
     if going_on:
         run_directory.check_same(directory, config, dataset, keras.backend.backend())
-    if not (going_on and run_directory.is_finished(directory)):
+    if going_on and run_directory.is_finished(directory):
+        # A process that was killed between the two left it.
+        CheckpointFile(directory).remove()
+        run_directory.clear_partial_files(directory)
+    else:
+        if going_on:
+            run_directory.warn_of_other_versions(directory / run_directory.CONFIG)
         training = Training(config, dataset)
+        warnings = training_warnings(config, dataset)
         with _writing(directory):
             if not going_on:
                 # Only now, when nothing of the user's can be wrong any more, does an earlier run make place.
-                run_directory.start(directory, config, dataset, training.network)
-            _finish(directory, training, training.fit(directory, verbose), dataset)
-    metrics = run_directory.read_json(directory / run_directory.METRICS)
-    baseline = predictions.baseline_report(dataset, dataset["train"].labels, dataset["test"].labels)
-    return {**metrics, "baseline": baseline}
+                run_directory.start(directory, config, dataset, training.network, warnings, fold)
+            _finish(directory, training, training.fit(directory, verbose), dataset, warnings)
+    return run_directory.read_metrics(directory / run_directory.METRICS)
 
 
 @contextlib.contextmanager
@@ -312,7 +332,7 @@ def _writing(directory):
         raise TrainingError(f"{directory}: cannot be written: {reason}; make room and go on by --resume") from error
 
 
-def _finish(directory, training, histories, dataset):
+def _finish(directory, training, histories, dataset, warnings):
     """Writes what a trained run leaves; `metrics.json` comes last, and says that the run is finished."""
     network = training.network
     target = directory / run_directory.NETWORK
@@ -321,12 +341,15 @@ def _finish(directory, training, histories, dataset):
     partial.replace(target)
     visualization.plot_losses(histories, directory / run_directory.PICTURE)
     run_directory.write_fingerprint(directory, dataset, network.modalities)
-    metrics = {}
-    for name in ("valid", "test"):
-        split = dataset.split(name)
+    metrics = {"valid": None, "test": None}
+    for name in metrics:
+        if name not in dataset:
+            continue
+        split = dataset[name]
         with training.parallel.scope():
             outputs = predictions.predict_split(network, split)
-        metrics[name] = predictions.report(dataset, split.labels, outputs)
+        if split.labels is not None:
+            metrics[name] = predictions.report(dataset, split.labels, outputs)
         predictions.write_csv(directory / f"predictions_{name}.csv", split.ids, network, outputs)
-    run_directory.write_json(directory / run_directory.METRICS, metrics)
+    run_directory.write_json(directory / run_directory.METRICS, {**metrics, "warnings": warnings})
     CheckpointFile(directory).remove()

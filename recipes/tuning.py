@@ -12,6 +12,7 @@ from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.errors import FailedTrialError
 
 from plumkeras.recipes import run_directory
+from plumkeras.recipes.checks import check_search_output
 from plumkeras.recipes.config import ConfigError, TrainingError, to_dict
 from plumkeras.recipes.run_directory import SEARCH
 from plumkeras.recipes.search import OBJECTIVE, split_address
@@ -156,7 +157,7 @@ def work(oracle, model, worker):
         count += 1
 
 
-def tune(search, directory, resume=False, chief=None, on_trial=None):
+def tune(search, directory, resume=False, chief=None, on_trial=None, overwrite=True):
     """Searches, and writes the search's directory.
 
     It holds `search.json` (what is searched, where, and by which versions), `trials.json` (what was found: the search
@@ -170,17 +171,25 @@ def tune(search, directory, resume=False, chief=None, on_trial=None):
             algorithm and seeds; the number of trials may be another. Without one there, it begins.
         chief: `(host, port)` to hand out the trials at, while workers run them; by default they are run here.
         on_trial: called with `SearchResults` after each trial.
+        overwrite: bool. Whether a search that the directory holds, and that is not gone on with, may be cleared away.
 
     Returns:
         `SearchResults`.
 
     Raises:
-        ConfigError: the search to go on with is another one, or cannot be read.
+        ConfigError: the search to go on with is another one, or cannot be read; or another process writes there.
         DataError: a damaged file was found while reading the data.
         TrainingError: every trial failed, or the chief cannot listen.
     """
     directory = Path(directory)
+    with run_directory.locked(directory):
+        if not overwrite:
+            # Again: another process may have made a search there since it was checked.
+            check_search_output(directory, overwrite, resume)
+        return _tune(search, directory, resume, chief, on_trial)
 
+
+def _tune(search, directory, resume, chief, on_trial):
     def ended(oracle):
         results = SearchResults.of(search, oracle)
         write_tables(results, directory)
@@ -190,6 +199,7 @@ def tune(search, directory, resume=False, chief=None, on_trial=None):
     oracle = make_oracle(search, directory, ended)
     if resume and (directory / SEARCH).is_file():
         check_same(directory, search)
+        run_directory.warn_of_other_versions(directory / SEARCH)
         oracle.load(has_workers=chief is not None)
     else:
         _start(directory, search)
@@ -249,13 +259,13 @@ def worker_name():
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
-def run_search(search, options, directory=None, resume=False):
+def run_search(search, options, directory=None, resume=False, overwrite=True):
     """What `plumkeras tune` does once everything is checked: a search, the chief of one, or a worker.
 
     Args:
         search: `Search`.
         options: `SearchOptions`; `chief`, `join` and `worker` are read.
-        directory, resume: as in `tune`. A worker has no directory.
+        directory, resume, overwrite: as in `tune`. A worker has no directory.
 
     Raises:
         As `tune`, and `search_workers.join`.
@@ -275,5 +285,5 @@ def run_search(search, options, directory=None, resume=False):
             flush=True,
         )
     chief = options.chief and split_address("--chief", options.chief)
-    results = tune(search, directory, resume, chief, terminal.print_trial)
+    results = tune(search, directory, resume, chief, terminal.print_trial, overwrite)
     terminal.print_search(results, Path(directory))

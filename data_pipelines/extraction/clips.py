@@ -9,7 +9,7 @@ import numpy as np
 
 from plumkeras.data_pipelines.readers import fields
 from plumkeras.data_pipelines.readers.splits import ALIASES
-from plumkeras.data_pipelines.validation import DataError, listing
+from plumkeras.data_pipelines.validation import DataError, all_nan, check_complete, listing
 
 AUDIO_ENDINGS = (".wav", ".flac", ".mp3", ".ogg", ".oga")
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp")
@@ -111,14 +111,21 @@ def read_table(path, report):
             raise DataError(f"{path}: lines {seen[name]} and {line} both are clip {name!r}")
         seen[name] = line
     unimodal = {modality: _numbers(path, lines, columns, f"label_{x}") for modality, x in fields.LETTERS.items()}
+    unimodal = {modality: values for modality, values in unimodal.items() if values is not None}
+    labels, splits = _numbers(path, lines, columns, "label"), _splits(path, lines, columns, report)
+    # Now, before hours of extraction: a split has all its labels or none.
+    for name, rows in splits.items():
+        for column, values in {"label": labels, **unimodal}.items():
+            if values is not None and not all_nan(values[rows]):
+                check_complete(f"{path}: {name}/{column}", values[rows], ids[rows])
     return Clips(
         ids=ids,
         keys=keys,
         groups=groups,
         texts=np.array(columns["text"], dtype=object) if "text" in columns else None,
-        labels=_numbers(path, lines, columns, "label"),
-        modality_labels={m: values for m, values in unimodal.items() if values is not None},
-        splits=_splits(path, lines, columns, report),
+        labels=labels,
+        modality_labels=unimodal,
+        splits=splits,
     )
 
 
@@ -142,19 +149,18 @@ def _columns(path):
 
 
 def _numbers(path, lines, columns, column):
-    """A column as float64 `[N]`; None where there is none, or nothing stands in it."""
+    """A column as float64 `[N]`, NaN where it is blank; None where it is blank throughout."""
     texts = [text.strip() for text in columns.get(column, ())]
     if not any(texts):
         return None
     values = []
     for line, text in zip(lines, texts, strict=True):
         try:
-            value = float(text)
+            value = float(text or "nan")
         except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            what = f"is {text[:40]!r}" if text else "is empty, others have one"
-            raise DataError(f"{path}: line {line}: {column} {what}; a number is wanted")
+            value = math.inf
+        if math.isinf(value):
+            raise DataError(f"{path}: line {line}: {column} is {text[:40]!r}; a number is expected")
         values.append(value)
     return np.array(values)
 

@@ -9,9 +9,10 @@ from plumkeras.data_pipelines import cleaning
 from plumkeras.data_pipelines.extraction import audio, clips, vision
 from plumkeras.data_pipelines.extraction.text import TextEncoder, TextOptions
 from plumkeras.data_pipelines.loading import load
+from plumkeras.data_pipelines.readers import fields
 from plumkeras.data_pipelines.report import Report
 from plumkeras.data_pipelines.schema import MODALITIES, Dataset, Split
-from plumkeras.data_pipelines.validation import DataError, whole_numbers
+from plumkeras.data_pipelines.validation import DataError, TokenIdsError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,9 +180,6 @@ def _encode(encoder, texts, options, report, where, progress, keep_end=False):
 
 
 def _splits(path, listed, made, skipped, task, report):
-    labels = listed.labels
-    if labels is not None:
-        labels = whole_numbers(labels, f"{path}: label") if task == "classification" else labels.astype("float32")
     splits = {}
     kept = np.array([name not in skipped for name in listed.ids.tolist()])
     for name, rows in listed.splits.items():
@@ -194,11 +192,13 @@ def _splits(path, listed, made, skipped, task, report):
             features[modality], lengths[modality] = _pad(values, rows)
             features[modality], counts = cleaning.clean_array(features[modality])
             report.record_cleaning(name, modality, {**counts, "padding_frames": 0})
+        known = {} if listed.labels is None else {f"{task}_labels": listed.labels[rows]}
+        labels, _ = fields.labels(known, f"{path}: {name}", listed.ids[rows], report, name)
         splits[name] = Split(
             ids=listed.ids[rows],
             features=features,
             lengths=lengths,
-            labels=None if labels is None else labels[rows],
+            labels=labels,
             modality_labels={m: values[rows] for m, values in listed.modality_labels.items()} or None,
             raw_text=None if listed.texts is None else listed.texts[rows],
             groups=None if listed.groups is None else listed.groups[rows],
@@ -226,7 +226,13 @@ def _add_text(path, options, label_range, progress):
         raise DataError(
             f"{path}: holds no WAV, FLAC, MP3 or OGG file; to add token vectors to a data set, name a text encoder"
         )
-    dataset = load(path, label_range=label_range)
+    try:
+        dataset = load(path, label_range=label_range)
+    except TokenIdsError as error:
+        if not error.others:
+            raise
+        # The vectors take their place.
+        dataset = load(path, modalities=error.others, label_range=label_range)
     if "text" in dataset.modalities:
         raise DataError(f"{path}: has text vectors already ({dataset.feature_dims['text']} wide)")
     for name, split in dataset.items():

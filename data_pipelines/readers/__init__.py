@@ -18,6 +18,7 @@ from plumkeras.data_pipelines.readers import (
     tuples,
     ur_funny,
 )
+from plumkeras.data_pipelines.readers.names import rename_in_tree
 from plumkeras.data_pipelines.report import Report
 from plumkeras.data_pipelines.unpickler import read_pickle
 from plumkeras.data_pipelines.validation import DataError, listing
@@ -54,6 +55,7 @@ def read(path, modalities=None, label_range=None):
         if kind == "zip":
             return npz.read(path, report, **common)
         tree, release = read_pickle(path)
+        rename_in_tree(tree, path, report, modalities)
         for reader in PICKLE_READERS:
             if reader.matches(tree):
                 return reader.read(tree, release, path, report, **common)

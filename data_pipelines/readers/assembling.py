@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 
 from plumkeras.data_pipelines import cleaning
-from plumkeras.data_pipelines.readers import fields
+from plumkeras.data_pipelines.readers import fields, ragged
+from plumkeras.data_pipelines.readers.names import is_ragged
 from plumkeras.data_pipelines.schema import Split
 from plumkeras.data_pipelines.validation import DataError, check_lengths
 
@@ -136,6 +137,89 @@ def read_array(array, where, release):
             release()
 
     return cleaning.clean_blocks(blocks(), array.shape)
+
+
+def take_lists(parts, modalities, path):
+    """Puts arrays in the place of features that come as lists, one sequence for each sample.
+
+    Args:
+        parts: dict by split of the splits' fields.
+        modalities: iterable of str.
+        path: str. The file.
+
+    Returns:
+        Dict by (split, modality) of features `[N, T, F]`, counts and lengths as `ragged.padded`, for sequences of
+        different lengths. Those of the same length are the rows of an array, padding and all.
+    """
+    padded = {}
+    for name, part in parts.items():
+        for modality in modalities:
+            if is_ragged(part.get(modality)):
+                part[modality], counts, lengths = read_list(part[modality], f"{path}: {name}/{modality}", path)
+                if lengths is not None:
+                    padded[name, modality] = part[modality], counts, lengths
+    return padded
+
+
+def read_list(values, where, path):
+    """Features that come as a list, one sequence `[T, F]` (or `[F]`, or None) for each sample.
+
+    Args:
+        values: list, tuple, or array of objects.
+        where: str. File, split and field, for errors.
+        path: str. The file.
+
+    Returns:
+        Features `[N, T, F]`, counts and lengths as `ragged.padded`; or, where all are of the same length, an array
+        `[N, T, F]` or `[N, F]` as it is, None and None.
+    """
+    budget = ragged.Budget(path)
+    items = values.tolist() if isinstance(values, np.ndarray) else values
+    sequences, width = [], None
+    for row, item in enumerate(items):
+        if isinstance(item, (str, bytes)):
+            raise DataError(
+                f"{where}: sample {row} is a text, where vectors are expected: call the field raw_text, and make "
+                "vectors of it by `plumkeras extract`"
+            )
+        if isinstance(item, np.ndarray) and item.ndim == 1 and item.size and item.dtype.kind in "iufb":
+            item = item[None]
+        sequence = ragged.Sequence([] if item is None else item, f"{where}: sample {row}", budget)
+        width = width or sequence.width
+        if sequence.width not in (None, width):
+            raise DataError(f"{where}: sample {row} is {sequence.width} wide, others {width}")
+        sequences.append(sequence)
+    if width is None:
+        raise DataError(f"{where}: none of its {len(sequences)} sequences has a frame")
+    if len({sequence.length for sequence in sequences}) > 1:
+        return ragged.padded(sequences, width, where, budget)
+    rows = [np.concatenate(sequence.pieces) for sequence in sequences]
+    budget.spend(len(rows) * rows[0].size * 8, where)
+    array = np.stack(rows)
+    return (array[:, 0] if all(map(_is_vector, items)) else array), None, None
+
+
+def _is_vector(item):
+    if isinstance(item, np.ndarray):
+        return item.ndim == 1
+    return bool(item) and isinstance(item[0], (int, float, np.number))
+
+
+def agreed_lengths(listed, given, where):
+    """The lengths of sequences in a list, or those that the file states, or None where there are neither.
+
+    Raises:
+        DataError: both are there, and differ.
+    """
+    if listed is None or given is None:
+        return given if listed is None else listed
+    if len(given) == len(listed):
+        for row in np.flatnonzero(given != listed)[:1]:
+            raise DataError(
+                f"{where} holds {given[row]} for sample {row}, whose sequence has {listed[row]} frames; leave the "
+                "lengths out, since a list of sequences states them"
+            )
+    return given
 
 
 def check_array(array, where):

@@ -10,9 +10,11 @@
    being the label's row. Segments shorter than 1e-5 s or without words are dropped. A modality without a frame
    of its own in a whole segment is missing there: its length is 0.
 
-Entries that are called `video[i]` in every file are aligned already, and become samples as they stand. Of labels of
-7 columns the first, sentiment, is read. Videos of CMU-MOSI get their standard split, and so do those of another data
-set whose folder holds the SDK's list (`cmu_mosei_std_folds.py`). Otherwise there is one split, `all`.
+Entries that are called `video[i]` in every file are aligned already, and become samples as they stand: of several label
+rows in one entry the one that overlaps its frames longest is the label, and an entry that a file lacks lacks that
+modality. Of labels of 7 columns the first, sentiment, is read. Videos of CMU-MOSI get their standard split, and so do
+those of another data set whose folder holds the SDK's list (`cmu_mosei_std_folds.py`). Otherwise there is one split,
+`all`.
 """
 
 import collections
@@ -219,21 +221,30 @@ class _Segments:
     def _add_aligned(self, video, entries):
         by_name = {role: {entry.name: entry for entry in found} for role, found in entries.items()}
         for label in entries["labels"]:
-            pieces = {role: found[label.name] for role, found in by_name.items() if label.name in found}
-            if len(pieces) < len(by_name) or not len(label.features):
+            if not len(label.features):
                 self.tally["empty"] += 1
                 continue
-            frames = {modality: self._clean(modality, [pieces[modality]])[1] for modality in self.frames}
-            said = _tokens(pieces["words"]) if "words" in pieces else None
-            if said is not None:
-                keep = np.array([token != _PAUSE for token in said], dtype=bool)
+            pieces = {role: [found[label.name]] for role, found in by_name.items() if label.name in found}
+            frames = {modality: self._clean(modality, pieces.get(modality, []))[1] for modality in self.frames}
+            for modality in self.frames.keys() - pieces.keys():
+                self.tally["absent", modality] += 1
+            said = None
+            if "words" in entries:
+                tokens = [token for entry in pieces.get("words", []) for token in _tokens(entry)]
+                keep = np.array([token != _PAUSE for token in tokens], dtype=bool)
                 self.tally["pauses"] += int(np.count_nonzero(~keep))
                 frames = {m: rows[keep] if len(rows) == len(keep) else rows for m, rows in frames.items()}
-                said = [token for token in said if token != _PAUSE]
-            self._add(label.name, video, label.features[0], said, frames)
+                said = [token for token in tokens if token != _PAUSE]
+            row = 0
+            if len(label.features) > 1:
+                self.tally["several labels"] += 1
+                row = _own_row(label, [entry for role in pieces.keys() - {"labels"} for entry in pieces[role]])
+            self._add(label.name, video, label.features[row], said, frames)
 
     def _clean(self, modality, entries):
         """The intervals and cleaned features of a video; what was cleaned is counted."""
+        if not entries:
+            return np.zeros((0, 2)), np.zeros((0, 1), dtype="float32")
         features = np.concatenate([entry.features for entry in entries])
         intervals = np.concatenate([entry.intervals for entry in entries])
         good = is_interval(intervals)
@@ -275,6 +286,23 @@ class _Segments:
         return assemble(name, self.path, values, self.frames, read_features, find_lengths, report)
 
 
+def _own_row(label, others):
+    """Which row of a label's entry is the segment's own: others reach into it from its neighbours.
+
+    Args:
+        label: Entry.
+        others: list of Entry. What the other files hold of the segment, which tells when it is.
+    """
+    intervals = np.concatenate([entry.intervals for entry in others]) if others else np.zeros((0, 2))
+    intervals = intervals[is_interval(intervals)]
+    start, end = (intervals[:, 0].min(), intervals[:, 1].max()) if len(intervals) else (-np.inf, np.inf)
+    good = is_interval(label.intervals)
+    starts, ends = np.where(good[:, None], label.intervals, 0).T
+    overlaps = np.where(good, np.minimum(ends, end) - np.maximum(starts, start), -np.inf)
+    # Of two that cover all of it the longer one; of equals the first.
+    return max(range(len(overlaps)), key=lambda row: (overlaps[row], ends[row] - starts[row]))
+
+
 def _tokens(entry):
     """The words of an entry."""
     return [as_text(row[0]) for row in entry.features.tolist()]
@@ -287,11 +315,18 @@ def _sentences(tally, modalities):
     for modality in modalities:
         if tally["frameless", modality]:
             yield f"{modality}: {tally['frameless', modality]} of {tally['words']} words have no frame, and are zeros"
+        if tally["absent", modality]:
+            yield f"{modality}: {tally['absent', modality]} segments aren't in its file, and lack the modality"
         if tally["timeless", modality]:
             yield f"{modality}: {tally['timeless', modality]} frames end before they start, or at no time, dropped"
     if tally["short words"]:
         yield f"words: {tally['short words']} shorter than {EPSILON:g} s dropped"
     if tally["short"]:
         yield f"labels: {tally['short']} segments shorter than {EPSILON:g} s dropped"
+    if tally["several labels"]:
+        yield (
+            f"labels: {tally['several labels']} segments have several label rows, of which the one that overlaps the "
+            "segment longest is taken"
+        )
     if tally["empty"]:
         yield f"labels: {tally['empty']} segments without a frame dropped"

@@ -6,6 +6,7 @@ the names that it gives itself (root, metadata), its file's name, its type and i
 
 import collections
 import dataclasses
+import json
 import math
 import os
 import re
@@ -30,6 +31,10 @@ _WIDTHS = {
     "audio": (74, 81, 5, 33, 384, 1582),
     "vision": (47, 35, 46, 20, 75, 371, 709, 713),
 }
+# The second is what the SDK's template writes, for want of a comma.
+_DIMENSION_NAMES = ("dimension names", "dimension namescomputational sequence version")
+_MAX_NAMES = 10_000
+_LABEL_COLUMNS = "1 column (sentiment) or 7 (sentiment, then the emotions)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,31 +86,48 @@ def look(path):
                     width, is_text = math.prod(shape[1:]), features.dtype.kind in "SO"
                 rows += shape[0] if shape else 0
             if rows:
-                said = " ".join([root, os.path.basename(path), _root_name(file[root], path)]).lower()
+                said = " ".join([root, os.path.basename(path), _metadata(file[root], "root name", path)]).lower()
                 names = re.sub("[^a-z0-9]", "", said)
                 videos = len({name.partition("[")[0] for name in entries})
                 return Found(path, os.path.basename(path), root, names, width, is_text, videos, rows)
     return None
 
 
-def _root_name(root, path):
-    """What the metadata call it: JSON in the first element of an array, as the SDK writes it."""
-    name = hdf5.child(hdf5.child(root, "metadata"), "root name")
-    if name is None:
+def _metadata(root, name, path, longest=200):
+    """One of the metadata as text: JSON in the first element of an array, as the SDK writes it."""
+    value = hdf5.child(hdf5.child(root, "metadata"), name)
+    if value is None:
         return ""
-    values = np.atleast_1d(hdf5.read(name, f"{path}: root name")).ravel()[:1].tolist()
-    return "".join(as_text(value)[:200] for value in values if isinstance(value, (bytes, str)))
+    values = np.atleast_1d(hdf5.read(value, f"{path}: {name}")).ravel()[:1].tolist()
+    return "".join(as_text(value)[:longest] for value in values if isinstance(value, (bytes, str)))
+
+
+def _dimension_names(found):
+    """What a file calls its columns, for an error."""
+    with hdf5.opened(found.path) as file, hdf5.guarded(found.path):
+        said = [_metadata(file[found.root], name, found.path, _MAX_NAMES) for name in _DIMENSION_NAMES]
+    text = next(filter(None, said), "")
+    try:
+        names = json.loads(text)
+    except (RecursionError, ValueError):
+        names = text
+    if isinstance(names, list):
+        names = listing(str(name)[:40] for name in names[:16])
+    return str(names)[:400] or "not given"
 
 
 def role_of(found):
-    """`"words"`, `"labels"`, `"text"`, `"audio"`, `"vision"`, or None."""
+    """`"words"`, `"labels"`, `"text"`, `"audio"`, `"vision"`, `"other labels"` (see `Survey`), or None."""
     if found.is_text:
         return "words" if found.width == 1 and "phone" not in found.names else None
-    if found.width in _WIDTHS["labels"] and any(word in found.names for word in _NAMES["labels"]):
+    are_labels = any(word in found.names for word in _NAMES["labels"])
+    if are_labels and found.width in _WIDTHS["labels"]:
         return "labels"
     for role in ("text", "audio", "vision"):
         if any(word in found.names for word in _NAMES[role]):
             return role
+    if are_labels:
+        return "other labels"
     return next((role for role, widths in _WIDTHS.items() if found.width in widths), None)
 
 
@@ -115,7 +137,8 @@ class Survey:
     Args:
         path: str. The folder.
 
-    `roles` is a dict from role to `Found`, `warnings` a list of str about the files that aren't read.
+    `roles` is a dict from role to `Found`, `warnings` a list of str about the files that aren't read, `other_labels`
+    another about the files of labels whose columns aren't known.
 
     Raises:
         DataError: a file is damaged.
@@ -135,6 +158,12 @@ class Survey:
         for file in candidates.pop(None, []):
             what = f"{file.file}: {file}" if isinstance(file, Found) else f"{file}: no computational sequence"
             self.warnings.append(f"{what}, not read")
+        self.other_labels = [
+            f"{found.root!r} in {found.file} has {found.width} columns ({_dimension_names(found)})"
+            for found in candidates.pop("other labels", [])
+        ]
+        for said in self.other_labels:
+            self.warnings.append(f"labels: {said}; expected {_LABEL_COLUMNS}, not read")
         for role, found in candidates.items():
             found.sort(key=lambda f: (_preference(f, role), f.names))
             self.roles[role] = found[0]
@@ -148,6 +177,11 @@ class Survey:
     def check(self):
         """Raises `DataError` unless there are labels and something to learn them from."""
         held = "; ".join(f"{role}: {found}" for role, found in self.roles.items()) or "nothing known"
+        if "labels" not in self.roles and self.other_labels:
+            raise DataError(
+                f"{self.path}: its labels aren't read: {'; '.join(self.other_labels)}; expected {_LABEL_COLUMNS}: "
+                "put a file of the sentiment labels into the folder, or write one with that column alone"
+            )
         if "labels" not in self.roles:
             raise DataError(f"{self.path}: has no labels among its .csd files; they hold {held}")
         if not self.roles.keys() & {"text", "audio", "vision"}:

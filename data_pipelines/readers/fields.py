@@ -4,10 +4,12 @@ Each function takes the values as a file gives them and `where`, which names fil
 in its errors.
 """
 
+import math
+
 import numpy as np
 
 from plumkeras.data_pipelines.unpickler_values import LongText, as_text
-from plumkeras.data_pipelines.validation import DataError, listing, whole_numbers
+from plumkeras.data_pipelines.validation import DataError, all_nan, check_complete, listing, whole_numbers
 
 # The letters that MMSA's files put after a label field.
 LETTERS = {"text": "T", "audio": "A", "vision": "V"}
@@ -109,6 +111,25 @@ def numbers(values, where):
     return values.reshape(len(values)).copy()
 
 
+def label_numbers(values, where):
+    """As `numbers`, with NaN for what is blank: None, an empty text or list."""
+    if isinstance(values, np.ndarray) and values.dtype.kind in "SU" and not np.char.strip(values).astype(bool).any():
+        values = np.full(values.shape, math.nan)
+    if isinstance(values, np.ndarray) and values.dtype.kind == "O":
+        values = values.ravel().tolist()
+    if isinstance(values, (list, tuple)):
+        values = [math.nan if _is_blank(value) else value for value in values]
+    return numbers(values, where)
+
+
+def _is_blank(value):
+    if isinstance(value, (list, tuple)) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, (str, bytes)):
+        return not value.strip()
+    return value is None or (isinstance(value, (list, tuple)) and not value)
+
+
 def lengths(values, where):
     """Lengths as int32 `[N]`."""
     return whole_numbers(numbers(values, where), where)
@@ -137,10 +158,13 @@ def labels(fields, where, ids, report, split):
 
     Returns:
         `(labels, modality_labels)`: float32 `[N]` for regression, int32 `[N]` when the file has
-        only classes, None without labels; and a dict by modality, or None.
+        only classes, None where there are none or all are blank; and a dict by modality, or None.
+
+    Raises:
+        DataError: some of the labels are blank.
     """
     modality_labels = {
-        modality: numbers(fields[f"regression_labels_{letter}"], f"{where}/{modality} labels")
+        modality: label_numbers(fields[f"regression_labels_{letter}"], f"{where}/{modality} labels")
         for modality, letter in LETTERS.items()
         if f"regression_labels_{letter}" in fields
     }
@@ -149,8 +173,15 @@ def labels(fields, where, ids, report, split):
         if "classification_labels" not in fields:
             return None, modality_labels
         field = f"{where}/classification_labels"
-        return lengths(fields["classification_labels"], field), modality_labels
-    found = _as_float32(numbers(fields["regression_labels"], f"{where}/regression_labels"))
+        found = label_numbers(fields["classification_labels"], field)
+        if all_nan(found):
+            return None, modality_labels
+        if len(found) == len(ids):
+            check_complete(field, found, ids)
+        return whole_numbers(found, field), modality_labels
+    found = _as_float32(label_numbers(fields["regression_labels"], f"{where}/regression_labels"))
+    if all_nan(found):
+        return None, modality_labels
     for field in ("classification_labels", "annotations"):
         if field in fields and len(found) == len(ids):
             _compare_signs(fields[field], found, ids, report, split, f"{where}/{field}")
@@ -168,7 +199,7 @@ def _compare_signs(values, found, ids, report, split, where):
     if where.endswith("annotations"):
         given = _annotated_signs(values, where)
     else:
-        given = numbers(values, where)
+        given = label_numbers(values, where)
     if len(given) != len(found):
         raise DataError(f"{where} has {len(given)} samples, {split}/regression_labels {len(found)}")
     wrong = np.flatnonzero((given != np.sign(found) + 1) & ~np.isnan(given.astype("float64")))

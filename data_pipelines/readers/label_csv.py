@@ -18,7 +18,7 @@ import tokenize
 import numpy as np
 
 from plumkeras.data_pipelines import cleaning
-from plumkeras.data_pipelines.readers import fields, mmsa, ragged
+from plumkeras.data_pipelines.readers import fields, mmsa, names, ragged
 from plumkeras.data_pipelines.readers.label_table import SEPARATORS, LabelTable
 from plumkeras.data_pipelines.readers.splits import ALIASES, parts
 from plumkeras.data_pipelines.schema import Dataset, Split
@@ -74,7 +74,7 @@ def read(path, report, modalities=None, label_range=None, sha256=None):
             features=features,
             lengths=lengths,
             labels=None if table.regression is None else table.regression[rows].astype("float32"),
-            modality_labels={m: values[rows] for m, values in table.unimodal.items()} or None,
+            modality_labels=_complete(table, rows, name, report),
             raw_text=None if table.texts is None else table.texts[rows],
             groups=table.videos[rows],
         )
@@ -83,6 +83,20 @@ def read(path, report, modalities=None, label_range=None, sha256=None):
     if label_range is None and table.unimodal:
         label_range = (-1.0, 1.0)  # SIMS
     return Dataset(splits, report=report, path=path, format=NAME, sha256=sha256, label_range=label_range)
+
+
+def _complete(table, rows, name, report):
+    """Human labels of those modalities in which no row of the split lacks one, a dict; blank ones say nothing."""
+    found = {modality: values[rows] for modality, values in table.unimodal.items()}
+    for modality, values in found.items():
+        if missing := np.count_nonzero(np.isnan(values)):
+            if missing < len(values):
+                letter = fields.LETTERS[modality]
+                report.warn(
+                    f"{name}: {missing} of {len(values)} clips have no label_{letter}, so the column is not read"
+                )
+            values[:] = np.nan
+    return found
 
 
 def _pickles(path):
@@ -127,6 +141,7 @@ def _sources(path, table, wanted, report):
     for name in _pickles(path):
         file = os.path.join(path, name)
         tree, release = read_pickle(file)
+        names.rename_in_tree(tree, file, report, wanted)
         if not mmsa.matches(tree):
             report.warn(f"{name}: a pickle, but not of MMSA-FET, not read")
             continue

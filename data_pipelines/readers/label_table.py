@@ -18,8 +18,8 @@ class LabelTable:
     Args:
         path: str.
 
-    `ids`, `videos` and `clips` are text arrays `[N]`, `texts` one or None. `regression` is float64 `[N]` or None,
-    `unimodal` a dict of such by modality, where each row has one.
+    `ids`, `videos` and `clips` are text arrays `[N]`, `texts` one or None. `regression` is float64 `[N]`, NaN where a
+    row has no label, or None; `unimodal` is a dict of such by modality.
 
     Raises:
         DataError: it is damaged, lacks a column, or holds something else than numbers for labels.
@@ -43,10 +43,6 @@ class LabelTable:
         self.ids = fields.ids(self.spellings(SEPARATORS[0]), f"{path}: id")
         self.texts = np.array(self.columns["text"], dtype=object) if "text" in self.columns else None
         self.regression = self._numbers("label")
-        if self.regression is None:
-            known = [not math.isnan(_number(text)) for text in self.columns.get("label", ())]
-            if any(known):
-                raise DataError(f"{path}: line {self.lines[known.index(False)]} has no label, others have one")
         found = {modality: self._numbers(f"label_{letter}") for modality, letter in fields.LETTERS.items()}
         self.unimodal = {modality: values for modality, values in found.items() if values is not None}
 
@@ -62,14 +58,14 @@ class LabelTable:
         return rows
 
     def _numbers(self, column):
-        """A column as float64 `[N]`, None unless every row has a value."""
+        """A column as float64 `[N]`, NaN where it is blank, None where it is blank throughout."""
         values = []
         for line, text in zip(self.lines, self.columns.get(column, ()), strict=False):
             value = _number(text)
             if value is None:
                 raise DataError(f"{self.path}: line {line}: {column} is {text[:40]!r}; a number is wanted")
             values.append(value)
-        return np.array(values) if values and not np.isnan(values).any() else None
+        return np.array(values) if values and not np.isnan(values).all() else None
 
     def spellings(self, separator):
         """The ids with that separator, as a list."""

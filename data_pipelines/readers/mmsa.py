@@ -8,17 +8,21 @@ says so (in a file without masks, the frames), and every sample is moved to fram
 single video is the fields alone, without splits and without the sample axis; all of its frames are valid. A split
 that no clip is of it writes with 0 rows, which is left out.
 
+Features may also be a list (or an array of objects) of sequences `[T, F]`: where these differ in length, that is the
+samples' length.
+
 SIMS and SIMSv2 have labels in [-1, 1] and human labels per modality (`regression_labels_T/_A/_V`).
 """
 
 import numpy as np
 
-from plumkeras.data_pipelines.readers import fields
-from plumkeras.data_pipelines.readers.assembling import assemble, read_array
+from plumkeras.data_pipelines.readers import fields, row_fields
+from plumkeras.data_pipelines.readers.assembling import agreed_lengths, assemble, read_array, take_lists
 from plumkeras.data_pipelines.readers.front_padding import bounds, move_to_front
+from plumkeras.data_pipelines.readers.names import may_be_features
 from plumkeras.data_pipelines.readers.splits import parts, take_parts
 from plumkeras.data_pipelines.schema import Dataset
-from plumkeras.data_pipelines.validation import MODALITIES, DataError, listing
+from plumkeras.data_pipelines.validation import MODALITIES, DataError, TokenIdsError, listing
 
 NAME = "mmsa"
 DESCRIPTION = "pickles of MMSA and MMSA-FET (aligned, unaligned, or of one video)"
@@ -38,13 +42,16 @@ def matches(tree):
     """Whether an unpickled object has this layout."""
     found = parts(tree)
     if not found:
-        return isinstance(tree, dict) and any(isinstance(tree.get(modality), np.ndarray) for modality in MODALITIES)
+        return isinstance(tree, dict) and any(
+            isinstance(tree.get(modality), np.ndarray) or may_be_features(tree.get(modality)) for modality in MODALITIES
+        )
     return all(
         isinstance(part, dict)
         and _MARKS & part.keys()
         and {"text_bert", *MODALITIES} & part.keys()
-        # `labels` is the mark of the MulT family, which pads in front.
+        # `labels`, and ids as rows, are marks of the MulT family, which pads in front.
         and "labels" not in part
+        and not row_fields.are_rows(part.get("id", ()))
         for part in found
     )
 
@@ -58,14 +65,17 @@ def read(tree, release, path, report, modalities=None, label_range=None, sha256=
         path, report, modalities, label_range, sha256: as `plumkeras.data_pipelines.load`.
     """
     form = None
-    if parts(tree):
-        found = _without_empty(take_parts(tree, path, report), path, report)
-    elif "id" in tree:
-        found = {"all": dict(tree)}
-    else:
-        found = {"all": _with_sample_axis(tree)}
+    is_whole = not parts(tree)
+    found = {"all": dict(tree)} if is_whole else _without_empty(take_parts(tree, path, report), path, report)
+    padded = take_lists(found, MODALITIES if modalities is None else modalities, path)
+    if is_whole and not padded and "id" not in tree:
+        found = {"all": _with_sample_axis(found["all"])}
         form = "single"
-    has_lengths = any(f"{modality}_lengths" in part for part in found.values() for modality in MODALITIES[1:])
+    has_lengths = any(
+        f"{modality}_lengths" in part or (name, modality) in padded
+        for name, part in found.items()
+        for modality in MODALITIES[1:]
+    )
     if label_range is None and any(_is_sims(part) for part in found.values()):
         label_range = (-1.0, 1.0)
     masks = {
@@ -77,7 +87,8 @@ def read(tree, release, path, report, modalities=None, label_range=None, sha256=
     splits = {}
     for name in list(found):
         part = found.pop(name)
-        lengths = _Lengths(name, part, masks.get(name), has_lengths, is_front_padded, path)
+        of_lists = {modality: taken for (split, modality), taken in padded.items() if split == name}
+        lengths = _Lengths(name, part, of_lists, masks.get(name), has_lengths, is_front_padded, path)
         splits[name] = _read_split(name, part, lengths, path, report, modalities, release)
     return Dataset(
         splits,
@@ -123,15 +134,14 @@ def _read_split(name, part, lengths, path, report, wanted, release):
     where = f"{path}: {name}"
     available = [modality for modality in MODALITIES if modality in part]
     if lengths.mask is not None and "text" not in part and (wanted is None or "text" in wanted):
-        raise DataError(
-            f"{where} has token ids (text_bert) but no text vectors (text): token ids need "
-            f"vectors first; read the others with modalities={tuple(available)}"
-        )
+        raise TokenIdsError(f"{where}: has no text vectors (text); its text_bert", available)
     chosen = fields.pick_modalities(available, wanted, where)
     for field in sorted(str(field)[:80] for field in part if field not in _KNOWN):
         report.warn(f"{name}/{field}: unknown field, not read")
 
     def read_features(modality):
+        if modality in lengths.padded:
+            return lengths.padded[modality][:2]
         features, counts = read_array(part.pop(modality), f"{where}/{modality}", release)
         lengths.move_to_front(modality, features, report)
         return features, counts
@@ -144,20 +154,25 @@ class _Lengths:
 
     Args:
         name, part, path: the split's name, its fields, the file.
+        padded: dict by modality of features, counts and lengths of sequences that came in lists.
         mask: bool array `[N, steps]` or None. The attention mask.
         has_lengths: bool. Whether the file is unaligned.
         is_front_padded: bool. Whether padding stands before the frames, not after them.
     """
 
-    def __init__(self, name, part, mask, has_lengths, is_front_padded, path):
-        self.name, self.part, self.path = name, part, path
+    def __init__(self, name, part, padded, mask, has_lengths, is_front_padded, path):
+        self.name, self.part, self.padded, self.path = name, part, padded, path
         self.mask, self.has_lengths, self.is_front_padded = mask, has_lengths, is_front_padded
 
     def find(self, modality, frames):
         """Lengths `[N]` of a modality and the field that they come from, or None."""
         field = f"{modality}_lengths"
-        if field in self.part:
-            return fields.lengths(self.part[field], f"{self.path}: {self.name}/{field}"), field
+        where = f"{self.path}: {self.name}/{field}"
+        given = fields.lengths(self.part[field], where) if field in self.part else None
+        listed = self.padded[modality][2] if modality in self.padded else None
+        found = agreed_lengths(listed, given, where)
+        if found is not None:
+            return found, field
         # Without lengths of its own a modality shares the word axis, if its frames are as many.
         if self.mask is None or frames != self.mask.shape[1] or (self.has_lengths and modality != "text"):
             return None

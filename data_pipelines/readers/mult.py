@@ -4,8 +4,11 @@ A dict by split of `vision`, `audio`, `text` (in any order), `labels` and `id`. 
 
 - padding: in front. Each sample is moved to frame 0. Should more samples end than begin with an all-zero text frame,
   the file was padded at its end by somebody, which is read too and said.
+- labels: a file without them is told by its ids, which come as rows.
 - alignment: modalities with equally many frames share the word axis, so all three begin with the text's first non-zero
   frame; others begin with their own.
+- a list of sequences `[T, F]` that differ in length isn't padded: no frame of it is taken for padding, and a file that
+  has one has no word axis.
 - MulT (`mult`): ids come as rows, `[N, 1]` bytes or `[N, 3]` (video, start, end; joined by `_`). Every sample is kept;
   where the text is all zero its length is 0 and the other modalities begin with their own first frame.
 - MultiBench (`multibench`): ids come one by one or are absent, or the widths are those of humor and sarcasm (audio 81,
@@ -17,7 +20,7 @@ A dict by split of `vision`, `audio`, `text` (in any order), `labels` and `id`. 
 import numpy as np
 
 from plumkeras.data_pipelines.readers import fields, row_fields
-from plumkeras.data_pipelines.readers.assembling import assemble, check_array, read_array
+from plumkeras.data_pipelines.readers.assembling import assemble, check_array, read_array, take_lists
 from plumkeras.data_pipelines.readers.front_padding import bounds, move_to_front
 from plumkeras.data_pipelines.readers.splits import parts, take_parts
 from plumkeras.data_pipelines.schema import Dataset
@@ -33,7 +36,7 @@ _FOREIGN = {"text_bert", "regression_labels", "classification_labels"}
 def matches(tree):
     """Whether an unpickled object has this layout."""
     found = parts(tree)
-    return any(isinstance(part, dict) and "labels" in part for part in found) and all(
+    return any(isinstance(part, dict) and ("labels" in part or _has_row_ids(part)) for part in found) and all(
         isinstance(part, dict) and part.keys() & set(MODALITIES) and not part.keys() & _FOREIGN for part in found
     )
 
@@ -47,11 +50,12 @@ def read(tree, release, path, report, modalities=None, label_range=None, sha256=
         path, report, modalities, label_range, sha256: as `plumkeras.data_pipelines.load`.
     """
     found = take_parts(tree, path, report)
+    listed = take_lists(found, MODALITIES, path)
     for name, part in found.items():
         _check(name, part, path, report)
     is_humor = row_fields.is_humor(_widths(found))
-    is_multibench = is_humor or not any(row_fields.are_rows(part["id"]) for part in found.values() if "id" in part)
-    layout = _Layout(found, is_multibench, report)
+    is_multibench = is_humor or not any(map(_has_row_ids, found.values()))
+    layout = _Layout(found, is_multibench, listed, report)
     labels = {
         name: row_fields.first_column(part["labels"], f"{path}: {name}/labels", report, f"{name}/labels")
         for name, part in found.items()
@@ -71,6 +75,10 @@ def read(tree, release, path, report, modalities=None, label_range=None, sha256=
         sha256=sha256,
         label_range=label_range,
     )
+
+
+def _has_row_ids(part):
+    return row_fields.are_rows(part.get("id", ()))
 
 
 def _check(name, part, path, report):
@@ -98,17 +106,22 @@ class _Layout:
     Args:
         found: dict by split of the file's parts, checked.
         drops_empty: bool. Whether samples without text are left out.
+        listed: dict. What `take_lists` gives.
         report: Report.
     """
 
-    def __init__(self, found, drops_empty, report):
+    def __init__(self, found, drops_empty, listed, report):
         frames = {_frames(part[m]) for part in found.values() for m in MODALITIES if m in part}
-        self.is_aligned = len(frames) == 1 and all("text" in part for part in found.values())
-        self.drops_empty = drops_empty
+        self.is_aligned = len(frames) == 1 and not listed and all("text" in part for part in found.values())
+        self.drops_empty, self.listed = drops_empty, listed
         self.text_bounds = {}
         in_front = at_end = 0
         for name, part in found.items():
             modality = next(m for m in MODALITIES if m in part)
+            if (name, modality) in listed:
+                if modality == "text":
+                    self.text_bounds[name] = (np.zeros(len(part["text"]), "int64"), listed[name, "text"][2])
+                continue
             first, stop = bounds(part[modality])
             if modality == "text":
                 self.text_bounds[name] = first, stop
@@ -121,8 +134,11 @@ class _Layout:
                 f"frame, {in_front} begin with one"
             )
 
-    def place(self, name, features, keep):
+    def place(self, name, modality, features, keep):
         """Where each sample of a modality begins, and how long it is: two arrays `[N]`."""
+        if (name, modality) in self.listed:
+            lengths = self.listed[name, modality][2][keep]
+            return np.zeros_like(lengths), lengths
         first, stop = bounds(features)
         if self.is_aligned:
             text_first, text_stop = (bound[keep] for bound in self.text_bounds[name])
@@ -156,14 +172,18 @@ def _read_split(name, part, values, layout, path, report, wanted, release):
     lengths = {}
 
     def read_features(modality):
-        features, counts = read_array(part.pop(modality), f"{where}/{modality}", release)
+        if (name, modality) in layout.listed:
+            features, counts, _ = layout.listed[name, modality]
+        else:
+            features, counts = read_array(part[modality], f"{where}/{modality}", release)
+        del part[modality]
         if not isinstance(keep, slice):
             # In place: they may be larger than memory.
             kept = np.flatnonzero(keep)
             for row, source in enumerate(kept):
                 features[row] = features[source]
             features = features[: len(kept)]
-        starts, lengths[modality] = layout.place(name, features, keep)
+        starts, lengths[modality] = layout.place(name, modality, features, keep)
         lost, samples = move_to_front(features, starts)
         if lost:
             report.warn(

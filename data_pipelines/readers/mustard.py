@@ -110,7 +110,7 @@ class _Table:
         self.sentences = [len(item["context"]) for item in items]
         self.values = {
             "id": self.ids,
-            "classification_labels": [int(item["sarcasm"]) for item in items],
+            "classification_labels": [item["sarcasm"] for item in items],
             "raw_text": [item["utterance"] for item in items],
             "context_raw_text": [" ".join(item["context"]) for item in items],
             "group": ["/".join(filter(None, (item["show"].strip(), item["speaker"].strip()))) for item in items],
@@ -120,15 +120,18 @@ class _Table:
         """An utterance, its fields known to be what they have to be."""
         if not isinstance(item, dict):
             raise DataError(f"{self.path}: {name} is a {type(item).__name__}; a dict is wanted")
-        item = {"context": [], "show": "", **item}
-        for field, kind in (("utterance", str), ("speaker", str), ("show", str), ("context", list), ("sarcasm", int)):
+        item = {"context": [], "show": "", "sarcasm": None, **item}
+        if item["sarcasm"] == "" or item["sarcasm"] != item["sarcasm"]:
+            item["sarcasm"] = None  # blank
+        kinds = {"utterance": str, "speaker": str, "show": str, "context": list, "sarcasm": (int, type(None))}
+        for field, kind in kinds.items():
             if field not in item:
                 raise DataError(f"{self.path}: {name} has no {field}")
             if not isinstance(item[field], kind):
                 raise DataError(f"{self.path}: {name}/{field} is a {type(item[field]).__name__}")
         if not all(isinstance(sentence, str) for sentence in item["context"]):
             raise DataError(f"{self.path}: {name}/context holds something else than sentences")
-        if item["sarcasm"] not in (0, 1):
+        if item["sarcasm"] not in (0, 1, None):
             raise DataError(f"{self.path}: {name}/sarcasm is {item['sarcasm']}; true or false is wanted")
         return item
 

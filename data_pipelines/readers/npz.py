@@ -4,12 +4,16 @@ Fields are `id, raw_text, text, text_lengths, audio, audio_lengths, vision, visi
 `regression_labels` or `classification_labels`, any modality absent; one `lengths` may serve all
 modalities. Without splits the fields stand at the top, with `fold` for cross-validation. A field
 that comes with its own `<field>_lengths` is a modality too, so that a fourth one can be added.
+Other names are read where they can't be mistaken (see `names`): `acoustic`, `visual`, `video` and
+`language`; `train_text`, `train.text` and `train/features/text`; `labels`, `label` and `y`. An
+array of objects holds sequences `[T, F]`, or texts; it goes through the restricted unpickler.
 `group` names the video or speaker of each sample; `context_<modality>`, `context_<modality>_lengths`
 and `context_raw_text` hold what was said before the utterance. `label_range` (two numbers, at the
 top) replaces the range [-3, 3].
 """
 
 import contextlib
+import functools
 import math
 import os
 import zipfile
@@ -18,16 +22,21 @@ import zlib
 import numpy as np
 
 from plumkeras.data_pipelines import cleaning
-from plumkeras.data_pipelines.readers import fields
-from plumkeras.data_pipelines.readers.assembling import add_context, assemble
+from plumkeras.data_pipelines.readers import fields, names, ragged
+from plumkeras.data_pipelines.readers.assembling import add_context, agreed_lengths, assemble, read_list
+from plumkeras.data_pipelines.readers.object_arrays import read_object_array
+from plumkeras.data_pipelines.readers.splits import ALIASES
 from plumkeras.data_pipelines.schema import Dataset
 from plumkeras.data_pipelines.validation import MODALITIES, DataError, listing
 
 NAME = "npz"
 DESCRIPTION = "npz with <split>/<field> arrays (PlumKeras)"
-_ALIASES = {"train": "train", "valid": "valid", "dev": "valid", "val": "valid", "test": "test"}
 _CONTEXT = "context_"
 _KNOWN = {"id", "raw_text", "lengths", "fold", "group", "context_raw_text", *fields.LABEL_FIELDS}
+_EXPECTED = (
+    "expected <split>/<field> (train/text, train/text_lengths, train/regression_labels), or the fields alone; "
+    f"splits are {listing(ALIASES)}, modalities {listing(MODALITIES)}"
+)
 # A real array compresses by 20 at the most; a large one that shrank by more than this is a bomb.
 _MAX_RATIO = 250
 _ALWAYS_ADMITTED = 64 << 20
@@ -56,6 +65,8 @@ def read(path, report, modalities=None, label_range=None, sha256=None):
         grouped = _group(members, path, report)
         if "label_range" in members and label_range is None:
             label_range = _label_range(members["label_range"])
+        names.rename_modalities(grouped, path, report, _Member.may_be_features, modalities or (), modalities or ())
+        names.name_labels(grouped, path, report)
         splits = {}
         for name in list(grouped):
             splits[name] = _read_split(name, grouped.pop(name), path, report, modalities)
@@ -91,24 +102,38 @@ def _group(members, path, report):
     """Sorts members by split; `all` when they stand at the top."""
     grouped = {}
     top = {}
+
+    def put(split, field, member, name):
+        fields = grouped.setdefault(ALIASES[split], {})
+        if field in fields:
+            raise DataError(f"{path}: has {ALIASES[split]}/{field} under two names, {fields[field].name} and {name}")
+        fields[field] = member
+
     for name, member in members.items():
-        prefix, slash, field = name.partition("/")
-        if not slash:
-            if name != "label_range":
-                top[name] = member
-        elif prefix in _ALIASES:
-            if field in grouped.setdefault(_ALIASES[prefix], {}):
-                raise DataError(f"{path}: has the split {_ALIASES[prefix]!r} under two names")
-            grouped[_ALIASES[prefix]][field] = member
-        else:
-            report.warn(f"{name}: unknown split {prefix!r}, not read")
+        split, field = names.split_and_field(name)
+        if split in ALIASES:
+            put(split, field, member, name)
+        elif split is not None:
+            report.warn(f"{name}: unknown split {split!r}, not read; splits are {listing(ALIASES)}")
+        elif name != "label_range":
+            top[name] = member
+    if not grouped:
+        lengths = {f"{modality}_lengths" for modality in (*MODALITIES, *names.MODALITY_NAMES)}
+        known = {*_KNOWN, *MODALITIES, *names.MODALITY_NAMES, *names.LABEL_NAMES, *lengths}
+        for name, (split, field) in names.flat(top, known).items():
+            put(split, field, top.pop(name), name)
     if not grouped:
         if not top:
-            raise DataError(f"{path}: has no split; known are {listing(_ALIASES)}, or fields at the top")
+            raise DataError(f"{path}: has no split; it has {_some(members)}; {_EXPECTED}")
         return {"all": top}
     for name in top:
-        report.warn(f"{name}: unknown field beside the splits, not read")
+        report.warn(f"{name}: unknown field beside the splits, not read; a field of a split is <split>/{name}")
     return {name: grouped[name] for name in ("train", "valid", "test") if name in grouped}
+
+
+def _some(members):
+    """A few names, for an error."""
+    return listing([*(name[:40] for name in list(members)[:8]), *["..."] * (len(members) > 8)])
 
 
 def _label_range(member):
@@ -120,28 +145,54 @@ def _label_range(member):
 
 def _read_split(name, members, path, report, wanted):
     where = f"{path}: {name}"
-    with_lengths = sorted(field for field in members if f"{field}_lengths" in members)
+    with_lengths = sorted(
+        field
+        for field in members
+        if f"{field}_lengths" in members
+        or (field.startswith(_CONTEXT) and field not in _KNOWN and members[field].dtype.kind == "O")
+    )
     available = list(dict.fromkeys([*(m for m in MODALITIES if m in members), *with_lengths]))
     context = [f for f in available if f.startswith(_CONTEXT) and f.removeprefix(_CONTEXT) in available]
     context = {field.removeprefix(_CONTEXT): field for field in context}
     available = [field for field in available if field not in context.values()]
+    if not available:
+        raise DataError(f"{where} has no features; it has {_some(members)}; {_EXPECTED}")
     chosen = fields.pick_modalities(available, wanted, where)
     known = _KNOWN | {f + end for f in (*available, *context.values()) for end in ("", "_lengths")}
     for field in sorted(set(members) - known):
-        report.warn(f"{name}/{field}: unknown field, not read")
+        hint = f"; a modality of your own needs {field}_lengths" if members[field].may_be_features() else ""
+        report.warn(f"{name}/{field}: unknown field, not read{hint}")
     values = {
-        field: members[field].read()
+        field: members[field].read(objects=True)
         for field in members
         if field in _KNOWN and not field.startswith("classification_labels_")
     }
 
-    def read_features(modality):
-        return members[modality].read_features()
+    listed = {}
+
+    def read_features(modality, field=None):
+        member = members[field or modality]
+        if member.dtype.kind != "O":
+            return member.read_features()
+        features, counts, lengths = read_list(member.read(objects=True), member.where, path)
+        if counts is None:
+            features, counts = cleaning.clean_array(features)
+            # Contexts have no other lengths.
+            if field is not None and f"{field}_lengths" not in members:
+                lengths = np.full(len(features), features.shape[1])
+        if lengths is not None:
+            listed[field or modality] = lengths
+        return features, counts
+
+    def given_lengths(modality):
+        member = members.get(f"{modality}_lengths")
+        given = None if member is None else fields.lengths(member.read(objects=True), member.where)
+        return agreed_lengths(listed.get(modality), given, f"{where}/{modality}_lengths")
 
     def find_lengths(modality, frames):
-        field = f"{modality}_lengths"
-        if field in members:
-            return fields.lengths(members[field].read(), members[field].where), field
+        found = given_lengths(modality)
+        if found is not None:
+            return found, f"{modality}_lengths"
         if "lengths" not in values:
             return None
         lengths = fields.lengths(values["lengths"], f"{where}/lengths")
@@ -149,14 +200,11 @@ def _read_split(name, members, path, report, wanted):
         return (np.minimum(lengths, 1) if frames == 1 else lengths), "lengths"
 
     def context_lengths(modality, frames):
-        member = members[f"{context[modality]}_lengths"]
-        return fields.lengths(member.read(), member.where)
+        return given_lengths(context[modality])
 
     split = assemble(name, path, values, chosen, read_features, find_lengths, report)
     with_context = [modality for modality in chosen if modality in context]
-    return add_context(
-        split, name, path, with_context, lambda m: members[context[m]].read_features(), context_lengths, report
-    )
+    return add_context(split, name, path, with_context, lambda m: read_features(m, context[m]), context_lengths, report)
 
 
 class _Member:
@@ -165,12 +213,36 @@ class _Member:
     def __init__(self, archive, info, path):
         self.archive = archive
         self.info = info
+        self.path = path
+        self.name = info.filename.removesuffix(".npy")
         self.bytes_on_disk = os.path.getsize(path)
         self.where = f"{path}: {info.filename.removesuffix('.npy')}"
 
-    def read(self):
-        """The whole array."""
+    @functools.cached_property
+    def dtype(self):
+        """The array's type."""
+        return self._header[1]
+
+    @functools.cached_property
+    def _header(self):
+        with self._opened() as (_, shape, _, dtype):
+            return shape, dtype
+
+    def may_be_features(self):
+        """Whether it is of the type and shape that features have."""
+        shape, dtype = self._header
+        return names.is_shape_of_features(len(shape), dtype.kind) or dtype.kind == "O"
+
+    def read(self, objects=False):
+        """The whole array.
+
+        Args:
+            objects: bool. Whether one of objects is admitted: texts, numbers, or sequences of different lengths.
+        """
         with self._opened() as (stream, shape, is_fortran, dtype):
+            if objects and dtype.kind == "O":
+                ragged.Budget(self.path).spend(self.info.file_size, self.where)
+                return read_object_array(stream, shape, self.where)
             if dtype.kind not in "iufbSU":
                 raise DataError(f"{self.where} is of type {dtype}; numbers or texts are wanted")
             return self._take(stream, shape, dtype, is_fortran)

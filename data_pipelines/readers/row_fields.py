@@ -18,7 +18,11 @@ def are_rows(values):
     """Whether ids come as rows (`[N, 1]` or `[N, 3]`) and not one by one."""
     if isinstance(values, np.ndarray) and (values.ndim > 1 or values.dtype.kind != "O"):
         return values.ndim > 1
-    return len(values) > 0 and isinstance(values[0], (list, tuple, np.ndarray))
+    return (
+        isinstance(values, (list, tuple, np.ndarray))
+        and len(values) > 0
+        and isinstance(values[0], (list, tuple, np.ndarray))
+    )
 
 
 def row_ids(values, where):
@@ -71,7 +75,7 @@ def first_column(values, where, report, field):
         widest = 1
     if widest > 1:
         report.warn(f"{field}: {widest} columns, of which the first (sentiment) is used")
-    return fields.numbers(values, where)
+    return fields.label_numbers(values, where)
 
 
 def _unwrap(values):
@@ -105,9 +109,10 @@ def as_classes(labels, is_certain, label_range, report):
         report: Report.
 
     Returns:
-        A dict by split of int32 arrays, or None where these are no classes.
+        A dict by split of arrays `[N]`, NaN where the labels are, or None where these are no classes.
     """
-    found = set(np.unique(np.concatenate([values.astype("float64") for values in labels.values()])).tolist())
+    whole = np.concatenate([values.astype("float64") for values in labels.values()]) if labels else np.zeros(0)
+    found = set(np.unique(whole[~np.isnan(whole)]).tolist())
     # A `found` of one value fits the first pair or, being -1, the second.
     pair = next((pair for pair in _CLASSES if found and found <= pair), None)
     if pair is None:
@@ -119,4 +124,4 @@ def as_classes(labels, is_certain, label_range, report):
             f"labels: only {min(pair):g} and {max(pair):g} occur, so they are taken as the classes 0 and 1, which is "
             "a guess; with a label_range they are read as regression labels"
         )
-    return {split: (values > 0).astype("int32") for split, values in labels.items()}
+    return {split: np.where(np.isnan(values), np.nan, values > 0) for split, values in labels.items()}

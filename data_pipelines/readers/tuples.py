@@ -18,7 +18,7 @@ from plumkeras.data_pipelines.readers.assembling import add_context, assemble
 from plumkeras.data_pipelines.readers.ragged import Budget, Sequence, pad, sentence
 from plumkeras.data_pipelines.readers.splits import ALIASES, take_parts
 from plumkeras.data_pipelines.schema import Dataset
-from plumkeras.data_pipelines.validation import DataError
+from plumkeras.data_pipelines.validation import DataError, all_nan
 
 NAME = "tuples"
 DESCRIPTION = "lists of samples of MISA, MAG-BERT and HKT"
@@ -100,7 +100,7 @@ def read(tree, release, path, report, modalities=None, label_range=None, sha256=
     labels = {name: part.labels(report) for name, part in parts.items()}
     is_certain = layout.has_context or row_fields.is_humor(widths)
     classes = row_fields.as_classes(labels, is_certain, label_range, report)
-    if layout.has_context and classes is None:
+    if layout.has_context and classes is None and not all(map(all_nan, labels.values())):
         raise DataError(f"{path}: labels of humor or sarcasm are wanted, 0 and 1 or -1 and 1; others occur")
     kind, labels = ("regression", labels) if classes is None else ("classification", classes)
     splits = {}

@@ -7,10 +7,12 @@ Six pickles: `data_folds` (ids by split), `humor_label_sdk` (0 or 1), `covarep_f
 
 The punchline is the utterance; the sentences of the context, in order and joined, are the context, of which the last
 `CONTEXT_FRAMES` words are kept (all of them in its raw text). Every modality keeps its own length. A segment without an
-entry in a file lacks that modality. Labels are the classes 0 and 1.
+entry in a file lacks that modality. Labels are the classes 0 and 1. A split of which
+no segment has a label is unlabelled.
 """
 
 import collections
+import math
 import os
 
 import numpy as np
@@ -54,9 +56,8 @@ def files(path):
 def read(path, report, modalities=None, label_range=None, sha256=None):
     """Reads a UR-FUNNY folder. Arguments and errors as `plumkeras.data_pipelines.load`."""
     held = files(path)
-    for name in (_FOLDS, _LABELS):
-        if name not in held:
-            raise DataError(f"{path}: has no {name}; it has {listing(held)}")
+    if _FOLDS not in held:
+        raise DataError(f"{path}: has no {_FOLDS}; it has {listing(held)}")
     version = next((version for version, name in _WORDS.items() if name in held), None)
     available = {modality: name for modality, name in _FEATURES.items() if name in held}
     if version and _VECTORS in held:
@@ -97,7 +98,7 @@ class _Segments:
     def __init__(self, path, held, report):
         self.path, self.report = path, report
         self.budget = ragged.Budget(*(os.path.join(path, name) for name in held))
-        labels = self._table(_LABELS)
+        labels = self._table(_LABELS) if _LABELS in held else {}
         where = os.path.join(path, _FOLDS)
         folds, _ = read_pickle(where)
         if not isinstance(folds, dict):
@@ -105,14 +106,17 @@ class _Segments:
         self.ids, self.labels = {}, {}
         for name, ids in take_parts(folds, where, report).items():
             ids = fields.texts(ids, f"{where}: {name}")
+            if not ids:
+                raise DataError(f"{where}: {name} is empty: 0 samples")
             known = [segment for segment in ids if segment in labels]
-            if len(known) < len(ids):
+            if known and len(known) < len(ids):
                 lost = [segment for segment in ids if segment not in labels]
                 report.warn(f"{name}: {len(lost)} of {len(ids)} segments have no label, dropped; one is {lost[0]}")
-            if not known:
-                raise DataError(f"{where}: {name}: none of {len(ids)} segments has a label in {_LABELS}")
-            self.ids[name] = known
-            self.labels[name] = [_label(labels[segment], f"{path}: {_LABELS}/{segment}") for segment in known]
+            # Of a split that has no label at all, every segment is kept.
+            self.ids[name] = known or ids
+            self.labels[name] = [
+                _label(labels.get(segment), f"{path}: {_LABELS}/{segment}") for segment in self.ids[name]
+            ]
         if not self.ids:
             raise DataError(f"{where}: has no split; known are train, dev, test")
 
@@ -218,8 +222,8 @@ def _is_list(value):
 
 
 def _label(value, where):
-    """0 or 1."""
-    found = fields.numbers([value], where)
-    if found[0] not in (0, 1):
-        raise DataError(f"{where} is {found[0]}; 0 or 1 is wanted")
-    return int(found[0])
+    """0, 1, or NaN for one that is blank."""
+    found = float(fields.label_numbers([value], where)[0])
+    if found not in (0, 1) and not math.isnan(found):
+        raise DataError(f"{where} is {found:g}; 0 or 1 is expected")
+    return found

@@ -1,20 +1,18 @@
 """The command line: reads what was asked, refuses what cannot be done, and only then starts a backend."""
 
-import logging
 import os
 import sys
-import warnings
 
 from plumkeras.cli.benchmarks import run_benchmark
 from plumkeras.cli.exporting import run_export
 from plumkeras.cli.features import run_convert, run_extract, run_inspect
 from plumkeras.cli.predicting import run_evaluate, run_predict
 from plumkeras.cli.searching import run_tune
+from plumkeras.cli.starting import check_start, quiet
 from plumkeras.cli.training import run_train
-from plumkeras.cli.words import UsageError
-from plumkeras.data_pipelines import DataError
-from plumkeras.recipes import ConfigError, recipe_names
-from plumkeras.recipes.config import TrainingError
+from plumkeras.cli.words import EXPECTED_ERRORS, UsageError
+from plumkeras.recipes import recipe_names
+from plumkeras.recipes.escaping import for_terminal
 
 SUMMARY = """\
 usage: plumkeras COMMAND ...
@@ -64,22 +62,17 @@ def main(arguments=None):
             return 0
         if arguments[0] not in COMMANDS:
             raise UsageError(f"unknown command {arguments[0]!r}; there are {', '.join(COMMANDS)}")
-        warnings.filterwarnings("ignore", category=UserWarning, module="keras")
-        logging.getLogger("tensorflow").addFilter(_is_not_about_tracing)
-        COMMANDS[arguments[0]](arguments[1:])
+        with quiet():
+            check_start(arguments)
+            COMMANDS[arguments[0]](arguments[1:])
         return 0
     except BrokenPipeError:
         # The reader of a pipe went away, as `head` does; nothing more can be written there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
-    except (UsageError, ConfigError, DataError, TrainingError, OSError) as error:
-        print(f"plumkeras: error: {' '.join(str(error).split())}", file=sys.stderr)
+    except EXPECTED_ERRORS as error:
+        print(f"plumkeras: error: {for_terminal(' '.join(str(error).split()))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("plumkeras: interrupted", file=sys.stderr)
         return 130
-
-
-def _is_not_about_tracing(record):
-    # Trials and folds are networks of their own, each traced once; TensorFlow takes that for a mistake in a loop.
-    return "triggered tf.function retracing" not in record.getMessage()

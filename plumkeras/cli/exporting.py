@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from plumkeras.cli.starting import quiet_start
-from plumkeras.cli.words import parse
+from plumkeras.cli.words import parse, say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,5 +33,5 @@ def run_export(arguments):
     with quiet_start():
         import keras  # noqa: F401 - started here, with what it prints held back
     made = export_run(*asked)
-    print(f"{made.version}: SavedModel with the signatures {', '.join(made.signatures)}")
-    print(f"Serve it, from {options.directory}: {made.docker}")
+    say(f"{made.version}: SavedModel with the signatures {', '.join(made.signatures)}")
+    say(f"Serve it, from {options.directory}: {made.docker}")

@@ -9,7 +9,7 @@ import tyro
 
 from plumkeras.cli.data_sets import load_path
 from plumkeras.cli.starting import quiet_start
-from plumkeras.cli.words import UsageError, parse
+from plumkeras.cli.words import UsageError, parse, say
 from plumkeras.data_pipelines import convert, describe, open_shards, save_npz, tfrecord
 from plumkeras.data_pipelines.extraction import AudioOptions, TextOptions, VisionOptions, extract
 from plumkeras.recipes.config import check_label_range
@@ -85,7 +85,7 @@ def run_inspect(arguments):
 
         plot_description(description, options.plot)
         if not options.json:
-            print(f"Picture: {options.plot}")
+            say(f"Picture: {options.plot}")
 
 
 def run_convert(arguments):

@@ -1,7 +1,6 @@
 """`plumkeras evaluate` and `plumkeras predict`."""
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +8,7 @@ import tyro
 
 from plumkeras.cli.data_sets import for_run
 from plumkeras.cli.starting import quiet_start
-from plumkeras.cli.words import parse
+from plumkeras.cli.words import parse, say, warn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +20,7 @@ class Evaluate:
     data: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
     """Feature file. Not needed for a run of `synthetic`."""
     split: str = "test"
-    """Split to measure."""
+    """Split to measure. For the run of a fold: test, the fold that was left out, valid, train or all."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,39 +34,42 @@ class Predict:
     data: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
     """Feature file; labels are not needed. Not needed for a run of `synthetic`."""
     split: str | None = None
-    """Split to predict; by default test, or the only one of the file."""
+    """Split to predict; by default test, or the only one of the file. For the run of a fold as in `evaluate`."""
     overwrite: bool = False
     """Replace an existing csv file."""
 
 
 def run_evaluate(arguments):
     options = parse(Evaluate, arguments, "plumkeras evaluate")
-    dataset, described = for_run(options.run, options.data)
+    dataset, name, described = for_run(options.run, options.data, options.split)
     from plumkeras.recipes.checks import check_labels
 
-    check_labels(described, dataset, options.split)
-    split = dataset[options.split]
+    check_labels(described, dataset, name)
+    split = dataset[name]
     from plumkeras.recipes import load_run, predictions, terminal
 
+    for sentence in dataset.report.warnings:
+        warn(sentence)
     with quiet_start():
         network = load_run(options.run).network
     outputs = predictions.predict_split(network, split)
-    terminal.print_metrics({options.split: predictions.report(dataset, split.labels, outputs)}, network.task)
+    terminal.print_metrics({name: predictions.report(dataset, split.labels, outputs)}, network.task)
 
 
 def run_predict(arguments):
     options = parse(Predict, arguments, "plumkeras predict")
-    from plumkeras.recipes.checks import check_csv_target, choose_split
+    from plumkeras.recipes.checks import check_csv_target
 
     check_csv_target(options.output, options.overwrite)
-    dataset, _ = for_run(options.run, options.data)
-    name = choose_split(dataset, options.split)
+    dataset, name, _ = for_run(options.run, options.data, options.split)
     from plumkeras.recipes import load_run, predictions
 
+    for sentence in dataset.report.warnings:
+        warn(sentence)
     with quiet_start():
         run = load_run(options.run)
     for sentence in run.drift(dataset[name]):
-        print(f"plumkeras: warning: {sentence}", file=sys.stderr)
+        warn(sentence)
     outputs = predictions.predict_split(run.network, dataset[name])
     predictions.write_csv(options.output, dataset[name].ids, run.network, outputs)
-    print(f"{options.output}: {len(dataset[name])} predictions of {name}")
+    say(f"{options.output}: {len(dataset[name])} predictions of {name}")

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import tyro
 
-from plumkeras.cli.data_sets import read
+from plumkeras.cli.data_sets import read_for_training
 from plumkeras.cli.recipe_line import parse_recipe
 from plumkeras.cli.starting import quiet_start
 from plumkeras.cli.words import UsageError
+from plumkeras.recipes import run_directory
 from plumkeras.recipes.search import SearchOptions, plan
 
 
@@ -40,11 +41,13 @@ def run_tune(arguments):
     if (options.output is None) == (options.join is None):
         raise UsageError("tune needs --output DIR; or, for a worker, --join HOST:PORT")
     if options.output is not None:
+        run_directory.check_unlocked(options.output)
         check_search_output(options.output, options.overwrite, options.resume)
-    search = plan(recipe, read(options.data, recipe), options)
+    search = plan(recipe, read_for_training(options.data, recipe), options)
     from plumkeras.recipes import terminal
+    from plumkeras.recipes.checks import data_warnings
 
-    terminal.print_data(search.dataset, recipe)
+    terminal.print_data(search.dataset, data_warnings(recipe, search.dataset))
     with quiet_start():
         from plumkeras.recipes.tuning import run_search
-    run_search(search, options, options.output, options.resume)
+    run_search(search, options, options.output, options.resume, options.overwrite)

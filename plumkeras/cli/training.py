@@ -6,10 +6,10 @@ from typing import Annotated
 
 import tyro
 
-from plumkeras.cli.data_sets import read
+from plumkeras.cli.data_sets import read_for_training
 from plumkeras.cli.recipe_line import parse_recipe
 from plumkeras.cli.starting import quiet_start
-from plumkeras.cli.words import UsageError
+from plumkeras.cli.words import UsageError, say
 from plumkeras.recipes import run_directory
 from plumkeras.recipes.protocol import fold_dataset, fold_numbers
 
@@ -35,12 +35,13 @@ class Train:
 
 def run_train(arguments):
     options, recipe = parse_recipe(Train, arguments, "train", output=tyro.MISSING)
-    from plumkeras.recipes.checks import check_dataset, check_output
+    from plumkeras.recipes.checks import check_dataset, check_output, training_warnings
 
     if options.overwrite and options.resume:
         raise UsageError("--overwrite replaces a run and --resume goes on with it; choose one")
+    run_directory.check_unlocked(options.output)
     check_output(options.output, options.overwrite, options.resume)
-    dataset = read(options.data, recipe)
+    dataset = read_for_training(options.data, recipe)
     folds = fold_numbers(dataset)
     for part in [fold_dataset(dataset, number) for number in folds] or [dataset]:
         check_dataset(recipe, part)
@@ -48,18 +49,19 @@ def run_train(arguments):
     if going_on:
         run_directory.check_same(options.output, recipe, dataset)
         if run_directory.is_finished(options.output):
-            print(f"{options.output}: this run is finished; its metrics:")
+            say(f"{options.output}: this run is finished; its metrics:")
     from plumkeras.recipes import terminal
 
-    terminal.print_data(dataset, recipe)
+    terminal.print_data(dataset, training_warnings(recipe, dataset))
     with quiet_start():
         from plumkeras.recipes.cross_validation import cross_validate
         from plumkeras.recipes.train import train
     run = cross_validate if folds else train
-    metrics = run(recipe, dataset, options.output, resume=options.resume)
-    rows = {"valid": metrics["valid"], "test": metrics["test"], "test, baseline": metrics["baseline"]}
+    metrics = run(recipe, dataset, options.output, resume=options.resume, overwrite=options.overwrite)
+    rows = {name: metrics[name] for name in ("valid", "test") if metrics[name] is not None}
+    rows[f"{list(rows)[-1]}, baseline"] = metrics["baseline"]
     if folds:
         rows = {f"fold {number}": report for number, report in metrics["folds"].items()}
         rows |= {"pooled": metrics["test"], "pooled, baseline": metrics["baseline"]}
     terminal.print_metrics(rows, dataset.task)
-    print(f"Run directory: {options.output}")
+    say(f"Run directory: {options.output}")

@@ -3,12 +3,21 @@
 import contextlib
 import io
 import re
+import sys
 
 import tyro
+
+from plumkeras.data_pipelines import DataError
+from plumkeras.recipes.config import ConfigError, TrainingError
+from plumkeras.recipes.escaping import for_terminal
 
 
 class UsageError(Exception):
     """The words on the command line are off."""
+
+
+# What ends a command with one line.
+EXPECTED_ERRORS = (UsageError, ConfigError, DataError, TrainingError, OSError)
 
 
 def parse(line, arguments, prog, default=None):
@@ -21,6 +30,16 @@ def parse(line, arguments, prog, default=None):
         if not stop.code:
             raise
         raise UsageError(f"{_one_line(said.getvalue())} (see {prog} --help)") from None
+
+
+def say(line):
+    """Prints a line about files of whatever names."""
+    print(for_terminal(line))
+
+
+def warn(sentence):
+    """Prints a warning, one line on standard error."""
+    print(f"plumkeras: warning: {for_terminal(' '.join(str(sentence).split()))}", file=sys.stderr)
 
 
 def take(arguments, option):

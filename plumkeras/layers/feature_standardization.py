@@ -49,6 +49,7 @@ class FeatureStandardization(keras.layers.Layer):
             many magnitudes such as acoustic statistics. Defaults to `None`.
         epsilon: float. A feature whose standard deviation is at most `epsilon * |mean|` (the rounding of a float16
             file), or 1e-6, counts as constant: it is centred and not divided. Defaults to `1e-3`.
+        dtype: raw features can exceed the range of float16, so it is not the global policy. Defaults to `"float32"`.
 
     Call arguments:
         sequence: `[B, T, F]` float, raw features.
@@ -58,8 +59,8 @@ class FeatureStandardization(keras.layers.Layer):
         `[B, T, F]`, zero past the length.
     """
 
-    def __init__(self, compression=None, epsilon=1e-3, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, compression=None, epsilon=1e-3, dtype="float32", **kwargs):
+        super().__init__(dtype=dtype, **kwargs)
         if compression not in COMPRESSIONS:
             raise ValueError(f"`compression` must be one of {COMPRESSIONS}. Received: compression={compression!r}")
         self.compression = compression

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from plumkeras.arguments import known_arguments_only
+from plumkeras.layers.dropout import replica_seeds
 from plumkeras.layers.masking import PACKAGE
 
 
@@ -89,7 +90,7 @@ class ModalityDropout(keras.layers.Layer):
             return dict(lengths)
         names = list(lengths)
         stacked = ops.stack([ops.cast(lengths[name], "int32") for name in names], axis=1)
-        draw = keras.random.uniform(ops.shape(stacked), seed=self.seed_generator)
+        draw = keras.random.uniform(ops.shape(stacked), seed=replica_seeds(self.seed_generator))
         present = stacked > 0
         # The present modality with the highest draw always stays.
         highest = ops.max(ops.where(present, draw, -ops.ones_like(draw)), axis=1, keepdims=True)

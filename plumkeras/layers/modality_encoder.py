@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from plumkeras.arguments import known_arguments_only
+from plumkeras.layers.dropout import Dropout
 from plumkeras.layers.feature_standardization import FeatureStandardization
 from plumkeras.layers.masking import PACKAGE
 
@@ -21,6 +22,9 @@ def sinusoidal_positions(length, width):
 class ModalityEncoder(keras.layers.Layer):
     """Raw features of one modality -> `f_single`: standardise, project, normalise, add positions, drop out.
 
+    Up to the normalisation everything is float32 whatever the precision: a feature that was constant in training, or an
+    outlier, can be larger after the standardisation than float16 holds.
+
     Args:
         hidden_dim: int, even. Width `d` of the result.
         compression: see `FeatureStandardization`. Defaults to `None`.
@@ -35,17 +39,17 @@ class ModalityEncoder(keras.layers.Layer):
     """
 
     def __init__(self, hidden_dim, compression=None, dropout=0.1, **kwargs):
-        # No autocast: raw features can exceed the range of float16; the standardisation works in float32.
+        # No autocast: raw features can exceed the range of float16.
         super().__init__(autocast=False, **kwargs)
         if hidden_dim < 2 or hidden_dim % 2:
             raise ValueError(f"`hidden_dim` must be even and positive. Received: hidden_dim={hidden_dim}")
         self.hidden_dim = hidden_dim
         self.compression = compression
         self.dropout = dropout
-        self.standardization = FeatureStandardization(compression, dtype="float32", name="standardization")
-        self.projection = keras.layers.Dense(hidden_dim, dtype=self.dtype_policy, name="projection")
-        self.normalization = keras.layers.LayerNormalization(dtype=self.dtype_policy, name="normalization")
-        self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="drop")
+        self.standardization = FeatureStandardization(compression, name="standardization")
+        self.projection = keras.layers.Dense(hidden_dim, dtype="float32", name="projection")
+        self.normalization = keras.layers.LayerNormalization(dtype="float32", name="normalization")
+        self.drop = Dropout(dropout, dtype=self.dtype_policy, name="drop")
 
     def build(self, sequence_shape, length_shape):
         self.standardization.build(sequence_shape, length_shape)
@@ -55,6 +59,7 @@ class ModalityEncoder(keras.layers.Layer):
 
     def call(self, sequence, length, training=False):
         hidden = self.normalization(self.projection(self.standardization(sequence, length)))
+        hidden = ops.cast(hidden, self.compute_dtype)
         positions = sinusoidal_positions(ops.shape(sequence)[1], self.hidden_dim)
         return self.drop(hidden + ops.cast(positions, hidden.dtype)[None], training=training)
 

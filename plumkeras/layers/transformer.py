@@ -3,6 +3,7 @@
 import keras
 
 from plumkeras.arguments import known_arguments_only
+from plumkeras.layers.dropout import Dropout
 from plumkeras.layers.masking import PACKAGE, attended_frames, check_divisible
 
 
@@ -35,8 +36,8 @@ class TransformerBlock(keras.layers.Layer):
         self.feed_forward_norm = keras.layers.LayerNormalization(dtype=policy, name="feed_forward_norm")
         self.expand = keras.layers.Dense(4 * hidden_dim, activation="gelu", dtype=policy, name="expand")
         self.contract = keras.layers.Dense(hidden_dim, dtype=policy, name="contract")
-        self.attention_drop = keras.layers.Dropout(dropout, dtype=policy, name="attention_drop")
-        self.feed_forward_drop = keras.layers.Dropout(dropout, dtype=policy, name="feed_forward_drop")
+        self.attention_drop = Dropout(dropout, dtype=policy, name="attention_drop")
+        self.feed_forward_drop = Dropout(dropout, dtype=policy, name="feed_forward_drop")
 
     def build(self, sequence_shape, mask_shape=None):
         self.attention_norm.build(sequence_shape)

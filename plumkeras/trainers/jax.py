@@ -20,7 +20,7 @@ class JAXTrainer(keras.Model):
         batch = keras.utils.unpack_x_y_sample_weight(_cut(data))
 
         def prepare():
-            self.before_step(*batch[:2], gather=lambda structure: structure)
+            self.before_step(*batch, gather=lambda structure: structure)
 
         _, (non_trainable,) = _run(
             prepare, [(self.trainable_variables, trainable)], [(self.non_trainable_variables, non_trainable)]

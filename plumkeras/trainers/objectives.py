@@ -21,6 +21,14 @@ def _one_of(argument, value, allowed):
         raise ValueError(f"`{argument}` must be one of {allowed}. Received: {argument}={value!r}")
 
 
+def takes_part(present, sample_weight=None):
+    """Which rows `[N]` have the modality and a weight that is not 0, and so a place among the others."""
+    present = ops.convert_to_tensor(present)
+    if sample_weight is None:
+        return present
+    return ops.logical_and(present, ops.reshape(ops.convert_to_tensor(sample_weight), (-1,)) != 0)
+
+
 @known_arguments_only()
 class AlignmentObjective:
     """`L_stage1 = L_TFB + alignment_weight * L_MSA`, eq. 10, of which the network's `modules` have their part.
@@ -116,11 +124,15 @@ class AlignmentObjective:
         Args:
             outputs: dict of the network's outputs over the whole batch.
             y: labels `[N]`.
-            sample_weight: `[N]` or `None`.
+            sample_weight: `[N]` or `None`. Multiplies the values of its row; a row of weight 0 is no anchor, no
+                positive and in no denominator.
             warmup: scalar, 1 while the labels warm up, else 0.
         """
         classes = self.classes(y)
-        labels = {m: ops.where(outputs[f"{m}_present"], classes, -1) for m in self.modalities}
+        used = {m: takes_part(outputs[f"{m}_present"], sample_weight) for m in self.modalities}
+        labels = {m: ops.where(used[m], classes, -1) for m in self.modalities}
+        if sample_weight is not None:
+            sample_weight = ops.reshape(sample_weight, (-1,))
         terms = {}
         if self.contrasts:
             stacked = ops.concatenate([outputs[f"{m}_aligned_common"] for m in self.modalities], axis=0)
@@ -135,20 +147,20 @@ class AlignmentObjective:
             for m in self.modalities:
                 # A class of -1 has no one-hot column: the row is all zero and takes no part.
                 true = ops.one_hot(labels[m], self.num_classes, dtype="float32")
-                private = self._private_target(outputs, m, true, warmup)
+                private = self._private_target(outputs, m, true, used[m], warmup)
                 common_logits, private_logits = outputs[f"{m}_common_logits"], outputs[f"{m}_private_logits"]
                 terms[f"{m}_common_loss"] = share * self.branch(true, common_logits, sample_weight=sample_weight)
                 terms[f"{m}_private_loss"] = share * self.branch(private, private_logits, sample_weight=sample_weight)
         return terms
 
-    def _private_target(self, outputs, modality, true, warmup):
+    def _private_target(self, outputs, modality, true, used, warmup):
         if self.private_target == "class":
             return true
         if self.private_target == "hard":
             generated = ops.one_hot(outputs[f"{modality}_hard_label"], self.num_classes, dtype="float32")
         else:
-            present = outputs[f"{modality}_present"]
-            generated = outputs[f"{modality}_soft_label"] * ops.cast(present, "float32")[:, None]
+            generated = outputs[f"{modality}_soft_label"]
+        generated = generated * ops.cast(used, "float32")[:, None]
         return ops.stop_gradient(warmup * true + (1.0 - warmup) * generated)
 
 

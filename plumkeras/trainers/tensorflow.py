@@ -17,7 +17,7 @@ class TensorFlowTrainer(keras.Model):
 
     def train_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        self.before_step(x, y, self._gather)
+        self.before_step(x, y, sample_weight, self._gather)
         with tf.GradientTape() as tape:
             outputs = self.forward(x, training=True)
             terms = self._terms(outputs, y, sample_weight)

@@ -12,7 +12,7 @@ class TorchTrainer(keras.Model):
     def train_step(self, data):
         x, y, sample_weight = _on_device(keras.utils.unpack_x_y_sample_weight(data))
         with torch.no_grad():
-            self.before_step(x, y, gather=lambda structure: structure)
+            self.before_step(x, y, sample_weight, gather=lambda structure: structure)
         self.zero_grad()
         outputs = self.forward(x, training=True)
         terms = self.loss_terms(outputs, y, sample_weight)

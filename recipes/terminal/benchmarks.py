@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from plumkeras.recipes.terminal.tables import make_table
+from plumkeras.recipes.terminal.tables import escape, make_table
 
 
 def print_benchmark(result, recipe, console=None):
@@ -62,4 +62,4 @@ def print_serving_benchmark(result, console=None):
         highlight=False,
     )
     for error in load["errors"][:1]:
-        console.print(error, markup=False)
+        console.print(escape(error))

@@ -1,20 +1,18 @@
 """What a data set holds, and what was made of one."""
 
 from rich.console import Console
-from rich.markup import escape
 
 from plumkeras.data_pipelines import suspicions
-from plumkeras.recipes.terminal.tables import make_table, print_warnings
+from plumkeras.recipes.terminal.tables import escape, make_table, print_warnings
 
 
-def print_data(dataset, recipe=None, console=None):
-    """One line about the data before training, what loading cleaned, and what is suspicious about what is used."""
+def print_data(dataset, warnings, console=None):
+    """One line about the data before training, and what is suspicious about them, sentences."""
     console = console or Console()
-    sizes = ", ".join(f"{name} {len(split)}" for name, split in dataset.items())
-    widths = ", ".join(f"{m} {width}" for m, width in dataset.feature_dims.items())
+    sizes = ", ".join(f"{escape(name)} {len(split)}" for name, split in dataset.items())
+    widths = ", ".join(f"{escape(m)} {width}" for m, width in dataset.feature_dims.items())
     console.print(f"Data: {escape(str(dataset.path or 'generated'))} ({dataset.task}; {sizes}; widths: {widths})")
-    chosen = {} if recipe is None else {"modalities": recipe.modalities, "compressed": recipe.network.signed_log1p}
-    print_warnings([*dataset.report.warnings, *suspicions(dataset, **chosen)], console)
+    print_warnings(warnings, console)
 
 
 def print_description(description, console=None):
@@ -149,8 +147,8 @@ def print_extraction(found, path, console=None):
     """
     console = console or Console()
     dataset = found.dataset
-    sizes = ", ".join(f"{name} {len(split)}" for name, split in dataset.items())
-    widths = ", ".join(f"{m} {width}" for m, width in dataset.feature_dims.items())
+    sizes = ", ".join(f"{escape(name)} {len(split)}" for name, split in dataset.items())
+    widths = ", ".join(f"{escape(m)} {width}" for m, width in dataset.feature_dims.items())
     for warning in dataset.report.warnings:
         console.print(f"[yellow]warning:[/yellow] {escape(warning)}")
     kept = sum(map(len, dataset.values()))

@@ -1,9 +1,8 @@
 """A search for hyper-parameters: its trials as they end, and the best of them."""
 
 from rich.console import Console
-from rich.markup import escape
 
-from plumkeras.recipes.terminal.tables import make_table
+from plumkeras.recipes.terminal.tables import escape, make_table
 
 
 def print_trial(results, console=None):

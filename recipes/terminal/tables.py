@@ -2,10 +2,17 @@
 
 import contextlib
 
+from rich import markup
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
+
+from plumkeras.recipes.escaping import for_terminal
+
+
+def escape(text):
+    """Text from a file as rich prints it: nothing in it is markup, or a control character."""
+    return markup.escape(for_terminal(text))
 
 
 def make_table(title, *columns):

@@ -164,7 +164,7 @@ def _at(split, field, position, value):
 @pytest.mark.parametrize(
     ("damage", "parts"),
     [
-        (_drop_text, ("train", "text_bert", "token ids need vectors first")),
+        (_drop_text, ("train", "text_bert holds token ids", "plumkeras extract", "modalities=('audio', 'vision')")),
         (_set("valid", "vision", lambda a: a[:3]), ("valid/vision has 3", "valid/id 4")),
         (_set("test", "audio", lambda a: a[:, :, :4]), ("test/audio is 4 wide", "audio 5")),
         (_set("train", "regression_labels", lambda a: a[:8]), ("train/labels has 8", "id 9")),
@@ -172,8 +172,8 @@ def _at(split, field, position, value):
         (_set("train", "raw_text", lambda a: a[:8]), ("train/raw_text has 8", "id 9")),
         (_set("train", "annotations", lambda a: a[:8]), ("train/annotations has 8", "labels 9")),
         (_set("test", "text", lambda a: a.astype(str)), ("test/text", "<U", "features are num")),
-        (_set("test", "text", lambda a: a.astype(object)), ("test/text", "object")),
-        (_set("test", "text", lambda a: a.tolist()), ("test/text is a list",)),
+        (_set("test", "text", lambda a: [{}] * 5), ("test/text: sample 0 is a dict",)),
+        (_set("test", "text", lambda a: {}), ("test/text is a dict",)),
         (_set("test", "text", lambda a: a[None]), ("test/text has shape (1, 5, 50, 8)",)),
         (_set("test", "text", lambda a: a[:, :0]), ("test/text has shape (5, 0, 8): nothing in it",)),
         (_set("test", "text", lambda a: a[:, :, :0]), ("test/text has shape (5, 50, 0): nothing in it",)),
@@ -225,7 +225,8 @@ def test_an_empty_split_is_left_out(mmsa_tree, write_pickle, aligned):
     assert dataset.report.warnings[0] == "test: is empty: 0 samples, so the split is left out"
     np.testing.assert_array_equal(dataset["valid"].features["audio"], wanted["valid"].features["audio"])
     with pytest.raises(DataError, match="no split 'test'; it has train, valid"):
-        check_dataset(RecipeConfig(name="mine"), dataset)
+        dataset.split("test")
+    check_dataset(RecipeConfig(name="mine"), dataset)
     with pytest.raises(DataError, match="train, valid, test: every split is empty: 0 samples"):
         load(write_pickle(empty))
     # Ids alone that are gone are damage.
@@ -389,3 +390,102 @@ def test_ids_do_not_unfold(write_pickle):
         load(write_pickle(tree))
     with pytest.raises(DataError, match="train/id holds a text of 70000 bytes at position 0"):
         load(write_pickle({"train": {"id": ["c" * 70_000], "audio": np.ones((1, 1))}}))
+
+
+def as_lists(split, modalities=("text", "audio", "vision")):
+    """A split of an unaligned file with sequences in place of padded arrays, and what their lengths are."""
+    lengths = {"text": split["text_bert"][:, 1].sum(axis=1).astype(int).tolist()}
+    lengths |= {modality: split[f"{modality}_lengths"] for modality in ("audio", "vision")}
+    for modality in modalities:
+        split.pop(f"{modality}_lengths", None)
+        split[modality] = [sample[:n] for sample, n in zip(split[modality], lengths[modality], strict=True)]
+    return split, lengths
+
+
+@pytest.mark.parametrize("has_mask", [True, False])
+def test_sequences_in_lists(mmsa_tree, write_pickle, has_mask):
+    expected = load(write_pickle(mmsa_tree(aligned=False)))
+    tree = mmsa_tree(aligned=False)
+    for split in tree.values():
+        as_lists(split)
+        if not has_mask:
+            del split["text_bert"]
+    tree["valid"]["vision"] = np.array([*tree["valid"]["vision"], None], dtype=object)[:-1]
+    found = load(write_pickle(tree))
+    assert found.format == "mmsa-unaligned"
+    for name, split in expected.items():
+        for modality in split.modalities:
+            assert found[name].lengths[modality].tolist() == split.lengths[modality].tolist()
+            longest = found[name].features[modality].shape[1]
+            assert longest == split.lengths[modality].max()
+            np.testing.assert_array_equal(found[name].features[modality], split.features[modality][:, :longest])
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+@pytest.mark.parametrize("change", [np.ndarray.tolist, list, lambda array: array.astype(object)])
+def test_padded_arrays_as_lists_are_arrays(mmsa_tree, write_pickle, aligned, change):
+    """Sequences of the same length are the rows of an array, and their padding is padding."""
+    expected = load(write_pickle(mmsa_tree(aligned)))
+    tree = mmsa_tree(aligned)
+    for split in tree.values():
+        for modality in ("text", "audio", "vision"):
+            split[modality] = change(split[modality])
+    found = load(write_pickle(tree))
+    assert found.format == expected.format and found.report == expected.report
+    for name, split in expected.items():
+        for modality in split.modalities:
+            assert found[name].lengths[modality].tolist() == split.lengths[modality].tolist()
+            np.testing.assert_array_equal(found[name].features[modality], split.features[modality])
+
+
+def test_lengths_that_lists_contradict(mmsa_tree, write_pickle):
+    tree = mmsa_tree(aligned=False)
+    _, lengths = as_lists(tree["test"], ["audio"])
+    tree["test"]["audio_lengths"] = lengths["audio"]
+    assert load(write_pickle(tree))["test"].lengths["audio"].tolist() == lengths["audio"]
+    tree["test"]["audio_lengths"] = [lengths["audio"][0], lengths["audio"][1] + 1, *lengths["audio"][2:]]
+    with pytest.raises(DataError, match=r"test/audio_lengths holds \d+ for sample 1, whose sequence has \d+ frames"):
+        load(write_pickle(tree))
+    tree["test"]["audio"][3] = ["no", "numbers"]
+    with pytest.raises(DataError, match="test/audio: sample 3"):
+        load(write_pickle(tree))
+    tree["test"]["audio"] = list(tree["test"]["raw_text"])
+    with pytest.raises(DataError, match="test/audio: sample 0 is a text, where vectors are expected"):
+        load(write_pickle(tree))
+
+
+def test_other_names_of_modalities(mmsa_tree, write_pickle):
+    expected = load(write_pickle(mmsa_tree(aligned=False)))
+    tree = mmsa_tree(aligned=False)
+    names = {"audio": "acoustic", "vision": "visual", "text": "language"}
+    for split in tree.values():
+        for modality, name in names.items():
+            split[name] = split.pop(modality)
+            if f"{modality}_lengths" in split:
+                split[f"{name}_lengths"] = split.pop(f"{modality}_lengths")
+    found = load(write_pickle(tree))
+    assert found.modalities == ("text", "audio", "vision") and found.format == "mmsa-unaligned"
+    for modality, name in names.items():
+        assert f"{name}: read as {modality}" in found.report.warnings
+        np.testing.assert_array_equal(found["test"].features[modality], expected["test"].features[modality])
+        assert found["test"].lengths[modality].tolist() == expected["test"].lengths[modality].tolist()
+
+
+def test_one_modality_under_two_names(mmsa_tree, write_pickle):
+    tree = mmsa_tree(aligned=True)
+    for split in tree.values():
+        split["video"] = split["vision"]
+    with pytest.raises(DataError, match="train has vision under two names, vision and video: remove or rename one"):
+        load(write_pickle(tree))
+    dataset = load(write_pickle(tree), modalities=["text", "vision"])
+    assert dataset.modalities == ("text", "vision") and "test/video: unknown field, not read" in dataset.report.warnings
+    # The names of the videos are no features.
+    for split in tree.values():
+        split["video"] = split["id"]
+    assert load(write_pickle(tree)).modalities == ("text", "audio", "vision")
+
+
+def test_lists_without_splits(write_pickle):
+    sequences = [np.ones((2, 4)), [[0.0] * 4, [1.0] * 4, [1.0] * 4], np.ones((1, 4))]
+    split = load(write_pickle({"text": sequences, "regression_labels": [1.0, -1, 0]}))["all"]
+    assert split.lengths["text"].tolist() == [2, 3, 1] and split.labels.tolist() == [1, -1, 0]

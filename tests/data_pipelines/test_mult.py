@@ -233,11 +233,11 @@ def _empty_text(tree):
         (_set("valid", "labels", lambda a: a[:2]), ("valid/regression_labels has 2", "valid/text 3")),
         (_set("valid", "id", lambda a: a[:2]), ("valid/id has 2", "valid/text 3")),
         (_set("test", "audio", lambda a: a[:, :, :4]), ("test/audio is 4 wide", "audio 5")),
-        (_set("test", "text", lambda a: a.tolist()), ("test/text is a list",)),
+        (_set("test", "text", lambda a: a[0].tolist()), ("regression_labels has 4 samples, test/text 50",)),
         (_set("test", "text", lambda a: a.astype("U9")), ("test/text", "<U", "features are num")),
         (_set("test", "text", lambda a: a[None]), ("test/text has shape (1, 4, 50, 300)",)),
         (_set("train", "labels", lambda a: a * 2), ("train/regression_labels holds -6", "trainvid_0", "[-3, 3]")),
-        (_set("train", "labels", lambda a: a * np.nan), ("train/regression_labels holds nan", "trainvid_0")),
+        (_set("train", "labels", lambda a: np.where(a == a[0], np.nan, a)), ("no label (nan or blank): trainvid_0",)),
         (_set("train", "labels", lambda a: a.repeat(4, axis=1)), ("train/labels has shape (7, 4, 1)",)),
         (_set("train", "labels", lambda a: a[:, :, :0]), ("train/labels has shape (7, 1, 0)",)),
         (_set("train", "labels", lambda a: a.astype("U5")), ("train/labels is of type <U5",)),
@@ -270,3 +270,50 @@ def test_padding_helpers_differ():
     items = sequences([2, 3], 4, 0)
     assert (pad_front(items, 5)[0, :3] == 0).all() and (pad_end(items, 5)[0, 2:] == 0).all()
     np.testing.assert_array_equal(pad_front(items, 5)[0, 3:], pad_end(items, 5)[0, :2])
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_sequences_in_lists(write_pickle, mixed):
+    """Every frame of a list is a frame, the all-zero ones in front too; an array beside is padded in front as ever."""
+    content_of = {"train": content(5, 1, aligned=False), "test": content(3, 2, aligned=False)}
+    tree = {}
+    for name, items in content_of.items():
+        items["text"][1][0] = 0
+        split = mult_split(items, name, frames={"text": 50, "audio": 100, "vision": 100})
+        split |= {modality: items[modality] for modality in (["text"] if mixed else items)}
+        tree[name] = split
+    dataset = load(write_pickle(tree))
+    assert dataset.format == "mult-unaligned"
+    for name, items in content_of.items():
+        for modality, frames in items.items():
+            assert dataset[name].lengths[modality].tolist() == [len(sequence) for sequence in frames]
+            for found, sequence in zip(dataset[name].features[modality], frames, strict=True):
+                np.testing.assert_allclose(found[: len(sequence)], sequence, rtol=1e-6)
+                assert not found[len(sequence) :].any()
+
+
+def test_padded_arrays_as_lists_are_arrays(write_pickle):
+    _, tree = build()
+    expected = load(write_pickle(tree))
+    for split in tree.values():
+        split["text"] = split["text"].tolist()
+    found = load(write_pickle(tree))
+    assert found.format == expected.format and found.report == expected.report
+    for name, split in expected.items():
+        np.testing.assert_array_equal(found[name].features["text"], split.features["text"])
+        assert found[name].lengths["text"].tolist() == split.lengths["text"].tolist()
+
+
+def test_lists_without_a_text_and_other_names(write_pickle):
+    items = content(4, 1, aligned=False)
+    split = multibench_split(items, "train", frames={"text": 50, "audio": 100, "vision": 100})
+    sequences = [*items["text"][:3], []]
+    del split["text"]
+    split |= {"language": sequences, "visual": split.pop("vision")}
+    dataset = load(write_pickle({"train": split}))
+    assert dataset.format == "multibench-unaligned" and dataset.modalities == ("text", "audio", "vision")
+    assert len(dataset["train"]) == 3  # as MultiBench does
+    assert dataset["train"].lengths["vision"].tolist() == [len(sequence) for sequence in items["vision"][:3]]
+    with pytest.raises(DataError, match="sample 2 is 4 wide, others 300"):
+        sequences[2] = np.ones((2, 4))
+        load(write_pickle({"train": split}))

@@ -143,7 +143,11 @@ def test_save_is_whole_or_not_at_all(npz_arrays, write_npz, tmp_path, monkeypatc
         ("test/text_lengths", lambda a: a + 0.5, ("test/text_lengths", "whole numbers")),
         ("test/text_lengths", lambda a: a[1:], ("test/text_lengths has 4", "test/text 5")),
         ("test/id", lambda a: a[1:], ("test/text has 5 samples", "test/id 4")),
-        ("test/regression_labels", lambda a: a * np.nan, ("regression_labels holds nan", "test/0")),
+        (
+            "test/regression_labels",
+            lambda a: np.where(a == a[0], np.nan, a),
+            ("1 of 5 samples have no label", "test/0"),
+        ),
         ("test/regression_labels", lambda a: a * 2, ("holds -6 for sample test/0", "[-3, 3]")),
         ("test/regression_labels", lambda a: a.astype(str), ("test/regression_labels", "numbers")),
         ("test/regression_labels", lambda a: np.array(1.0), ("test/regression_labels", "shape ()")),
@@ -176,14 +180,211 @@ def test_negative_class_and_mixed_tasks(npz_arrays, write_npz):
         load(write_npz(arrays))
 
 
-def test_object_arrays_are_not_unpickled(npz_arrays, tmp_path):
+def objects(*items):
+    array = np.empty(len(items), dtype=object)
+    array[:] = items
+    return array
+
+
+def test_object_arrays_run_nothing(npz_arrays, tmp_path):
+    """They go through the restricted unpickler, and are refused where they hold more than texts and sequences."""
+
+    class Attack:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    for field in ("text", "id", "raw_text", "regression_labels", "text_lengths"):
+        arrays = npz_arrays(splits=())
+        arrays[field] = objects(*[Attack()] * 6)
+        np.savez(tmp_path / "x.npz", **arrays)
+        with pytest.raises(DataError, match=rf"x\.npz: {field}: refers to `(posix|nt)\.mkdir`; only numpy arrays"):
+            load(tmp_path / "x.npz")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("damage", ["shape", "cut", "other"])
+def test_damaged_object_arrays(npz_arrays, tmp_path, damage):
+    member = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        member, {"descr": "|O", "fortran_order": False, "shape": (5,) if damage == "shape" else (6,)}
+    )
+    data = pickle.dumps({"x": 1} if damage == "other" else objects(*"abcdef"), protocol=4)
+    member.write(data[:-9] if damage == "cut" else data)
+    np.savez(tmp_path / "x.npz", **npz_arrays(splits=()) | {"id": np.arange(6)})
+    with zipfile.ZipFile(tmp_path / "x.npz", "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("id.npy", member.getvalue())
+    with pytest.raises(DataError, match=r"x\.npz: id: truncated or corrupt"):
+        load(tmp_path / "x.npz")
+
+
+def test_sequences_of_different_lengths(npz_arrays, tmp_path):
+    arrays = npz_arrays()
+    expected = {}
+    for name in ("train", "valid", "test"):
+        text, lengths = arrays[f"{name}/text"] + 1, arrays.pop(f"{name}/text_lengths")
+        sequences = [sample[:length] for sample, length in zip(text, lengths, strict=True)]
+        sequences[0][0] = 0  # an all-zero frame is a frame
+        sequences[1] = None if name == "valid" else sequences[1].tolist()
+        lengths[1] = 0 if name == "valid" else lengths[1]
+        arrays[f"{name}/text"] = objects(*sequences)
+        expected[name] = lengths, sequences
+        for field in ("id", "raw_text", "regression_labels"):
+            arrays[f"{name}/{field}"] = arrays[f"{name}/{field}"].astype(object)
+    np.savez(tmp_path / "x.npz", **arrays)
+    dataset = load(tmp_path / "x.npz")
+    assert dataset.task == "regression" and dataset["test"].ids[0] == "test/0"
+    for name, (lengths, sequences) in expected.items():
+        found = dataset[name]
+        assert found.lengths["text"].tolist() == lengths.tolist()
+        assert found.features["text"].shape == (len(lengths), max(lengths), 3)
+        for row, sequence in enumerate(sequences):
+            if lengths[row]:
+                np.testing.assert_allclose(found.features["text"][row, : lengths[row]], sequence)
+            assert not found.features["text"][row, lengths[row] :].any()
+
+
+def test_ragged_contexts_and_contradictions(npz_arrays, tmp_path):
     arrays = npz_arrays(splits=())
-    for field in ("text", "id"):
-        path = tmp_path / field
-        with path.open("wb") as file:
-            np.savez(file, **{**arrays, field: arrays[field].astype(object)})
-        with pytest.raises(DataError, match=rf"{field} is of type object"):
+    del arrays["text_lengths"]
+    arrays["text"] = objects(*(np.full((k + 1, 3), k + 1.0) for k in range(6)))
+    arrays["context_text"] = objects(*(np.full((k, 3), 2.0) for k in range(6)))
+    path = tmp_path / "x.npz"
+
+    def refused(**changes):
+        np.savez(path, **arrays | changes)
+        with pytest.raises(DataError) as caught:
             load(path)
+        return str(caught.value)
+
+    np.savez(path, **arrays)
+    split = load(path)["all"]
+    assert split.lengths["text"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert split.context_lengths["text"].tolist() == [0, 1, 2, 3, 4, 5]
+    np.savez(path, **arrays | {"text_lengths": np.arange(6) + 1})
+    np.testing.assert_array_equal(load(path)["all"].features["text"], split.features["text"])
+    assert "text_lengths holds 5 for sample 5, whose sequence has 6 frames" in refused(text_lengths=[1, 2, 3, 4, 5, 5])
+    assert "text: sample 5 is 2 wide, others 3" in refused(text=objects(*arrays["text"][:5], np.ones((2, 2))))
+    assert "text: sample 0 is a text, where vectors are expected: call the field raw_text" in refused(
+        text=objects(*"abcdef")
+    )
+    assert "none of its 6 sequences has a frame" in refused(text=objects(*[None] * 6))
+
+
+ALIASES = {"acoustic": "audio", "visual": "vision", "video": "vision", "language": "text"}
+
+
+@pytest.mark.parametrize("name", ALIASES)
+def test_other_names_of_modalities(npz_arrays, write_npz, name):
+    modality = ALIASES[name]
+    arrays = {"id": np.array(["a", "b"]), name: np.ones((2, 4, 3)), f"{name}_lengths": np.array([2, 4])}
+    arrays |= {f"context_{name}": np.ones((2, 5, 3)), f"context_{name}_lengths": np.array([5, 0])}
+    dataset = load(
+        write_npz({f"{split}/{field}": array for split in ("train", "test") for field, array in arrays.items()})
+    )
+    assert dataset.modalities == (modality,) and f"{name}: read as {modality}" in dataset.report.warnings
+    assert dataset["test"].lengths[modality].tolist() == [2, 4]
+    assert dataset["test"].context_lengths[modality].tolist() == [5, 0]
+    # Lengths may have the one name and features the other.
+    arrays[f"{modality}_lengths"] = arrays.pop(f"{name}_lengths")
+    assert load(write_npz(arrays))["all"].lengths[modality].tolist() == [2, 4]
+
+
+def test_names_that_could_be_mistaken(npz_arrays, write_npz):
+    arrays = {"vision": np.ones((6, 4, 3)), "video": np.ones((6, 4, 2))}
+    with pytest.raises(DataError, match=r"all has vision under two names, vision and video: remove or rename"):
+        load(write_npz(arrays))
+    assert load(write_npz(arrays), modalities=["vision"]).feature_dims == {"vision": 3}
+    with pytest.raises(DataError, match=r"valid has vision under two names, visual and video"):
+        load(write_npz({"valid/visual": np.ones((6, 4, 3)), "valid/video": np.ones((6, 4, 2))}))
+    # A fourth modality of the user's own, as ever; so it stays in a split that has nothing else.
+    own = arrays | {"video_lengths": np.full(6, 4)}
+    dataset = load(write_npz(own))
+    assert dataset.feature_dims == {"vision": 3, "video": 2}
+    assert not any("read as" in warning for warning in dataset.report.warnings)
+    both = {f"train/{field}": array for field, array in own.items()} | {"test/video": own["video"]}
+    with pytest.raises(DataError, match="test has no"):
+        load(write_npz(both | {"test/video_lengths": own["video_lengths"]}))
+    # What holds no features is no modality: the names of videos, their numbers.
+    for values in (np.array(list("abcdef")), np.arange(6), np.arange(6)[:, None]):
+        dataset = load(write_npz({**npz_arrays(splits=()), "video": values}))
+        assert dataset.modalities == ("text", "audio")
+        assert "all/video: unknown field, not read" in dataset.report.warnings
+    named = {"acoustic": np.ones((6, 4, 2)), "acoustic_lengths": np.full(6, 4)}
+    assert load(write_npz(named), modalities=["acoustic"]).modalities == ("acoustic",)
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        lambda split, field: f"{split}_{field}",
+        lambda split, field: f"{field}_{split}",
+        lambda split, field: f"{split}.{field}",
+        lambda split, field: f"{split}/features/{field}" if field in ("text", "audio") else f"{split}/{field}",
+        lambda split, field: f"{split}/lengths/{field[:-8]}" if field.endswith("_lengths") else f"{split}/{field}",
+        lambda split, field: f"{split}/labels/{field}" if "labels" in field else f"{split}.data.{field}",
+        lambda split, field: f"{'dev' if split == 'valid' else split}_{field}",
+    ],
+)
+def test_spellings_of_split_and_field(npz_arrays, write_npz, spell):
+    arrays = npz_arrays()
+    expected = load(write_npz(arrays))
+    found = load(write_npz({spell(*name.split("/")): array for name, array in arrays.items()}))
+    assert list(found) == ["train", "valid", "test"] and found.report.warnings == []
+    for name, split in expected.items():
+        assert found[name].ids.tolist() == split.ids.tolist()
+        for modality in split.modalities:
+            np.testing.assert_array_equal(found[name].features[modality], split.features[modality])
+            np.testing.assert_array_equal(found[name].lengths[modality], split.lengths[modality])
+        np.testing.assert_array_equal(found[name].labels, split.labels)
+
+
+def test_spellings_that_are_none(npz_arrays, write_npz):
+    # Beside modalities at the top `test_x` is a field like any other.
+    dataset = load(write_npz(npz_arrays(splits=()) | {"test_x": np.ones((6, 2, 1)), "test_x_lengths": np.ones(6)}))
+    assert list(dataset) == ["all"] and dataset.modalities == ("text", "audio", "test_x")
+    said = (
+        r"all has no features; it has X_train, y_train; expected <split>/<field> \(train/text, .* splits are train, "
+        "valid, dev, val, test, modalities text, audio, vision"
+    )
+    with pytest.raises(DataError, match=said):
+        load(write_npz({"X_train": np.ones((6, 3)), "y_train": np.ones(6)}))
+    with pytest.raises(DataError, match=r"has train/text under two names, train/text and train/features/text"):
+        load(write_npz({"train/text": np.ones((6, 3)), "train/features/text": np.ones((6, 3))}))
+    # A container of another name isn't looked into: what it holds may be another text.
+    arrays = npz_arrays() | {"train/context/text": np.ones((9, 2, 3))}
+    assert "train/context/text: unknown field, not read" in "\n".join(load(write_npz(arrays)).report.warnings)
+
+
+@pytest.mark.parametrize("name", ["labels", "label", "y"])
+@pytest.mark.parametrize(
+    ("values", "task"),
+    [([0, 2, 1], "classification"), ([True, False, True], "classification"), ([0.0, 1, 1], "regression")],
+)
+def test_other_names_of_labels(write_npz, name, values, task):
+    arrays = {"train/text": np.ones((3, 2, 4)), f"train/{name}": np.array(values)[:, None, None]}
+    dataset = load(write_npz(arrays))
+    assert dataset.task == task and dataset["train"].labels.tolist() == [float(value) for value in values]
+    assert any(w.startswith(f"{name}: ") and f"read as {task}_labels" in w for w in dataset.report.warnings)
+
+
+def test_labels_that_could_be_mistaken(write_npz):
+    def refused(**fields):
+        arrays = {"train/text": np.ones((3, 2, 4)), "test/text": np.ones((3, 2, 4))}
+        with pytest.raises(DataError) as caught:
+            load(write_npz(arrays | {name.replace("__", "/"): np.array(values) for name, values in fields.items()}))
+        return str(caught.value)
+
+    expected = "name them regression_labels (real numbers) or classification_labels (whole numbers from 0)"
+    said = refused(train__y=[-1, 0, 1], test__y=[-2, 0, 1])
+    assert "train/y could be either kind of label (whole numbers, some below 0)" in said and expected in said
+    said = refused(train__y=[-1, 0, 1], test__y=[0, 0, 1])
+    assert "whole numbers, some below 0 in train, classification in test" in said
+    assert "regression in test" in refused(train__y=[1, 0, 1], test__y=[0, 0, 1.5])
+    assert "(values of type <U1)" in refused(train__y=list("abc"))
+    assert "labels under several names, labels, y" in refused(train__y=[1, 0, 1], train__labels=[0, 0, 1])
+    arrays = {"text": np.ones((3, 2, 4)), "regression_labels": np.ones(3), "labels": np.array([0, 1, 2])}
+    dataset = load(write_npz(arrays))
+    assert dataset.task == "regression" and "all/labels: unknown field, not read" in dataset.report.warnings
 
 
 def _npy(shape, data, descr="<f4"):
@@ -272,7 +473,7 @@ def test_content_decides_not_the_name(npz_arrays, write_npz, mmsa_tree, tmp_path
 
 def test_no_split(npz_arrays, write_npz):
     arrays = {f"holdout/{field}": array for field, array in npz_arrays(splits=()).items()}
-    with pytest.raises(DataError, match="has no split; known are train"):
+    with pytest.raises(DataError, match=r"has no split; it has holdout/id, .*; expected <split>/<field>"):
         load(write_npz(arrays))
 
 

@@ -485,6 +485,10 @@ def test_nothing_is_overwritten_unasked(everything, folder, tmp_path):
     with pytest.raises(DataError, match=r"holds other files \('notes.txt'\)"):
         convert(everything, folder, overwrite=True)
     assert (folder / "notes.txt").read_text() == "mine"
+    os.rename(folder / "notes.txt", folder / "mine.tfrecord")  # Nor shards of other software.
+    with pytest.raises(DataError, match=r"holds other files \('mine.tfrecord'\)"):
+        convert(everything, folder, overwrite=True)
+    assert (folder / "mine.tfrecord").read_text() == "mine"
     (tmp_path / "file").write_text("mine")
     with pytest.raises(DataError, match="is a file"):
         convert(everything, tmp_path / "file", overwrite=True)

@@ -111,8 +111,9 @@ def test_files_may_be_missing(tmp_path):
     with pytest.raises(DataError, match="has no modality 'text'; it has audio"):
         load(tmp_path, modalities=["text", "audio"])
     (tmp_path / "humor_label_sdk.pkl").unlink()
-    with pytest.raises(DataError, match=r"has no humor_label_sdk\.pkl; it has data_folds\.pkl, language"):
-        load(tmp_path)
+    unlabelled = load(tmp_path)
+    assert unlabelled.task is None and all(split.labels is None for split in unlabelled.values())
+    assert len(unlabelled["train"]) == len(dataset["train"])
 
 
 def test_modalities_are_chosen_and_only_their_files_read(tmp_path):
@@ -151,9 +152,12 @@ def at(name, *keys, value):
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (at("humor_label_sdk.pkl", 2, value=3), r"humor_label_sdk\.pkl/2 is 3; 0 or 1 is wanted"),
+        (at("humor_label_sdk.pkl", 2, value=3), r"humor_label_sdk\.pkl/2 is 3; 0 or 1 is expected"),
         (at("humor_label_sdk.pkl", 2, value="yes"), r"humor_label_sdk\.pkl/2 holds a str"),
-        (at("humor_label_sdk.pkl", 2, value=np.nan), r"humor_label_sdk\.pkl/2 is nan"),
+        (
+            at("humor_label_sdk.pkl", 2, value=np.nan),
+            r"train/classification_labels: 1 of 3 samples have no label .*: 2;",
+        ),
         (at("language_sdk.pkl", 2, "punchline_embedding_indexes", value=[3, 80]), "2/punchline holds the word 80; w"),
         (at("language_sdk.pkl", 2, "punchline_embedding_indexes", value=[-1]), "2/punchline holds the word -1"),
         (at("language_sdk.pkl", 2, "punchline_embedding_indexes", value=[2**70]), "2/punchline holds a number that no"),
@@ -173,7 +177,7 @@ def at(name, *keys, value):
         (lambda tree: tree.update({"data_folds.pkl": [1]}), "data_folds.pkl: is a list; a dict of ids"),
         (lambda tree: tree.update({"data_folds.pkl": {"holdout": [1]}}), "has no split; known are train, dev, test"),
         (at("data_folds.pkl", "train", value=[1.5]), "train holds a float at position 0"),
-        (at("data_folds.pkl", "train", value=[]), "train: none of 0 segments has a label"),
+        (at("data_folds.pkl", "train", value=[]), "train is empty: 0 samples"),
         (lambda tree: tree.update({"word_embedding_list.pkl": []}), "word_embedding_list.pkl holds no vector"),
         (at("word_embedding_list.pkl", 3, value=np.ones(299)), "frames of 2 different widths"),
     ],

@@ -10,6 +10,7 @@ The order's keys, all but `result` optional:
 - `devices`: `RecipeConfig.devices`.
 - `initial`: a result whose initial weights are taken: the backends draw differently. Without it, the own draws.
 - `deny_tensorflow`: whether TensorFlow cannot be imported.
+- `noise`: whether to measure what random layers give on each of the devices, see `noise`.
 - `refused_devices`: a number of devices that `Training` is asked for at the end; the error goes into the result.
 - `commands`: lines of `plumkeras` to run in this process; the exit status is that of the first that fails.
 
@@ -142,6 +143,56 @@ def measure(case, devices, initial, whole=True):
         "shardings": shardings,
     }
     return found, facts
+
+
+def noise(devices):
+    """What each random layer gives on each replica of TensorFlow for the same rows.
+
+    Returns:
+        Dict of arrays `noise/<layer>/<call>/<replica>`; the calls are `first`, `second`, `restored` (behind which the
+        generators' states are those before the first) and `alone` (the same, on one device).
+    """
+    import keras
+    import tensorflow as tf
+
+    from plumkeras.devices import data_parallel
+    from plumkeras.layers import ModalityEncoder
+    from plumkeras.layers.dropout import Dropout
+    from plumkeras.layers.missing_modality import ModalityDropout
+    from plumkeras.layers.transformer import TransformerEncoder
+    from plumkeras.plum_net import Prediction
+
+    keras.utils.set_random_seed(0)
+    strategy = data_parallel(devices)
+    sequence, length = tf.random.stateless_normal((6, 4, 8), (1, 2)), tf.fill([6], 4)
+    with strategy.scope():
+        layers = {
+            "dropout": (Dropout(0.5), (sequence,)),
+            "encoder": (ModalityEncoder(8, dropout=0.5), (sequence, length)),
+            "transformer": (TransformerEncoder(8, 1, 2, dropout=0.5), (sequence, length)),
+            "head": (Prediction("classification", 8, 3, dropout=0.5), (sequence[:, 0],)),
+            "modality_dropout": (ModalityDropout(0.5), ({"text": length, "audio": length},)),
+        }
+        for layer, arguments in layers.values():
+            layer(*arguments)
+    found = {}
+    for name, (layer, arguments) in layers.items():
+
+        def call(layer=layer, arguments=arguments):
+            given = layer(*arguments, training=True)
+            return given["text"] if isinstance(given, dict) else given
+
+        states = [v for v in layer.variables if "seed_generator" in v.path]
+        before = [v.numpy() for v in states]
+        together = tf.function(lambda call=call: strategy.run(call))
+        for time_of_call in ("first", "second", "restored", "alone"):
+            if time_of_call in ("restored", "alone"):
+                with strategy.scope():
+                    for state, values in zip(states, before, strict=True):
+                        state.assign(values)
+            given = [call()] if time_of_call == "alone" else strategy.experimental_local_results(together())
+            found.update({f"noise/{name}/{time_of_call}/{i}": np.array(values) for i, values in enumerate(given)})
+    return found
 
 
 def one_step(training, trainer):
@@ -338,6 +389,8 @@ def main(order):
         with MUTATIONS[mutation]() if mutation else contextlib.nullcontext():
             arrays, facts[named] = measure(case, order.get("devices", 1), weights, whole=not mutation)
         found.update({f"{named}/{name}": values for name, values in arrays.items()})
+    if order.get("noise"):
+        found.update(noise(order["devices"]))
     facts["imported_tensorflow"] = sys.modules.get("tensorflow") is not None
     if devices := order.get("refused_devices"):
         facts["refusal"] = _refusal(devices)

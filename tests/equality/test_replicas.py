@@ -134,3 +134,20 @@ def test_devices_of_jax_share_the_rows(shared_by_jax, case):
     for what, rows, part, devices in shardings:
         assert devices == 2, what
         assert part == (rows if rows % 2 else rows // 2), what
+
+
+LAYERS = ["dropout", "encoder", "transformer", "head", "modality_dropout"]
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_every_replica_has_its_own_noise(probed, layer):
+    """That of replica 0 is what one device has; each call has another, and a restored state gives it again."""
+    run = probed("noise", "tensorflow", devices=3, noise=True)
+    noise = {call: run.group("noise", layer, call) for call in ("first", "second", "restored", "alone")}
+    drawn = [*noise["first"].values(), *noise["second"].values()]
+    assert len(drawn) == 6
+    for index, one in enumerate(drawn):
+        assert not any(np.array_equal(one, other) for other in drawn[:index])
+    for replica, values in noise["first"].items():
+        np.testing.assert_array_equal(noise["restored"][replica], values)
+    np.testing.assert_allclose(noise["alone"]["0"], noise["first"]["0"], rtol=1e-6)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from plumkeras import AlignmentTrainer, RefinementTrainer
 from plumkeras.callbacks import NonFiniteLossError, StopOnNonFiniteLoss
@@ -43,18 +44,20 @@ class Poison(keras.callbacks.Callback):
             self.variable.assign(np.full(self.variable.shape, np.nan))
 
 
-def diverging_fit(trainer, x=X, y=Y, callbacks=(), **options):
-    """Runs a `fit` in batches of 4, in order, that must diverge; the error, and what a user's callback saw before."""
+def diverging_fit(trainer, x=X, y=Y, callbacks=(), prototype_data=None, **options):
+    """Runs a `fit` in batches of 4, in order, that must diverge; the error, and what a user's callback saw before.
+
+    In a `tf.data.Dataset`: what is wrong with arrays is seen before the first step.
+    """
     trainer.compile(keras.optimizers.Adam(1e-3), run_eagerly=True)
     counter = Counter()
     with pytest.raises(NonFiniteLossError) as caught:
         trainer.fit(
-            x,
-            y,
-            batch_size=4,
+            tf.data.Dataset.from_tensor_slices((x, y)).batch(4),
             epochs=3,
             shuffle=False,
             verbose=0,
+            prototype_data=array_batches(x, Y) if prototype_data is None else prototype_data,
             validation_data=VALIDATION,
             callbacks=[*callbacks, counter],
             **options,

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from plumkeras import AlignmentTrainer, RefinementTrainer
+from plumkeras import AlignmentTrainer, RefinementTrainer, export
+from plumkeras.layers import FeatureStandardization
 from plumkeras.losses import BranchCrossentropy, SupervisedContrastiveLoss
 
 from .testing import WIDTHS, make_data, make_inputs, make_network, to_numpy
@@ -120,3 +121,56 @@ def test_float16_scales_the_loss_and_skips_a_step_that_overflows():
         trainer = RefinementTrainer(make_network(dtype=policy))
         trainer.compile("adam")
         assert isinstance(trainer.optimizer, keras.optimizers.LossScaleOptimizer) == expected
+
+
+@pytest.fixture
+def global_float16():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    yield
+    keras.config.set_dtype_policy(before)
+
+
+def beyond_float16():
+    """The training data with a constant feature; and data where it is 7e4, with an outlier of 1e6 in another sample."""
+    train = {name: values.copy() for name, values in X.items()}
+    train["text"][:, :, 1] = 5.0
+    later = {name: values.copy() for name, values in train.items()}
+    later["text"][0, :, 1] = 7e4
+    later["text"][1, :, 0] = 1e6
+    for inputs in (train, later):
+        inputs["audio"] *= 1e5
+    return train, later
+
+
+def test_features_beyond_float16_give_the_predictions_of_float32(global_float16):
+    """Called as a network, as a trainer and as it is exported, whether the precision is its own or the global one."""
+    train, later = beyond_float16()
+    float32 = make_network(dtype="float32")
+    float32.adapt(train)
+    expected = to_numpy(float32(later))["prediction"]
+    for options in ({}, {"dtype": "mixed_float16"}):
+        network = make_network(**options)
+        network.set_weights(float32.get_weights())
+        served = tf.function(export.endpoints(network)["serving_default"])
+        for found in (network(later)["prediction"], RefinementTrainer(network)(later), served(later)["prediction"]):
+            np.testing.assert_allclose(to_numpy(found), expected, atol=0.02)
+
+
+@pytest.mark.parametrize("trainer_class", [AlignmentTrainer, RefinementTrainer])
+def test_both_stages_train_on_features_beyond_float16(global_float16, trainer_class):
+    train, later = beyond_float16()
+    network = make_network()
+    network.adapt(train)
+    trainer = trainer_class(network)
+    trainer.compile(keras.optimizers.Adam(1e-3), run_eagerly=True)
+    history = trainer.fit(later, Y, batch_size=12, validation_data=(later, Y), verbose=0).history
+    assert np.isfinite([values for values in history.values()]).all()
+    assert all(np.isfinite(to_numpy(variable.value)).all() for variable in network.trainable_variables)
+
+
+def test_standardisation_works_in_float32_under_a_global_policy(global_float16):
+    layer = FeatureStandardization()
+    sequence = np.full((1, 2, 1), 1e6, "float32")
+    assert layer(sequence, np.array([2])).dtype == tf.float32
+    np.testing.assert_array_equal(layer(sequence, np.array([2])), sequence)

@@ -14,6 +14,7 @@ from plumkeras.cli import main
 from plumkeras.data_pipelines import Dataset, Split, convert, describe, load, make_synthetic, save_npz
 from plumkeras.data_pipelines.report import Report
 from plumkeras.recipes import find_recipe, terminal
+from plumkeras.recipes.checks import data_warnings
 from plumkeras.recipes.config import TrainingError
 
 
@@ -272,7 +273,8 @@ def test_training_says_what_inspect_warns_about(tmp_path, capsys, monkeypatch):
         recipe = find_recipe("mosi")
         for field, value in options:
             recipe = dataclasses.replace(recipe, **{field: value})
-        terminal.print_data(load(tmp_path / "features.npz"), recipe, console)
+        dataset = load(tmp_path / "features.npz")
+        terminal.print_data(dataset, data_warnings(recipe, dataset), console)
         printed = console.file.getvalue()
         return [warning for warning in warnings if f"warning: {warning}" in printed]
 

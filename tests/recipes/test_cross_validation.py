@@ -3,13 +3,15 @@
 import csv
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from plumkeras.cli import main
 from plumkeras.data_pipelines import DataError, Dataset, Split, make_synthetic, save_npz
-from plumkeras.recipes import find_recipe
+from plumkeras.recipes import find_recipe, load_run
+from plumkeras.recipes.fold_runs import FoldWarning, fold_part
 from plumkeras.recipes.protocol import fold_dataset, fold_masks, fold_numbers, prepare
 from plumkeras.reports import sentiment_report, sims_report
 
@@ -138,3 +140,67 @@ def test_labels_on_the_scale_of_sims_get_its_metrics(capsys):
     printed = capsys.readouterr().out
     assert "ACC-3 %" in printed and "SIMS" in printed and "has0" not in printed
     assert report(dataset, labels, {"prediction": predicted}) == sims_report(labels, predicted)
+
+
+@pytest.fixture
+def fold_run(run, tmp_path):
+    """A copy of the run of fold 0."""
+    return shutil.copytree(run[1] / "fold_0", tmp_path / "fold_0")
+
+
+def test_a_fold_run_is_measured_on_the_samples_that_it_has_not_seen(run, fold_run, capsys):
+    dataset, _, command = run
+    described = json.loads((fold_run / "config.json").read_text())["fold"]
+    assert described == {"test": [0], "valid": [1], "train": [2, 4]}
+    test = json.loads((fold_run / "metrics.json").read_text())["test"]
+    count = int((dataset["all"].folds == 0).sum())
+    for more in ([], ["--split", "test"]):
+        assert main(["evaluate", str(fold_run), "--data", command[3], *more]) == 0
+        printed = capsys.readouterr().out
+        assert f"test is {count} of 40 samples, fold 0, which was left out" in " ".join(printed.split())
+        assert f"{test['mae']:.3f}" in printed
+    assert main(["evaluate", str(fold_run), "--data", command[3], "--split", "train"]) == 0
+    trained = int(np.isin(dataset["all"].folds, [2, 4]).sum())
+    assert f"train is {trained} of 40 samples, for the run of fold 0, trained on" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    assert main(["evaluate", str(fold_run), "--data", command[3], "--split", "all"]) == 0
+    assert f"of which the network was trained on {trained} and its epoch chosen on" in capsys.readouterr().err
+    assert main(["evaluate", str(fold_run), "--data", command[3], "--split", "tset"]) == 2
+    assert "no split 'tset'; for the run of fold 0 it has train, valid, test and all" in capsys.readouterr().err
+
+
+def test_predictions_of_a_fold_run_say_which_part_they_are_of(run, fold_run, tmp_path, capsys):
+    dataset, _, command = run
+    assert main(["predict", str(fold_run), "--data", command[3], "--output", str(tmp_path / "p.csv")]) == 0
+    assert (tmp_path / "p.csv").read_bytes() == (fold_run / "predictions_test.csv").read_bytes()
+    count = int((dataset["all"].folds == 0).sum())
+    assert f"test is {count} of 40 samples, fold 0" in " ".join(capsys.readouterr().out.split())
+    loaded = load_run(fold_run)
+    with pytest.warns(FoldWarning, match=f"test is {count} of 40"):
+        assert len(loaded.predict(dataset)["prediction"]) == count
+    with pytest.warns(FoldWarning, match="trained on"):
+        assert len(loaded.predict(dataset, split="all")["prediction"]) == 40
+    # A file without folds is something to predict, all of it.
+    alone = Dataset({"all": dataclasses.replace(dataset["all"], folds=None)})
+    assert fold_part(fold_run / "config.json", alone) == (alone, None)
+
+
+def test_a_fold_run_of_version_0_1_0_is_known_by_its_samples(run, fold_run):
+    dataset, path = run[0], fold_run / "config.json"
+    values = json.loads(path.read_text())
+    del values["fold"]
+    path.write_text(json.dumps(values))
+    part, told = fold_part(path, dataset)
+    assert part["test"].ids.tolist() == dataset["all"].ids[dataset["all"].folds == 0].tolist()
+    assert "fold 0, which was left out" in told
+    other = folded(count=38)
+    assert fold_part(path, other) == (other, None)
+
+
+@pytest.mark.parametrize("fold", [3, {"test": []}, {"test": ["<b>"], "valid": [1], "train": [2]}, {"test": [0]}])
+def test_a_damaged_fold_is_one_line(run, fold_run, capsys, fold):
+    path = fold_run / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "fold": fold}))
+    assert main(["evaluate", str(fold_run), "--data", run[2][3]]) == 2
+    assert "config.json: field fold must hold" in capsys.readouterr().err

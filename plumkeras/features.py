@@ -1,0 +1,210 @@
+"""What the network's inputs and labels must be: names, shapes, lengths, limits. In numpy alone.
+
+Data sets, the command line, the network and its trainers all check by it, so that they refuse the same in the same
+words.
+"""
+
+import warnings
+
+import numpy as np
+
+# Larger magnitudes would overflow or swamp the statistics.
+LIMIT = 1e6
+
+
+class DataError(ValueError):
+    """A file, or a part of it, isn't what it has to be. Names the file, the field and the value."""
+
+
+def listing(names):
+    """Names for an error message."""
+    return ", ".join(str(name) for name in names) or "none"
+
+
+def whole_numbers(values, where):
+    """`values` as an int32 array.
+
+    Raises:
+        DataError: one of them isn't a whole number, or doesn't fit.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind not in "iufb":
+        raise DataError(f"{where} is of type {array.dtype}; whole numbers are wanted")
+    if array.dtype == np.int32:
+        return array
+    wide = array.astype("float64")
+    wrong = ~np.isfinite(wide) | (wide != np.floor(wide)) | (np.abs(wide) >= 2**31)
+    for position in np.flatnonzero(wrong)[:1]:
+        raise DataError(f"{where} holds {array.ravel()[position]} at position {position}; whole numbers are wanted")
+    return array.astype("int32")
+
+
+def check_lengths(lengths, frames, ids, where):
+    """Raises `DataError` unless every length `[N]` is within `0..frames`."""
+    for row in np.flatnonzero((lengths < 0) | (lengths > frames))[:1]:
+        raise DataError(f"{where} holds {lengths[row]} for sample {ids[row]!s}; the array has {frames} frames")
+
+
+def check_finite(values, ids, where):
+    """Raises `DataError` where one of the values `[N]` is NaN or infinite."""
+    for row in np.flatnonzero(~np.isfinite(values))[:1]:
+        raise DataError(f"{where} holds {values[row]} for sample {ids[row]!s}")
+
+
+def check_width(found, expected, modality, where):
+    """Raises `DataError` unless a modality has the width that the network was built for."""
+    if found != expected:
+        raise DataError(f"{where}: {modality} has width {found}; the network was built for width {expected}")
+
+
+def check_names(names, modalities, where, may_be_absent=False):
+    """Which modalities of the network are absent from named inputs, a list.
+
+    Raises:
+        DataError: a modality is absent though it may not be, none of them is there, or lengths go by another name.
+
+    Warns:
+        UserWarning: for each absent modality.
+    """
+    for name in map(str, names):
+        m = next((m for m in modalities if name.startswith(f"{m}_len")), None)
+        if m and name != f"{m}_length" and name not in modalities:
+            raise DataError(f"{where} has {name!r}; the lengths of {m} are named '{m}_length'")
+    absent = [m for m in modalities if m not in names]
+    for m in absent:
+        if not may_be_absent or len(absent) == len(modalities):
+            raise DataError(f"{where} has no {m!r}, which the network reads; it has {listing(names)}")
+        warnings.warn(
+            f"{where} has no {m!r}: it is missing for every sample. It has {listing(names)}", UserWarning, stacklevel=3
+        )
+    return absent
+
+
+def complete_inputs(arrays, feature_dims, where="the dict of arrays", may_be_absent=False, clean=True):
+    """A dict of arrays as the network reads it: every modality with its lengths, finite, in float32 and int32.
+
+    Args:
+        arrays: dict with, per modality, `<modality>` `[N, T, F]`, or `[N, F]` for one frame each, and
+            `<modality>_length` `[N]`; without lengths every frame counts. Other names are left out.
+        feature_dims: dict from modality to width.
+        where: str. What the arrays are called in a message.
+        may_be_absent: bool. Whether a modality can be absent: it is then missing for every sample. Defaults to `False`.
+        clean: bool. Whether values that are NaN, infinite or beyond 1e6 are set to 0; else they are refused. Defaults
+            to `True`.
+
+    Raises:
+        DataError: a name, a shape, a width, a length or a value is not what it has to be.
+
+    Warns:
+        UserWarning: a modality is absent, or values within the lengths were set to 0.
+    """
+    absent = check_names(arrays, feature_dims, where, may_be_absent)
+    complete, count, first = {}, None, None
+    for m, width in feature_dims.items():
+        if m in absent:
+            continue
+        values = np.asarray(arrays[m])
+        if values.dtype.kind not in "iufb":
+            raise DataError(f"{where}: {m} is of type {values.dtype}; numbers are expected")
+        if values.ndim == 2:
+            values = values[:, None, :]
+        if values.ndim != 3:
+            raise DataError(f"{where}: {m} has shape {values.shape}; [samples, frames, {width}] is expected")
+        check_width(values.shape[2], width, m, where)
+        count, first = (len(values), m) if count is None else (count, first)
+        lengths = arrays.get(f"{m}_length")
+        lengths = np.full(len(values), values.shape[1]) if lengths is None else lengths
+        lengths = whole_numbers(lengths, f"{where}: {m}_length")
+        for name, array in ((m, values), (f"{m}_length", lengths)):
+            if len(array.shape) == 0 or len(array) != count:
+                raise DataError(f"{where}: {name} has {array.shape[:1]} samples, {first} has {count}")
+        if lengths.ndim != 1:
+            raise DataError(f"{where}: {m}_length has shape {lengths.shape}; one per sample is expected")
+        check_lengths(lengths, values.shape[1], range(count), f"{where}: {m}_length")
+        complete[m], complete[f"{m}_length"] = _finite(values, lengths, m, where, clean), lengths
+    for m in absent:
+        complete[m] = np.zeros((count, 1, feature_dims[m]), "float32")
+        complete[f"{m}_length"] = np.zeros(count, "int32")
+    return {name: complete[name] for m in feature_dims for name in (m, f"{m}_length")}
+
+
+def _finite(values, lengths, modality, where, clean):
+    if is_dirty(values):
+        # What stands past the length is never read, and not worth a word.
+        valid = np.arange(values.shape[1])[None, :] < lengths[:, None]
+        counts = dict.fromkeys(("nan", "inf", "overflow"), 0)
+        values = clean_block(np.where(valid[:, :, None], values, 0), counts)
+        if (words := cleaned_words(counts)) and not clean:
+            raise DataError(f"{where}: {modality} holds values that can't be learned from: {words}; set them to 0")
+        if words:
+            warnings.warn(f"{where}: {modality}: values set to 0: {words}", UserWarning, stacklevel=4)
+    return values.astype("float32", copy=False)
+
+
+def is_dirty(block):
+    """Whether an array holds NaN, infinities or magnitudes beyond the limit."""
+    # Two reductions and no temporary; NaN fails both comparisons. `float`, since the limit itself
+    # would be infinite as a float16.
+    return block.size > 0 and not (float(block.max()) <= LIMIT and float(block.min()) >= -LIMIT)
+
+
+def clean_block(block, counts):
+    """The array with what is not finite, or beyond the limit, set to 0 and added to `counts`."""
+    if block.dtype.kind in "iub":
+        block = block.astype("float64")
+    if not is_dirty(block):
+        return block
+    # A long double may not fit, and then is infinite.
+    with np.errstate(over="ignore", invalid="ignore"):
+        block = block.astype("float64")
+    for kind, find in (
+        ("nan", np.isnan),
+        ("inf", np.isinf),
+        ("overflow", lambda values: np.abs(values) > LIMIT),
+    ):
+        found = find(block)
+        counts[kind] += int(np.count_nonzero(found))
+        block[found] = 0
+    return block
+
+
+def cleaned_words(counts):
+    """The counts of `clean_block` for a message; empty where nothing was cleaned."""
+    kinds = (("nan", "NaN"), ("inf", "infinite"), ("overflow", "beyond 1e6 in magnitude"))
+    return ", ".join(f"{counts[kind]} {words}" for kind, words in kinds if counts[kind])
+
+
+def check_labels(labels, count, task, num_classes, where="y"):
+    """Raises `DataError` unless labels `[N]` or `[N, 1]` are what a network of the task can learn or be measured by."""
+    labels = np.asarray(labels)
+    if labels.ndim not in (1, 2) or (labels.ndim == 2 and labels.shape[1] != 1):
+        raise DataError(f"{where} has shape {labels.shape}; one label per sample is expected, [N] or [N, 1]")
+    if len(labels) != count:
+        raise DataError(f"{where} has {len(labels)} labels for {count} samples")
+    labels = labels.reshape(-1)
+    if labels.dtype.kind not in "iufb":
+        raise DataError(f"{where} is of type {labels.dtype}; numbers are expected")
+    check_finite(labels, range(count), where)
+    if task == "classification":
+        for row in np.flatnonzero((labels != np.floor(labels)) | (labels < 0) | (labels >= num_classes))[:1]:
+            raise DataError(
+                f"{where} holds class {labels[row]:g} for sample {row}; the network has {num_classes} classes, "
+                f"numbered 0 to {num_classes - 1}"
+            )
+
+
+def warn_without_modality(present, where="the inputs"):
+    """Warns of samples of which every modality is missing.
+
+    Args:
+        present: iterable of bool `[N]`, one by modality.
+        where: str.
+    """
+    missing = ~np.any(list(present), axis=0)
+    if count := int(np.count_nonzero(missing)):
+        warnings.warn(
+            f"{where}: every modality is missing in {count} of {len(missing)} samples, the first of them number "
+            f"{int(np.argmax(missing))}; their predictions tell nothing of them",
+            UserWarning,
+            stacklevel=3,
+        )
