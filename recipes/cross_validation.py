@@ -18,11 +18,11 @@ def fold_directory(directory, number):
     return Path(directory) / f"fold_{number}"
 
 
-def cross_validate(config, dataset, directory, verbose=1, resume=False, overwrite=True):
+def cross_validate(config, dataset, directory, verbose=1, resume=False, overwrite=True, callbacks=None):
     """For each fold: test it, validate on the next, train on the rest. Each is a run directory, `fold_<k>`.
 
     Args:
-        config, directory, verbose, resume, overwrite: as in `train`.
+        config, directory, verbose, resume, overwrite, callbacks: as in `train`.
         dataset: `Dataset` whose split `all` has `folds`.
 
     Returns:
@@ -39,10 +39,10 @@ def cross_validate(config, dataset, directory, verbose=1, resume=False, overwrit
     with run_directory.locked(directory):
         if not overwrite:
             check_output(directory, overwrite, resume)
-        return _cross_validate(config, dataset, directory, numbers, verbose, resume)
+        return _cross_validate(config, dataset, directory, numbers, verbose, resume, callbacks)
 
 
-def _cross_validate(config, dataset, directory, numbers, verbose, resume):
+def _cross_validate(config, dataset, directory, numbers, verbose, resume, callbacks):
     warnings = training_warnings(config, dataset)
     if resume and run_directory.holds_run(directory):
         run_directory.check_same(directory, config, dataset, keras.backend.backend())
@@ -56,7 +56,8 @@ def _cross_validate(config, dataset, directory, numbers, verbose, resume):
             print(f"Fold {number} ({numbers.index(number) + 1} of {len(numbers)})", flush=True)
         fold = fold_dataset(dataset, number)
         described = describe_fold(dataset, number)
-        train(config, fold, fold_directory(directory, number), verbose, resume=True, fold=described)
+        where = fold_directory(directory, number)
+        train(config, fold, where, verbose, resume=True, fold=described, callbacks=callbacks)
         constants[fold_masks(dataset, number)["test"]] = predictions.constant(dataset.task, fold["train"].labels)
         # What was compiled for the fold would be kept to the end otherwise.
         keras.utils.clear_session()
