@@ -1,5 +1,6 @@
 """Recipes: named, immutable configurations, and the one way to run them."""
 
+import importlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -11,7 +12,6 @@ from plumkeras.recipes.mosi import mosi as _mosi
 from plumkeras.recipes.mosi import mosi_frozen as _mosi_frozen
 from plumkeras.recipes.mosi import mosi_trimodal as _mosi_trimodal
 from plumkeras.recipes.mustard import mustard as _mustard
-from plumkeras.recipes.run import load_run
 from plumkeras.recipes.synthetic import synthetic as _synthetic
 from plumkeras.recipes.ur_funny import ur_funny as _ur_funny
 
@@ -20,6 +20,17 @@ _RECIPES = {
 }
 
 __all__ = ["ConfigError", "RecipeConfig", "find_recipe", "load_run", "recipe_names"]
+
+
+def __getattr__(name):
+    # Late: reading a run takes more imports than a recipe's name.
+    if name == "load_run":
+        return importlib.import_module("plumkeras.recipes.run").load_run
+    raise AttributeError(f"module 'plumkeras.recipes' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)
 
 
 def recipe_names():

@@ -93,9 +93,8 @@ def resolve(recipe: str | RecipeConfig, fields: dict) -> RecipeConfig:
     config = recipe if isinstance(recipe, RecipeConfig) else find_recipe(os.fspath(recipe))
     values = {}
     for name, value in fields.items():
-        values.update(
-            {f"{name}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {name: value}
-        )
+        section = {f"{name}.{part}": v for part, v in value.items()} if isinstance(value, dict) else {name: value}
+        values.update(section)
     return with_values(config, values, f"recipe {config.name!r}")
 
 
@@ -107,9 +106,8 @@ def stage_callbacks(callbacks: list | dict | None) -> dict:
         callbacks = dict.fromkeys(STAGES, callbacks)
     for stage in callbacks:
         if stage not in STAGES:
-            raise ConfigError(
-                f"callbacks: there is no stage {stage!r}{nearest(stage, STAGES) or f'; there are {STAGES}'}"
-            )
+            hint = nearest(stage, STAGES) or f"; there are {' and '.join(STAGES)}"
+            raise ConfigError(f"callbacks: there is no stage {stage!r}{hint}")
     return {stage: list(c) if isinstance(c, (list, tuple)) else [c] for stage, c in callbacks.items()}
 
 
