@@ -77,12 +77,24 @@ def clean_blocks(blocks, shape):
     features = empty_features(shape)
     start = 0
     for block in blocks:
-        features[start : start + len(block)] = clean_block(block, counts)
+        _put(features[start : start + len(block)], block, counts)
         start += len(block)
         _release()
     if len(shape) == 2:
         features = features[:, None, :]
     return features, counts
+
+
+def _put(target, block, counts):
+    """Cleans a block into its place, in parts where it is large: a single row may be of any size."""
+    if block.nbytes <= BLOCK_BYTES:
+        target[...] = clean_block(block, counts)
+        return
+    axis = int(np.argmax(block.shape))
+    half = block.shape[axis] // 2
+    for part in (slice(half), slice(half, None)):
+        key = (slice(None),) * axis + (part,)
+        _put(target[key], block[key], counts)
 
 
 def clean_array(array):

@@ -3,7 +3,7 @@
 from plumkeras.data_pipelines import readers
 
 
-def load(path, modalities=None, label_range=None):
+def load(path, modalities=None, label_range=None, max_bytes=None):
     """Reads a feature file; the format is told from its content.
 
     Args:
@@ -13,12 +13,15 @@ def load(path, modalities=None, label_range=None):
         label_range: pair of floats. The range of regression labels, where the file's own
             (`label_range` in an npz; [-1, 1] with unimodal labels, as in SIMS; else [-3, 3])
             isn't right.
+        max_bytes: int. What the file or folder may unfold to in memory: decompressed, padded, or named many times.
+            Defaults to the larger of 1 GB and 100 times its size.
 
     Returns:
         Dataset. `dataset.report` says what was cleaned and what is suspicious.
 
     Raises:
-        DataError: the file is missing, damaged, of no known format, or contradicts itself.
+        DataError: the file is missing, damaged, of no known format, contradicts itself, or unfolds to more than
+            `max_bytes`.
     """
     if modalities is not None:
         if isinstance(modalities, str):
@@ -26,4 +29,4 @@ def load(path, modalities=None, label_range=None):
         modalities = tuple(dict.fromkeys(modalities))
         if not modalities:
             raise ValueError("`modalities` must name at least one. Received: modalities=()")
-    return readers.read(path, modalities, label_range)
+    return readers.read(path, modalities, label_range, max_bytes)

@@ -11,6 +11,9 @@ import numpy as np
 from plumkeras.arguments import known_arguments_only
 from plumkeras.features import cleaned_words
 
+# A crafted file can give rise to a warning for every few bytes, and nobody reads so many.
+_MAX_WARNINGS = 1000
+
 
 @known_arguments_only()
 @dataclasses.dataclass
@@ -28,9 +31,9 @@ class Report:
     warnings: list = dataclasses.field(default_factory=list)
 
     def warn(self, text):
-        """Adds a warning, once."""
-        if text not in self.warnings:
-            self.warnings.append(text)
+        """Adds a warning, once; of very many the first ones are kept, and it is said that there were more."""
+        if len(self.warnings) < _MAX_WARNINGS and text not in self.warnings:
+            self.warnings.append(text if len(self.warnings) < _MAX_WARNINGS - 1 else "and more warnings, not kept")
 
     def record_cleaning(self, split, modality, counts):
         """Keeps the counts of one modality of one split; what isn't zero becomes a warning."""

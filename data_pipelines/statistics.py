@@ -44,15 +44,11 @@ def column_statistics(features, lengths, spread=False):
     Returns:
         ColumnStatistics.
     """
-    count, steps, width = features.shape
+    width = features.shape[2]
     low, high = np.full(width, np.inf, "float32"), np.full(width, -np.inf, "float32")
     mean, squares = np.zeros(width), np.zeros(width)
-    rows, total = max(1, cleaning.BLOCK_BYTES // (4 * steps * width)), 0
-    for start in range(0, count, rows):
-        block = features[start : start + rows]
-        frames = block[np.arange(steps) < lengths[start : start + rows, None]]
-        if not len(frames):
-            continue
+    total = 0
+    for frames in _valid_frames(features, lengths):
         low, high = np.minimum(low, frames.min(axis=0)), np.maximum(high, frames.max(axis=0))
         if spread:
             # Merged block by block (Chan, Golub and LeVeque 1979): a sum of squares alone would lose the digits.
@@ -65,3 +61,18 @@ def column_statistics(features, lengths, spread=False):
                 mean += shift * (len(frames) / (total + len(frames)))
         total += len(frames)
     return ColumnStatistics(total, low, high, np.sqrt(squares / max(total, 1)) if spread else None)
+
+
+def _valid_frames(features, lengths):
+    """Yields the valid frames `[n, F]`, a block at a time."""
+    count, steps, width = features.shape
+    rows = max(1, cleaning.BLOCK_BYTES // (4 * steps * width))
+    span = max(1, cleaning.BLOCK_BYTES // (4 * rows * width))
+    for start in range(0, count, rows):
+        block = features[start : start + rows]
+        held = np.arange(steps) < lengths[start : start + rows, None]
+        # A single sample may be larger than a block.
+        for first in range(0, steps, span):
+            frames = block[:, first : first + span][held[:, first : first + span]]
+            if len(frames):
+                yield frames

@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 
 from plumkeras.data_pipelines import tfrecord
+from plumkeras.data_pipelines.budget import reading, spend
 from plumkeras.data_pipelines.buffers import BufferPool
 from plumkeras.data_pipelines.readers import fields, npz
 from plumkeras.data_pipelines.report import Report
@@ -14,12 +15,10 @@ from plumkeras.data_pipelines.schema import Dataset, Split
 from plumkeras.data_pipelines.stored import StoredFeatures
 from plumkeras.data_pipelines.validation import DataError
 
-# Padding isn't stored, so arrays may be larger than their files, but not by any factor.
-_MAX_RATIO = 250
-_ALWAYS_ADMITTED = 64 << 20
+_BYTES_PER_TEXT = 128
 
 
-def open_shards(directory, modalities=None, label_range=None):
+def open_shards(directory, modalities=None, label_range=None, max_bytes=None):
     """Opens a folder that `convert` wrote, and leaves the features in it.
 
     Everything but the features is read at once, from the index. Batches, statistics and predictions are then made of
@@ -30,6 +29,7 @@ def open_shards(directory, modalities=None, label_range=None):
         directory: str or path.
         modalities: iterable of str. Which modalities to offer; None offers all.
         label_range: pair of floats. In place of the one that was converted.
+        max_bytes: int. As in `load`; the features are counted as they are in memory, padded.
 
     Returns:
         Dataset. Its splits are what `load` gives, but `features` are `StoredFeatures`.
@@ -55,7 +55,8 @@ def open_shards(directory, modalities=None, label_range=None):
         raise DataError(f"{directory}: holds no TFRecord shards; plumkeras convert writes such a folder")
     try:
         schema = tfrecord.read_schema(directory)
-        splits = {name: _open_split(directory, name, entry, modalities) for name, entry in schema["splits"].items()}
+        with reading(directory, max_bytes):
+            splits = {name: _open_split(directory, name, entry, modalities) for name, entry in schema["splits"].items()}
     except OSError as error:
         raise DataError(f"{directory}: can't be read: {error}") from None
     return Dataset(
@@ -92,7 +93,6 @@ def _open_split(directory, name, entry, wanted):
     labelled = [field for field in arrays if field.startswith("modality_labels/")]
     if labelled:
         parts["modality_labels"] = {field.partition("/")[2]: index.array(field, "float32") for field in labelled}
-    stored = array_bytes = 0
     for sequences in tfrecord.SEQUENCES:
         shapes = {m: shape for m, shape in entry[sequences].items() if m in chosen}
         shapes = {m: shapes[m] for m in chosen if m in shapes}
@@ -101,10 +101,8 @@ def _open_split(directory, name, entry, wanted):
         features = {m: _features(f"{sequences}/{m}", shape, index, files) for m, shape in shapes.items()}
         parts[sequences] = features
         parts[tfrecord.length_field(sequences)] = {m: array.lengths for m, array in features.items()}
-        stored += sum(array.stored_bytes for array in features.values())
-        array_bytes += sum(len(index) * frames * width * 4 for frames, width in shapes.values())
-    if array_bytes > max(_ALWAYS_ADMITTED, _MAX_RATIO * stored):
-        raise DataError(f"{where}: {stored} bytes of features grow to {array_bytes}: no data are padded like that")
+        # Padding isn't stored, so that a few bytes could stand for any number of frames.
+        spend(sum(len(index) * frames * width * 4 for frames, width in shapes.values()), where)
     return Split(**parts)
 
 
@@ -127,6 +125,7 @@ class _Index:
     def __init__(self, arrays, where):
         self.arrays, self.where = arrays, where
         self.ids = self.texts("ids")
+        fields.pay_for_samples(len(self.ids), where)
 
     def __len__(self):
         return len(self.ids)
@@ -144,6 +143,7 @@ class _Index:
         ends = self.array(f"{field}_ends", "int64", -1 if field == "ids" else None)
         if not len(ends):
             raise DataError(f"{self.where}/{field} is empty: 0 samples")
+        spend(_BYTES_PER_TEXT * len(ends), f"{self.where}/{field}")
         return tfrecord.unpack_texts(self.array(field, "uint8", -1), ends, f"{self.where}/{field}")
 
 

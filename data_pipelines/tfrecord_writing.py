@@ -15,7 +15,8 @@ from plumkeras.data_pipelines.tfrecord_records import SplitWriter
 from plumkeras.data_pipelines.validation import DataError
 
 
-def convert(source, directory, *, shards=8, overwrite=False, progress=None, modalities=None, label_range=None):
+def convert(source, directory, *, shards=8, overwrite=False, progress=None, modalities=None, label_range=None,
+            max_bytes=None):  # fmt: skip
     """Writes a data set as TFRecord shards with an index and `schema.json`; see `tfrecord` for the layout.
 
     The source is gone through a few rows at a time, and memory doesn't grow with the data. An npz and other shards are
@@ -29,7 +30,7 @@ def convert(source, directory, *, shards=8, overwrite=False, progress=None, moda
         shards: int. Files per split, up to 100; a split of fewer samples gets one for each. Defaults to `8`.
         overwrite: bool. Whether a folder that an earlier conversion wrote may be replaced. Defaults to `False`.
         progress: callable, or None. Called with the number of samples that are written and that of all.
-        modalities, label_range: as in `load`, for a path.
+        modalities, label_range, max_bytes: as in `load`, for a path.
 
     Returns:
         The content of `schema.json`, a dict.
@@ -47,7 +48,7 @@ def convert(source, directory, *, shards=8, overwrite=False, progress=None, moda
         os.makedirs(os.path.dirname(directory), exist_ok=True)
         temporary = tempfile.mkdtemp(prefix=".writing-", dir=os.path.dirname(directory))
         with cleaning.features_in_files(temporary) as scratch:
-            dataset = source if isinstance(source, Dataset) else _open(source, modalities, label_range)
+            dataset = source if isinstance(source, Dataset) else _open(source, modalities, label_range, max_bytes)
         schema = _write(dataset, temporary, shards, scratch, progress)
         # Again: that took a while, and the folder may have been filled meanwhile.
         _check_target(directory, overwrite)
@@ -92,10 +93,10 @@ def _put_in_place(temporary, directory):
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _open(path, modalities, label_range):
+def _open(path, modalities, label_range, max_bytes):
     if os.path.isdir(path) and tfrecord.matches(path):
-        return open_shards(path, modalities, label_range)
-    return load(path, modalities, label_range)
+        return open_shards(path, modalities, label_range, max_bytes)
+    return load(path, modalities, label_range, max_bytes)
 
 
 def _write(dataset, folder, shards, scratch, progress):

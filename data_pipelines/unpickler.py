@@ -6,13 +6,15 @@ given (a crafted dtype state turns data into pointers). So nothing here subclass
 `unpickler_machine` interprets the opcodes itself and knows a closed table of constructors: no
 import, no attribute access, no call of anything named in the file can happen, because there is no
 code that could do it. Sizes are checked against the bytes that are there before anything is
-allocated. Arrays are views into the mapped file, so that reading costs no memory of its own.
+allocated, and what is made again and again of the same bytes is paid for by the source's budget
+(see `budget`). Arrays are views into the mapped file, so that reading costs no memory of its own.
 """
 
 import mmap
 import os
 import struct
 
+from plumkeras.data_pipelines import budget
 from plumkeras.data_pipelines.unpickler_machine import Machine
 from plumkeras.data_pipelines.unpickler_values import Refused
 from plumkeras.data_pipelines.validation import DataError
@@ -53,11 +55,15 @@ def read_pickle(path):
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     machine = Machine(mapped)
     try:
-        value = machine.run()
+        with budget.reading(path):
+            value = machine.run()
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
     except Refused as error:
         raise DataError(f"{path}: {error}; {ADMITTED}") from None
     except _FAILURES as error:
-        raise DataError(f"{path}: truncated or corrupt pickle at byte {machine.at}: {error}") from None
+        said = str(error)[:300]
+        raise DataError(f"{path}: truncated or corrupt pickle at byte {machine.at}: {said}") from None
 
     def release():
         if hasattr(mmap, "MADV_DONTNEED"):

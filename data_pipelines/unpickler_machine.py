@@ -1,16 +1,23 @@
 """The pickle machine: what each opcode does, and the closed table of what may be called."""
 
 import codecs
+import collections
 import struct
 
 import numpy as np
 
+from plumkeras.data_pipelines import budget
 from plumkeras.data_pipelines import unpickler_values as values
 
 _MARK = object()
 # Longer payloads stay views into the file: they are an array's bytes.
 _KEEP_AS_VIEW = 1 << 16
-_MAX_DIGITS = 1000
+# Longer numbers are no data, and Python refuses to write them in full, in an error for one.
+_MAX_DIGITS, _MAX_NUMBER_BYTES = 1000, 256
+# Numpy frees an array of objects by recursion, which no limit of Python's guards.
+_MAX_ARRAY_DEPTH = 8
+# The system needs more than 100 bytes for the one byte that makes a set.
+_SET_BYTES = 256
 
 
 class _Global:
@@ -35,6 +42,9 @@ class Machine:
         self.at = 0
         self.stack = []
         self.memo = {}
+        # By id: of large dicts and sets how often each hash occurs; the arrays of objects, and how deep they are.
+        self.hashes = {}
+        self.arrays = {}
 
     def run(self):
         """Interprets the file and returns its object."""
@@ -130,6 +140,12 @@ class Machine:
         self.stack.extend(np.ascontiguousarray(run[:stop, 1:]).view(">f8").ravel().tolist())
         self.at = start + 9 * stop
 
+    def long_int(self, width):
+        data = self.take(self.number(width))
+        if len(data) > _MAX_NUMBER_BYTES:
+            raise ValueError("a number is too long")
+        self.stack.append(int.from_bytes(data, "little", signed=True))
+
     def int_line(self):
         text = self.line().rstrip(b"L")
         if len(text) > _MAX_DIGITS:
@@ -149,11 +165,27 @@ class Machine:
         if len(items) % 2:
             raise ValueError("a key has no value")
         target = self.top(dict)
-        for key, value in zip(items[::2], items[1::2], strict=True):
-            target[values.as_key(key)] = value
+        keys = [values.as_key(key) for key in items[::2]]
+        self.check_hashes(target, keys)
+        target.update(zip(keys, items[1::2], strict=True))
+
+    def empty_set(self):
+        budget.spend(_SET_BYTES, "the pickle")
+        self.stack.append(set())
 
     def add_items(self, items):
-        self.top(set).update(values.hashable(item) for item in items)
+        target = self.top(set)
+        members = [values.hashable(item) for item in items]
+        self.check_hashes(target, members)
+        target.update(members)
+
+    def check_hashes(self, target, keys):
+        """Counts the hashes of a container that grows beyond what is harmless."""
+        if len(target) + len(keys) <= values.MAX_EQUAL_HASHES:
+            return
+        if id(target) not in self.hashes:
+            self.hashes[id(target)] = collections.Counter(map(hash, target))
+        values.check_hashes(self.hashes[id(target)], keys)
 
     def pop_two(self):
         second = self.pop()
@@ -165,7 +197,7 @@ class Machine:
             raise ValueError("a name isn't a string")
         name = f"{module}.{attribute}"
         if name not in values.CALLS and name not in values.TYPES:
-            raise values.Refused(f"refers to `{name}`")
+            raise values.Refused(f"refers to `{name[:100]}`")
         self.stack.append(_Global(name))
 
     def call(self, args):
@@ -175,7 +207,18 @@ class Machine:
         if target.name not in values.CALLS:
             raise values.Refused(f"calls `{target.name}`")
         args = [arg.name if isinstance(arg, _Global) else arg for arg in args]
-        self.stack.append(values.CALLS[target.name](*args))
+        self.push_made(values.CALLS[target.name](*args))
+
+    def push_made(self, value):
+        """Puts what was called for or built on the stack, unless it is too deep."""
+        if isinstance(value, np.ndarray) and value.dtype.kind == "O":
+            inner = [self.arrays.get(id(item), (0,))[0] for item in value.flat if isinstance(item, np.ndarray)]
+            depth = 1 + max(inner, default=0)
+            if depth > _MAX_ARRAY_DEPTH:
+                raise ValueError(f"arrays stand in arrays, more than {_MAX_ARRAY_DEPTH} deep")
+            # With the array, so that its id stays its own.
+            self.arrays[id(value)] = depth, value
+        self.stack.append(value)
 
     def call_with_keywords(self):
         if self.pop():
@@ -191,7 +234,9 @@ class Machine:
         for index in shell.memo_indices:
             if self.memo[index] is shell:
                 self.memo[index] = value
-        self.stack.append(value)
+        # Once: a shell can be built as often as the file likes.
+        shell.memo_indices.clear()
+        self.push_made(value)
 
 
 def _refuse(what):
@@ -219,8 +264,8 @@ _OPCODES = {
     "J": lambda m: m.stack.append(m.number(4, signed=True)),
     "K": lambda m: m.stack.append(m.number(1)),
     "M": lambda m: m.stack.append(m.number(2)),
-    "\x8a": lambda m: m.stack.append(int.from_bytes(m.take(m.number(1)), "little", signed=True)),
-    "\x8b": lambda m: m.stack.append(int.from_bytes(m.take(m.number(4)), "little", signed=True)),
+    "\x8a": lambda m: m.long_int(1),
+    "\x8b": lambda m: m.long_int(4),
     "F": lambda m: m.stack.append(float(m.line())),
     "G": Machine.floats,
     # Text and bytes
@@ -250,9 +295,9 @@ _OPCODES = {
     "d": lambda m: m.set_items((m.pop_mark(), m.stack.append({}))[0]),
     "s": lambda m: m.set_items(m.pop_two()),
     "u": lambda m: m.set_items(m.pop_mark()),
-    "\x8f": lambda m: m.stack.append(set()),
+    "\x8f": Machine.empty_set,
     "\x90": lambda m: m.add_items(m.pop_mark()),
-    "\x91": lambda m: m.stack.append(frozenset(map(values.hashable, m.pop_mark()))),
+    "\x91": lambda m: m.stack.append(values.CALLS["builtins.frozenset"](m.pop_mark())),
     # Stack and memo
     "0": lambda m: m.stack.pop(),
     "1": lambda m: m.pop_mark(),

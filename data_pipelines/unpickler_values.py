@@ -13,16 +13,31 @@ import re
 
 import numpy as np
 
+from plumkeras.data_pipelines import budget
+
 _KINDS = "biufcSU"
 _TYPE = re.compile(r"([biufcSUO])(\d{0,9})|\?")
 _MAX_DIMENSIONS = 32
 # Without a byte behind them, rows could be any number.
 _MAX_EMPTY_ROWS = 1 << 16
 _PIECE = 4 << 20
+# What a key may be: ids are shorter, and a key is hashed and compared as often as the file names it.
+_MAX_KEY = 4096
+_MAX_KEY_PARTS = 16
+# Python's hashes of numbers and tuples can be chosen, and keys of one hash take time that is quadratic in their number.
+# Nothing real has more than a few.
+MAX_EQUAL_HASHES = 100
+# What is paid for an array beside its data, an item of a set or a dict, and a reference: the time that they take too.
+_ARRAY, _ITEM, _REFERENCE = 256, 400, 128
 
 
 class Refused(Exception):
     """The pickle wants something that isn't admitted."""
+
+
+def _spend(size):
+    """Takes what a call is about to make off the budget: a file may ask for it again and again."""
+    budget.spend(size, "the pickle")
 
 
 class LongText:
@@ -38,6 +53,7 @@ class LongText:
 
     def latin1(self):
         """The bytes that the text stands for, piece by piece: they are large."""
+        _spend(len(self.view))
         decoder = codecs.getincrementaldecoder("utf-8")()
         data = bytearray()
         for start in range(0, len(self.view), _PIECE):
@@ -61,14 +77,26 @@ def as_text(value):
     raise ValueError(f"a text is wanted, not {type(value).__name__}")
 
 
+def short_text(value):
+    """As `as_text`, for what is never long: names, orders, encodings, keys."""
+    if isinstance(value, LongText) or (
+        isinstance(value, (str, bytes, bytearray, memoryview)) and len(value) > _MAX_KEY
+    ):
+        raise ValueError(f"a text is longer than {_MAX_KEY}")
+    return as_text(value)
+
+
 def as_bytes(value, encoding="latin-1"):
     """Bytes (or a view of them) from any of the forms that an array's data take in a pickle."""
     if isinstance(value, (bytes, bytearray, memoryview)):
         return value
     if isinstance(value, (str, LongText)):
-        if as_text(encoding).lower().replace("_", "-") not in ("latin1", "latin-1", "iso-8859-1"):
-            raise ValueError(f"encoding {encoding!r} isn't known here")
-        return value.latin1() if isinstance(value, LongText) else value.encode("latin-1")
+        if short_text(encoding).lower().replace("_", "-") not in ("latin1", "latin-1", "iso-8859-1"):
+            raise ValueError(f"encoding {encoding!r:.40} isn't known here")
+        if isinstance(value, LongText):
+            return value.latin1()
+        _spend(len(value))
+        return value.encode("latin-1")
     raise ValueError(f"bytes are wanted, not {type(value).__name__}")
 
 
@@ -100,9 +128,9 @@ class DTypeShell(Shell):
         order, subdtype, names, fields, itemsize = state[1:6]
         if subdtype is not None or names is not None or fields is not None or len(state) > 8:
             raise Refused("has a structured dtype")
-        order = as_text(order)
+        order = short_text(order)
         if order not in ("<", ">", "|", "="):
-            raise ValueError(f"{order!r} is no byte order")
+            raise ValueError(f"{order!r:.40} is no byte order")
         kind = self.code[0]
         if kind in "SU" and itemsize >= 0:
             return _dtype(f"{order}{kind}{itemsize // (4 if kind == 'U' else 1)}")
@@ -139,17 +167,20 @@ def _as_dtype(value):
 def _call_dtype(code, align=False, copy=False):
     if not isinstance(code, (str, bytes)):
         raise Refused("has a structured dtype")
-    code = as_text(code).lstrip("<>=|")
+    code = short_text(code).lstrip("<>=|")
     if not _TYPE.fullmatch(code):
-        raise Refused(f"has dtype {code!r}")
+        raise Refused(f"has dtype {code!r:.40}")
     return DTypeShell("O" if code[0] == "O" else code)
 
 
 def _array(data, dtype, shape, order):
     dtype = _as_dtype(dtype)
-    shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
-    if len(shape) > _MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in shape):
-        raise ValueError(f"{str(shape)[:80]} is no shape")
+    shape = shape if isinstance(shape, (tuple, list)) else (shape,)
+    if len(shape) > _MAX_DIMENSIONS or not all(type(n) is int and 0 <= n < 1 << 63 for n in shape):
+        # Not the shape itself, which may be lists in lists of any size.
+        raise ValueError(f"a shape is up to {_MAX_DIMENSIONS} whole numbers, and this one isn't")
+    shape = tuple(shape)
+    _spend(_ARRAY)
     count = math.prod(shape)
     if not count and math.prod(itertools.takewhile(bool, shape)) > _MAX_EMPTY_ROWS:
         raise ValueError(f"an array of shape {shape} has rows and nothing in them")
@@ -162,7 +193,7 @@ def _array(data, dtype, shape, order):
         )
     if not len(data):
         return np.empty(shape, dtype)
-    return np.frombuffer(data, dtype).reshape(shape, order=as_text(order))
+    return np.frombuffer(data, dtype).reshape(shape, order=short_text(order))
 
 
 def _object_array(data, shape, count, order):
@@ -170,9 +201,8 @@ def _object_array(data, shape, count, order):
         raise ValueError(f"an object array of shape {shape} has no list of {count} objects")
     if any(isinstance(item, Shell) for item in data):
         raise ValueError("an array stands in itself")
-    array = np.empty(count, dtype=object)
-    for position, item in enumerate(data):
-        array[position] = item
+    _spend(_REFERENCE * count)
+    array = np.fromiter(data, dtype=object, count=count)
     return array.reshape(shape, order=as_text(order))
 
 
@@ -186,6 +216,8 @@ def _call_scalar(dtype, data):
     dtype = _as_dtype(dtype)
     if dtype.kind == "O":
         raise Refused("has a scalar of type object")
+    data = as_bytes(data)
+    _spend(len(data))
     return _array(data, dtype, (), "C")[()]
 
 
@@ -197,14 +229,18 @@ def _call_frombuffer(data, dtype, shape, order="C"):
 
 def _call_set(kind):
     def call(items=()):
-        return kind(hashable(item) for item in items)
+        items = [hashable(item) for item in _items(items)]
+        check_hashes(collections.Counter(), items)
+        return kind(items)
 
     return call
 
 
 def _call_bytes(kind):
     def call(data=b"", encoding="latin-1"):
-        return kind(as_bytes(data, encoding))
+        data = as_bytes(data, encoding)
+        _spend(len(data))
+        return kind(data)
 
     return call
 
@@ -214,21 +250,43 @@ def _call_complex(real, imaginary=0.0):
 
 
 def _call_ordered_dict(items=()):
-    return collections.OrderedDict((as_key(key), value) for key, value in items)
+    pairs = [(as_key(key), value) for key, value in _items(items)]
+    check_hashes(collections.Counter(), [key for key, _ in pairs])
+    return collections.OrderedDict(pairs)
+
+
+def _items(items):
+    """The items that a container is made of, paid for."""
+    if not isinstance(items, (list, tuple)):
+        raise ValueError(f"a list of items is expected, not {type(items).__name__}")
+    _spend(_ITEM * (2 + len(items)))
+    return items
 
 
 def hashable(value):
     # Hashing a deeply nested tuple overflows the C stack, so keys stay flat.
     parts = value if type(value) is tuple else (value,)
+    if len(parts) > _MAX_KEY_PARTS:
+        raise ValueError(f"a key has {len(parts)} parts")
     for part in parts:
         if not isinstance(part, (str, bytes, int, float, complex, type(None), np.generic)):
             raise ValueError(f"a {type(part).__name__} can't be a key or a set's member")
+        if isinstance(part, (str, bytes)) and len(part) > _MAX_KEY:
+            raise ValueError(f"a key is longer than {_MAX_KEY}")
     return value
 
 
 def as_key(value):
     # Python 2 wrote its strings as bytes.
-    return as_text(value) if isinstance(value, bytes) else hashable(value)
+    return short_text(value) if isinstance(value, bytes) else hashable(value)
+
+
+def check_hashes(known, keys):
+    """Raises `ValueError` where too many keys of a dict or set have the same hash; adds them to the Counter `known`."""
+    for value in map(hash, keys):
+        known[value] += 1
+        if known[value] > MAX_EQUAL_HASHES:
+            raise ValueError("its keys are chosen so that their hashes collide")
 
 
 TYPES = ("numpy.ndarray",)

@@ -14,6 +14,8 @@ _NAMED = 5
 # What tells token ids from vectors: real vectors are no whole numbers of this size.
 _TOKEN_ID = 1000
 _TOKEN_ROWS = 64
+# Of frames, and of columns. What has more isn't features, and the statistics of a column take many times its bytes.
+_MAX_SIDE = 1_000_000
 
 
 def validate(dataset):
@@ -61,6 +63,7 @@ def _check_sizes(where, split):
             raise DataError(f"{where}/{field} has shape {array.shape}; [samples, frames, width] is wanted")
         if 0 in array.shape[1:]:
             raise DataError(f"{where}/{field} has shape {array.shape}: nothing in it")
+        check_sides(array.shape, f"{where}/{field}")
         _check_token_ids(f"{where}/{field}", field, array, [m for m in split.features if m != "text"])
     for position, name in enumerate(split.ids):
         try:
@@ -118,6 +121,12 @@ def _check_token_ids(where, field, array, others):
     is_whole = (tokens >= 0).all() and (tokens == np.floor(tokens)).all()
     if is_whole and _TOKEN_ID <= tokens.max(initial=0) < np.inf:
         raise TokenIdsError(where, others)
+
+
+def check_sides(shape, where):
+    """Raises `DataError` where an array `[N, T, F]` or `[N, F]` has more frames or columns than any features."""
+    if max(shape[1:], default=0) > _MAX_SIDE:
+        raise DataError(f"{where} has shape {tuple(shape)}; at most {_MAX_SIDE} frames and columns are read")
 
 
 def _context_of(where, split):

@@ -105,6 +105,19 @@ def _check_count(wanted, there, what):
         raise ValueError(f"`devices`={wanted}, but there are {there} {what}")
 
 
+def check_precision(precision: str) -> None:
+    """Raises `ValueError` for a precision that the backend's devices do not compute in."""
+    if precision != "mixed_float16" or keras.backend.backend() != "jax":
+        return
+    import jax
+
+    if jax.default_backend() == "cpu":
+        raise ValueError(
+            "JAX has no attention in float16 on the CPU; use mixed_bfloat16 or float32, or another backend "
+            f"(KERAS_BACKEND). Received: precision={precision!r}"
+        )
+
+
 def set_seed(seed):
     """Seeds Python, numpy and the backend, from which Keras draws the seeds of weights and dropout.
 

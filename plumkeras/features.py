@@ -4,6 +4,7 @@ Data sets, the command line, the network and its trainers all check by it, so th
 words.
 """
 
+import sys
 import warnings
 
 import numpy as np
@@ -14,6 +15,14 @@ LIMIT = 1e6
 
 class DataError(ValueError):
     """A file, or a part of it, isn't what it has to be. Names the file, the field and the value."""
+
+
+def warn(text):
+    """A `UserWarning` at the line that called the package."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("plumkeras", "keras"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, UserWarning, stacklevel=level - 1)
 
 
 def listing(names):
@@ -74,9 +83,7 @@ def check_names(names, modalities, where, may_be_absent=False):
     for m in absent:
         if not may_be_absent or len(absent) == len(modalities):
             raise DataError(f"{where} has no {m!r}, which the network reads; it has {listing(names)}")
-        warnings.warn(
-            f"{where} has no {m!r}: it is missing for every sample. It has {listing(names)}", UserWarning, stacklevel=3
-        )
+        warn(f"{where} has no {m!r}: it is missing for every sample. It has {listing(names)}")
     return absent
 
 
@@ -137,7 +144,7 @@ def _finite(values, lengths, modality, where, clean):
         if (words := cleaned_words(counts)) and not clean:
             raise DataError(f"{where}: {modality} holds values that can't be learned from: {words}; set them to 0")
         if words:
-            warnings.warn(f"{where}: {modality}: values set to 0: {words}", UserWarning, stacklevel=4)
+            warn(f"{where}: {modality}: values set to 0: {words}")
     return values.astype("float32", copy=False)
 
 
@@ -202,9 +209,7 @@ def warn_without_modality(present, where="the inputs"):
     """
     missing = ~np.any(list(present), axis=0)
     if count := int(np.count_nonzero(missing)):
-        warnings.warn(
+        warn(
             f"{where}: every modality is missing in {count} of {len(missing)} samples, the first of them number "
-            f"{int(np.argmax(missing))}; their predictions tell nothing of them",
-            UserWarning,
-            stacklevel=3,
+            f"{int(np.argmax(missing))}; their predictions tell nothing of them"
         )

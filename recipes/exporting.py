@@ -80,9 +80,9 @@ def export_run(run, directory, version=None, name=None):
         export.check_backend()
         loaded = load_run(run)
         export.check_modalities(loaded.network.modalities)
+        described = _describe(run, loaded)
         with export.new_version(directory, version) as (partial, target):
             export.write_saved_model(loaded.network, partial)
-            described = _describe(run, loaded)
             docker, batching = docker_command(name), batching_options(name, target.name)
             notes = serving_notes(loaded.config, loaded.network.modalities)
             signature = _signature(partial, name, loaded, notes)
@@ -110,6 +110,8 @@ def check_export(run, directory, version=None, name=None):
             f"{run}: the run is not finished: {run_directory.METRICS} is missing; go on with it by plumkeras train "
             "--resume"
         )
+    run_directory.read_metrics(run / run_directory.METRICS)
+    _read_description(run)
     if version is not None and version < 1:
         raise ConfigError(f"--version must be 1 or more. Received: {version}")
     if directory.exists() and not directory.is_dir():
@@ -140,32 +142,38 @@ def _config_errors():
 
 def _describe(run, loaded):
     """What `plumkeras.json` holds: of `config.json` what does not name the machine, and what else predictions need."""
-    path = run / run_directory.CONFIG
-    values = run_directory.read_description(path)
-    data, label_range = values.get("data", {}), None
-    try:
-        data["path"] = data.get("path") and Path(data["path"]).name
-        dict(data.get("samples", {}))
-        if (label_range := data.get("label_range")) is not None:
-            label_range = [float(end) for end in label_range]
-    except (AttributeError, TypeError, ValueError):
-        raise ConfigError(f"{path}: says nothing of the data; is it damaged?") from None
+    values = _read_description(run)
     metrics = run_directory.read_metrics(run / run_directory.METRICS)
     network = loaded.network
     digest = hashlib.sha256((run / run_directory.NETWORK).read_bytes()).hexdigest()
-    run_directory.check_fold(values.get("fold"), path)
     kept = {name: values.get(name) for name in ("recipe", "seed", "backend", "versions", "fold")}
     return {
         **kept,
         "network": {**values["network"], "modules": list(network.modules), "sha256": digest},
-        "data": data,
-        "label_range": label_range,
+        "data": values["data"],
+        "label_range": values["data"].get("label_range"),
         "classes": _classes(loaded),
         "metrics": {name: report for name in ("valid", "test") if (report := metrics.get(name)) is not None},
         "warnings": metrics.get("warnings", []),
         "exported_with": run_directory.versions(),
         "fingerprint": loaded.fingerprint,
     }
+
+
+def _read_description(run):
+    """What `config.json` holds, checked as far as an export repeats it; of the data's path the name alone."""
+    path = run / run_directory.CONFIG
+    values = run_directory.read_description(path)
+    run_directory.check_fold(values.get("fold"), path)
+    try:
+        data = {**values["data"]}
+        data["path"] = data.get("path") and Path(data["path"]).name
+        dict(data.get("samples", {}))
+        if (label_range := data.get("label_range")) is not None:
+            data["label_range"] = [float(end) for end in label_range]
+    except (KeyError, AttributeError, TypeError, ValueError):
+        raise ConfigError(f"{path}: says nothing of the data; is it damaged?") from None
+    return {**values, "data": data}
 
 
 def _classes(loaded):

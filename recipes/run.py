@@ -138,7 +138,7 @@ class Run:
             raise ConfigError(f"{self.directory}: {path} has changed since the run was trained on it; give `data`")
         return dataset
 
-    def predict(self, data, split=None, batch_size=256):
+    def predict(self, data, split=None, batch_size=256, max_bytes=None):
         """Predicts new samples.
 
         Args:
@@ -148,6 +148,7 @@ class Run:
             split: name of the split of a file or `Dataset`. By default `test`, or the only one there is. The run of a
                 fold has `train`, `valid`, `test` and `all` of a file with folds.
             batch_size: int. Defaults to `256`.
+            max_bytes: int. As in `plumkeras.data_pipelines.load`, for a path.
 
         Returns:
             Dict of arrays with the network's outputs, in order: `prediction`, `text_soft_label`, ...
@@ -161,17 +162,18 @@ class Run:
             FoldWarning: of a file with folds, the fold that was left out is predicted by default, and in `all` are
                 samples that the network was trained on.
         """
-        dataset, name = self._prepared(data, split)
+        dataset, name = self._prepared(data, split, max_bytes)
         return self._predict_split(dataset, name, batch_size)
 
-    def _prepared(self, data, split):
+    def _prepared(self, data, split, max_bytes=None):
         """The data as the network reads them: a data set with one split, and its name."""
         if isinstance(data, dict):
             return self._dataset_of(data), "all"
         if isinstance(data, Split):
             data = Dataset({"all": data}, label_range=self.config.label_range)
         if data is not self.data:
-            data = data if isinstance(data, Dataset) else load(data, label_range=self.config.label_range)
+            if not isinstance(data, Dataset):
+                data = load(data, label_range=self.config.label_range, max_bytes=max_bytes)
             data = prepare(self.config, data)
         dataset, told = fold_runs.fold_part(description_path(self.directory), data, split)
         fold_runs.warn_of_part(told, split)
@@ -268,9 +270,14 @@ def load_run(directory):
     check_backend()
     import keras
 
+    from plumkeras.devices import check_precision
     from plumkeras.plum_net import PLUMNet
 
     path = Path(directory) / run_directory.NETWORK
+    try:
+        check_precision(config.precision)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from None
     try:
         network = keras.saving.load_model(path, compile=False, safe_mode=True, custom_objects={"PLUMNet": PLUMNet})
     except Exception as error:

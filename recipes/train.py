@@ -12,7 +12,7 @@ from plumkeras.callbacks import NonFiniteLossError
 from plumkeras.class_labels import scheme_classes
 from plumkeras.data_pipelines import data_errors
 from plumkeras.data_pipelines.batching import BatchStream
-from plumkeras.devices import data_parallel, enable_determinism, set_seed
+from plumkeras.devices import check_precision, data_parallel, enable_determinism, set_seed
 from plumkeras.metrics import PearsonCorrelation, SentimentAccuracy
 from plumkeras.plum_net import PLUMNet
 from plumkeras.recipes import predictions, run_directory
@@ -135,7 +135,7 @@ def seeded_network(config, dataset):
     """The untrained `PLUMNet` that a run of a recipe begins with: on its devices, its weights drawn from its seed.
 
     Raises:
-        ConfigError: the devices that the recipe asks for are not there.
+        ConfigError: the devices that the recipe asks for are not there, or do not compute in its precision.
     """
     if config.deterministic:
         enable_determinism()
@@ -147,7 +147,9 @@ def seeded_network(config, dataset):
 
 def _devices(config):
     try:
-        return data_parallel(config.devices)
+        parallel = data_parallel(config.devices)
+        check_precision(config.precision)
+        return parallel
     except ValueError as error:
         raise ConfigError(str(error)) from None
 

@@ -76,13 +76,14 @@ def log_mel(samples, options):
     return tfio.audio.dbscale(bands, top_db=options.top_db)
 
 
-def extract_audio(paths, options, progress):
+def extract_audio(paths, options, progress, max_bytes=None):
     """Log-mel features of files, several at a time, in the order of the paths.
 
     Args:
         paths: list of str.
         options: AudioOptions.
         progress: callable with how many are done, and of how many.
+        max_bytes: int or None. What a file may be decoded to; see `budget`.
 
     Returns:
         A list with float32 `[frames, mel_bins]` per path, a text saying what is wrong with the file in its place; and
@@ -95,7 +96,7 @@ def extract_audio(paths, options, progress):
 
     def read(path):
         try:
-            samples, cut = decoding.decode(os.fsdecode(path), options.sample_rate, options.seconds)
+            samples, cut = decoding.decode(os.fsdecode(path), options.sample_rate, options.seconds, max_bytes)
             return samples, cut, b""
         except DataError as error:
             return np.zeros(0, "float32"), False, str(error).encode("utf-8", "replace")

@@ -108,7 +108,7 @@ def read_table(path, report):
     seen = {}
     for line, name in zip(lines, ids.tolist(), strict=True):
         if name in seen:
-            raise DataError(f"{path}: lines {seen[name]} and {line} both are clip {name!r}")
+            raise DataError(f"{path}: lines {seen[name]} and {line} list the same clip, {name!r}: delete one of them")
         seen[name] = line
     unimodal = {modality: _numbers(path, lines, columns, f"label_{x}") for modality, x in fields.LETTERS.items()}
     unimodal = {modality: values for modality, values in unimodal.items() if values is not None}

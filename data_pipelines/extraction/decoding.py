@@ -12,12 +12,14 @@ import threading
 
 import numpy as np
 
+from plumkeras.data_pipelines.budget import Budget
 from plumkeras.data_pipelines.extraction.extras import require
 from plumkeras.data_pipelines.validation import DataError
 
 # Rates beyond are damage, and a filter that resamples them would be immense.
 _RATES = (1_000, 200_000)
 _MAX_CHANNELS = 32
+_BYTES_PER_SAMPLE = 4
 # What a stream that doesn't say its length declares, or damage.
 _UNKNOWN = 1 << 40
 _MARGIN = 0.1
@@ -40,13 +42,14 @@ def has_native_library():
     return True
 
 
-def decode(path, sample_rate, seconds):
+def decode(path, sample_rate, seconds, max_bytes=None):
     """Reads the beginning of a sound file.
 
     Args:
         path: str.
         sample_rate: int. The rate to bring it to.
         seconds: float. How much is read, however much there is.
+        max_bytes: int or None. What it may be decoded to; see `budget`.
 
     Returns:
         Float32 samples `[n]`, the mean over channels, and whether there is more than was read.
@@ -57,7 +60,7 @@ def decode(path, sample_rate, seconds):
     try:
         if not os.path.getsize(path):
             raise DataError(f"{path}: is empty")
-        samples, rate, total = _decoder(path)(path, seconds + _MARGIN)
+        samples, rate, total = _decoder(path)(path, seconds + _MARGIN, Budget(path, max_bytes))
     except DataError:
         raise
     except MemoryError:
@@ -108,7 +111,7 @@ def _decoder(path):
 # Each gives samples `[n, channels]`, their rate, and how many there are in the file.
 
 
-def _by_tensorflow(path, seconds):
+def _by_tensorflow(path, seconds, budget):
     import tensorflow as tf
 
     samples, rate = tf.audio.decode_wav(tf.io.read_file(path))
@@ -117,7 +120,7 @@ def _by_tensorflow(path, seconds):
     return samples[: math.ceil(seconds * rate)], rate, len(samples)
 
 
-def _by_tensorflow_io(path, seconds):
+def _by_tensorflow_io(path, seconds, budget):
     tfio = require("tensorflow_io", "io", "sound")
     with _one_at_a_time:
         sound = tfio.audio.AudioIOTensor(path)
@@ -125,6 +128,7 @@ def _by_tensorflow_io(path, seconds):
         rate = int(sound.rate)
         _check(path, rate, channels)
         wanted = min(total, math.ceil(seconds * rate))
+        budget.spend(wanted * channels * _BYTES_PER_SAMPLE, path)
         samples = sound[0:wanted].numpy()
     _check_whole(path, len(samples), wanted)
     if samples.dtype.kind == "i":
@@ -133,13 +137,14 @@ def _by_tensorflow_io(path, seconds):
     return samples, rate, total
 
 
-def _by_soundfile(path, seconds):
+def _by_soundfile(path, seconds, budget):
     soundfile = require("soundfile", "io", "this format")
     with soundfile.SoundFile(path) as sound:
         rate = sound.samplerate
         _check(path, rate, sound.channels)
         # Never by the number of frames that the file declares.
         wanted = math.ceil(seconds * rate)
+        budget.spend(min(wanted, sound.frames) * sound.channels * _BYTES_PER_SAMPLE, path)
         samples = sound.read(frames=wanted, dtype="float32", always_2d=True)
         # The length of an MP3 is an estimate.
         if sound.format != "MP3" and sound.frames < _UNKNOWN:

@@ -31,7 +31,7 @@ class Extracted:
 
 
 def extract(path, labels=None, audio_options=None, text_options=None, vision_options=None, task="regression",
-            label_range=None, progress=None):  # fmt: skip
+            label_range=None, progress=None, max_bytes=None):  # fmt: skip
     """Makes features of clips; or adds token vectors to a data set that has texts and no vectors of them.
 
     A clip whose sound or frames can't be decoded is left out: never fatal, and named in the report. A clip that lacks
@@ -48,6 +48,8 @@ def extract(path, labels=None, audio_options=None, text_options=None, vision_opt
         label_range: pair of floats. The range of regression labels. Defaults to [-3, 3], [-1, 1] with labels per
             modality.
         progress: callable with how many samples are done, and of how many; called anew for each modality.
+        max_bytes: int. What a data set, the frames of a clip or a sound may be decoded to. Defaults to the larger of
+            1 GB and 100 times the size of the file or folder.
 
     Returns:
         Extracted.
@@ -62,7 +64,7 @@ def extract(path, labels=None, audio_options=None, text_options=None, vision_opt
         raise DataError(f"{path}: there is no such file")
     sounds = clips.media_files(path, clips.AUDIO_ENDINGS) if os.path.isdir(path) else {}
     if not sounds and not vision_options.frames and labels is None and _is_data(path):
-        return _add_text(path, text_options, label_range, progress)
+        return _add_text(path, text_options, label_range, progress, max_bytes)
     if not os.path.isdir(path):
         raise DataError(f"{path}: a csv and frames go with a folder of clips, and this is a file")
     report = Report()
@@ -70,10 +72,11 @@ def extract(path, labels=None, audio_options=None, text_options=None, vision_opt
     if labels is not None or os.path.isfile(table):
         listed = clips.read_table(table, report)
     elif vision_options.frames and not sounds:
-        listed = clips.from_files(vision.open_frames(vision_options.frames).clips)
+        listed = clips.from_files(vision.open_frames(vision_options.frames, max_bytes).clips)
     else:
         listed = clips.from_files(sounds)
-    made = _features(path, listed, sounds, report, audio_options or audio.AudioOptions(), vision_options, progress)
+    audio_options = audio_options or audio.AudioOptions()
+    made = _features(path, listed, sounds, report, audio_options, vision_options, progress, max_bytes)
     skipped = {}
     for modality, rows in made.items():
         for row, value in enumerate(rows):
@@ -104,19 +107,21 @@ def _is_data(path):
     return True
 
 
-def _features(path, listed, sounds, report, audio_options, options, progress):
+def _features(path, listed, sounds, report, audio_options, options, progress, max_bytes):
     """Dict from modality to a list with a clip's features, a text where they can't be made, None where it has none."""
     made = {}
     if sounds:
         made["audio"], longer = _of_held(
-            listed, sounds, lambda keys: audio.extract_audio([sounds[key] for key in keys], audio_options, progress)
+            listed,
+            sounds,
+            lambda keys: audio.extract_audio([sounds[key] for key in keys], audio_options, progress, max_bytes),
         )
         _note(
             report, "audio", longer, f"are longer than {audio_options.seconds:g} seconds; what lies behind was dropped"
         )
         _note(report, "audio", len(set(sounds) - _used(listed, sounds)), "in the folder are in no line of the csv")
     if options.frames:
-        frames = vision.open_frames(options.frames)
+        frames = vision.open_frames(options.frames, max_bytes)
         made["vision"], thinned = _of_held(
             listed, frames.clips, lambda keys: vision.extract_vision(keys, options, progress, frames)
         )
@@ -220,19 +225,19 @@ def _pad(values, rows):
     return features, lengths
 
 
-def _add_text(path, options, label_range, progress):
+def _add_text(path, options, label_range, progress, max_bytes):
     """A data set with token vectors of its texts, and of its contexts."""
     if options.text_encoder is None:
         raise DataError(
             f"{path}: holds no WAV, FLAC, MP3 or OGG file; to add token vectors to a data set, name a text encoder"
         )
     try:
-        dataset = load(path, label_range=label_range)
+        dataset = load(path, label_range=label_range, max_bytes=max_bytes)
     except TokenIdsError as error:
         if not error.others:
             raise
         # The vectors take their place.
-        dataset = load(path, modalities=error.others, label_range=label_range)
+        dataset = load(path, modalities=error.others, label_range=label_range, max_bytes=max_bytes)
     if "text" in dataset.modalities:
         raise DataError(f"{path}: has text vectors already ({dataset.feature_dims['text']} wide)")
     for name, split in dataset.items():

@@ -1,12 +1,15 @@
 """Features of video frames, by a network of keras.applications."""
 
 import dataclasses
+import math
 import os
+import struct
 from typing import Literal
 
 import numpy as np
 
 from plumkeras.arguments import known_arguments_only
+from plumkeras.data_pipelines.budget import Budget
 from plumkeras.data_pipelines.extraction.clips import IMAGE_ENDINGS
 from plumkeras.data_pipelines.readers import hdf5
 from plumkeras.data_pipelines.validation import DataError
@@ -43,7 +46,8 @@ class VisionOptions:
 class FrameFolder:
     """A folder with a folder of images per clip; they are in the order of their names, numbers by their value."""
 
-    def __init__(self, path):
+    def __init__(self, path, max_bytes=None):
+        self.max_bytes = max_bytes
         self.clips = {}
         for where, inner, names in os.walk(path):
             inner.sort()
@@ -64,7 +68,12 @@ class FrameFolder:
             found = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
             return tf.image.resize(found, (size, size))
 
-        paths = tf.data.Dataset.from_tensor_slices([self.clips[key][position] for position in positions])
+        chosen = [self.clips[key][position] for position in positions]
+        # What is decoded at a time, each by a thread of its own.
+        budget = Budget(os.path.dirname(chosen[0]), self.max_bytes)
+        for path in chosen:
+            budget.spend(_decoded_bytes(path), path)
+        paths = tf.data.Dataset.from_tensor_slices(chosen)
         stream = paths.map(image, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         try:
             return np.stack(list(stream.as_numpy_iterator()))
@@ -76,8 +85,8 @@ class FrameFolder:
 class FrameFile:
     """An HDF5 with one array of frames per clip; the name may have groups in it (`video/clip`)."""
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, path, max_bytes=None):
+        self.path, self.budget = path, Budget(path, max_bytes)
         self.file = hdf5.opened(path)
         self.clips = dict(self._walk(self.file, ""))
 
@@ -104,20 +113,59 @@ class FrameFile:
         """Some frames of a clip as float32 `[n, size, size, 3]`, 0 to 255."""
         import tensorflow as tf
 
-        with hdf5.guarded(f"{self.path}: {key}"):
-            return np.stack([tf.image.resize(self.clips[key][int(at)], (size, size)).numpy() for at in positions])
+        where = f"{self.path}: {key}"
+        with hdf5.guarded(where):
+            clip = self.clips[key]
+            # Every chunk that a part of the frame stands in is unpacked whole.
+            chunks = clip.chunks or (1, *clip.shape[1:])
+            touched = [-(-length // chunk) * chunk for length, chunk in zip(clip.shape[1:], chunks[1:], strict=True)]
+            frames = []
+            for at in positions:
+                self.budget.spend(chunks[0] * math.prod(touched), where)
+                frames.append(tf.image.resize(clip[int(at)], (size, size)).numpy())
+            return np.stack(frames)
 
 
-def open_frames(path):
+def _decoded_bytes(path):
+    """What an image takes in memory, as its header says; 0 where it has none that is known, and can't be decoded."""
+    with open(path, "rb") as file:
+        head = file.read(32)
+        if head.startswith(b"\x89PNG"):
+            sides = struct.unpack(">II", head[16:24].ljust(8, b"\0"))
+        elif head.startswith(b"BM"):
+            sides = struct.unpack("<ii", head[18:26].ljust(8, b"\0"))
+        elif head.startswith(b"GIF"):
+            sides = struct.unpack("<HH", head[6:10].ljust(4, b"\0"))
+        else:
+            sides = _jpeg_sides(file)
+    return 4 * abs(math.prod(sides))
+
+
+def _jpeg_sides(file):
+    """Height and width in a JPEG's frame header, which stands behind other segments."""
+    file.seek(2)
+    while len(head := file.read(4)) == 4 and head[0] == 0xFF:
+        kind, length = head[1], int.from_bytes(head[2:], "big")
+        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
+            return struct.unpack(">HH", file.read(5)[1:].ljust(4, b"\0"))
+        file.seek(length - 2, os.SEEK_CUR)
+    return 0, 0
+
+
+def open_frames(path, max_bytes=None):
     """The frames of clips: a `FrameFolder` or a `FrameFile`.
+
+    Args:
+        path: str.
+        max_bytes: int or None. What the file's frames, or some of a clip's images, may be decoded to; see `budget`.
 
     Raises:
         DataError: it is neither a folder nor an HDF5, or holds no frames.
     """
     if os.path.isdir(path):
-        frames = FrameFolder(path)
+        frames = FrameFolder(path, max_bytes)
     elif hdf5.is_hdf5(path):
-        frames = FrameFile(path)
+        frames = FrameFile(path, max_bytes)
     else:
         raise DataError(f"{path}: is neither a folder with images nor an HDF5 with frames")
     if not frames.clips:

@@ -5,8 +5,10 @@ import hashlib
 import os
 import re
 
+from plumkeras.data_pipelines.budget import reading
 from plumkeras.data_pipelines.readers import (
     csd,
+    foreign,
     hdf5,
     label_csv,
     mmsa,
@@ -20,7 +22,6 @@ from plumkeras.data_pipelines.readers import (
 )
 from plumkeras.data_pipelines.readers.names import rename_in_tree
 from plumkeras.data_pipelines.report import Report
-from plumkeras.data_pipelines.unpickler import read_pickle
 from plumkeras.data_pipelines.validation import DataError, listing
 
 # Each has `NAME`, `DESCRIPTION`, `matches(tree)` and `read(tree, release, path, ...)`.
@@ -31,37 +32,46 @@ PICKLE_READERS = (mmsa, mult, tuples)
 # what is made of the files of others, and often stands beside them.
 DIRECTORY_READERS = (mustard, ur_funny, label_csv, csd, tfrecord, tuple_folder)
 
+_EXPECTED = (
+    "expected a dict with train, valid and test, each a dict with id, text, audio, vision, and regression_labels, "
+    "classification_labels or labels"
+)
+
 # How a pickle may begin before protocol 2, which has its own mark: a container, or a name.
 _OLD_PICKLE = re.compile(rb"[}\]]q|[}\]]\(|\([dlcIX(]|\(S['\"]|c[\w.]+\n[\w.]+\n|P[^\n]*\n\.")
 
 
-def read(path, modalities=None, label_range=None):
+def read(path, modalities=None, label_range=None, max_bytes=None):
     """Reads a file of any supported format; see `plumkeras.data_pipelines.load`."""
     path = os.fspath(path)
     if not os.path.exists(path):
         raise DataError(f"{path}: there is no such file")
-    report = Report()
     try:
-        if os.path.isdir(path):
-            return _read_directory(path, report, modalities, label_range)
-        kind = _kind(path)
-        if kind == "hdf5":
-            csd.refuse_single(path)
-        common = {
-            "modalities": modalities,
-            "label_range": label_range,
-            "sha256": _sha256(path),
-        }
-        if kind == "zip":
-            return npz.read(path, report, **common)
-        tree, release = read_pickle(path)
-        rename_in_tree(tree, path, report, modalities)
-        for reader in PICKLE_READERS:
-            if reader.matches(tree):
-                return reader.read(tree, release, path, report, **common)
+        with reading(path, max_bytes):
+            return (_read_directory if os.path.isdir(path) else _read_file)(path, Report(), modalities, label_range)
     except OSError as error:
         raise DataError(f"{path}: can't be read: {error}") from None
-    raise DataError(f"{path}: a pickle of {_sketch(tree)}, of no known layout; {_formats()}{_folder_of(path)}")
+
+
+def _read_file(path, report, modalities, label_range):
+    kind = _kind(path)
+    if kind == "hdf5":
+        csd.refuse_single(path)
+    common = {
+        "modalities": modalities,
+        "label_range": label_range,
+        "sha256": _sha256(path),
+    }
+    if kind == "zip":
+        return npz.read(path, report, **common)
+    tree, release = foreign.read_pickle(path)
+    rename_in_tree(tree, path, report, modalities)
+    for reader in PICKLE_READERS:
+        if reader.matches(tree):
+            return reader.read(tree, release, path, report, **common)
+    raise DataError(
+        f"{path}: a pickle of {_sketch(tree)}, of no known layout; {_EXPECTED}; {_formats()}{_folder_of(path)}"
+    )
 
 
 def _read_directory(path, report, modalities, label_range):
@@ -74,7 +84,10 @@ def _read_directory(path, report, modalities, label_range):
     names = sorted(os.listdir(path))
     found = listing(name[:40] for name in names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     known = "; ".join(reader.DESCRIPTION for reader in DIRECTORY_READERS)
-    raise DataError(f"{path}: is a directory of no known layout; it holds {found}; known folders: {known}")
+    hint = foreign.describe_folder(path, names)
+    raise DataError(
+        f"{path}: is a directory of no known layout; it holds {found}; {hint}{'; ' * bool(hint)}known folders: {known}"
+    )
 
 
 def _kind(path):
@@ -82,14 +95,20 @@ def _kind(path):
     with open(path, "rb") as file:
         head = file.read(256)
     if not head:
-        raise DataError(f"{path}: is empty")
+        raise DataError(f"{path}: is empty; download or copy it again")
+    if said := foreign.describe(path):
+        raise DataError(f"{path}: {said}{_folder_of(path)}")
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return "zip"
     if head.startswith(hdf5.SIGNATURE):
         return "hdf5"
     if (head[0] == 0x80 and len(head) > 1 and 2 <= head[1] <= 5) or _OLD_PICKLE.match(head):
         return "pickle"
-    raise DataError(f"{path}: unknown format (begins with {head[:8]!r}); {_formats()}{_folder_of(path)}")
+    if part := _folder_of(path):
+        raise DataError(f"{path}: is no data set by itself{part}")
+    if said := foreign.describe_text(path):
+        raise DataError(f"{path}: {said}")
+    raise DataError(f"{path}: unknown format (begins with {head[:8]!r}); {_formats()}")
 
 
 def _formats():

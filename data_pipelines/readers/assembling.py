@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from plumkeras.data_pipelines import cleaning
+from plumkeras.data_pipelines.budget import current
 from plumkeras.data_pipelines.readers import fields, ragged
 from plumkeras.data_pipelines.readers.names import is_ragged
 from plumkeras.data_pipelines.schema import Split
@@ -36,6 +37,7 @@ def assemble(name, path, values, modalities, read_features, find_lengths, report
         count, frames = features[modality].shape[:2]
         if ids is None:
             report.warn(f"{name}/id: no ids in the file, so samples are numbered")
+            fields.pay_for_samples(count, where)
             ids = np.arange(count).astype(np.str_)
         if count != len(ids):
             raise DataError(f"{where}/{modality} has {count} samples, {name}/id {len(ids)}")
@@ -173,7 +175,7 @@ def read_list(values, where, path):
         Features `[N, T, F]`, counts and lengths as `ragged.padded`; or, where all are of the same length, an array
         `[N, T, F]` or `[N, F]` as it is, None and None.
     """
-    budget = ragged.Budget(path)
+    budget = current(path)
     items = values.tolist() if isinstance(values, np.ndarray) else values
     sequences, width = [], None
     for row, item in enumerate(items):

@@ -24,7 +24,8 @@ import os
 import numpy as np
 
 from plumkeras.data_pipelines import cleaning
-from plumkeras.data_pipelines.readers import fields, hdf5, ragged, standard_folds
+from plumkeras.data_pipelines.budget import current
+from plumkeras.data_pipelines.readers import fields, foreign, hdf5, ragged, standard_folds
 from plumkeras.data_pipelines.readers.alignment import EPSILON, Timeline, collapse, is_interval, is_reference
 from plumkeras.data_pipelines.readers.assembling import assemble
 from plumkeras.data_pipelines.readers.csd_sequences import Sequence, Survey, look
@@ -37,6 +38,8 @@ DESCRIPTION = "folder of .csd files of the CMU-MultimodalSDK (words or text vect
 _PAUSE = "sp"
 # The SDK drops videos that are in no fold; a list that knows fewer than these is another data set's.
 _MOSTLY = 0.9
+# What is paid for a segment beside its frames: the time that it takes.
+_BYTES_PER_SEGMENT = 32_768
 
 
 def matches(path):
@@ -57,7 +60,10 @@ def refuse_single(path):
     """
     found = look(path)
     if found is None:
-        raise DataError(f"{path}: an HDF5 file that holds no computational sequence; known is a {DESCRIPTION}")
+        raise DataError(
+            f"{path}: is an HDF5 file that holds no computational sequence; read it by h5py and {foreign.TO_NPZ}. HDF5 "
+            f"is read as a {DESCRIPTION}"
+        )
     raise DataError(
         f"{path}: is one computational sequence, {found}, and no data set: load the folder that holds it together "
         "with the other .csd files"
@@ -82,7 +88,7 @@ def read(path, report, modalities=None, label_range=None, sha256=None):
     # Text vectors that aren't wanted may still be the words.
     needed = {*chosen, "labels", "words" if "words" in survey.roles else "text"} & survey.roles.keys()
     tally = collections.Counter()
-    budget = ragged.Budget(*(survey.roles[role].path for role in needed))
+    budget = current(path)
     splits = {}
     with contextlib.ExitStack() as stack:
         sequences = {}
@@ -172,19 +178,20 @@ class _Segments:
             self._align(video, entries)
 
     def _align(self, video, entries):
+        where = f"{self.path}: {video}"
         words, tokens = self._words(entries)
         aligned = {modality: self._clean(modality, entries[modality]) for modality in self.frames}
         if words is None:
-            lines = {modality: Timeline(intervals) for modality, (intervals, _) in aligned.items()}
+            lines = {modality: Timeline(intervals, where) for modality, (intervals, _) in aligned.items()}
         else:
-            line = Timeline(words)
+            line = Timeline(words, where)
             for modality, (intervals, features) in aligned.items():
                 if modality == "text" and "words" not in entries:
                     # They are the words, each with a vector of its own.
                     own = features[is_reference(intervals)]
                     aligned[modality] = own, np.ones(len(own), dtype=bool)
                 else:
-                    aligned[modality] = collapse(words, intervals, features)
+                    aligned[modality] = collapse(words, intervals, features, where)
                 self.tally["frameless", modality] += int(np.count_nonzero(~aligned[modality][1]))
         intervals = np.concatenate([entry.intervals for entry in entries["labels"]])
         labels = np.concatenate([entry.features for entry in entries["labels"]])
@@ -251,14 +258,15 @@ class _Segments:
         if not good.all():
             self.tally["timeless", modality] += int(np.count_nonzero(~good))
             intervals, features = intervals[good], features[good]
-        cleaned, counts = cleaning.clean_blocks([features[None]], (1, *features.shape))
+        cleaned, counts = cleaning.clean_blocks(cleaning.row_blocks(features), features.shape)
         self.counts[modality].update(counts)
-        return intervals, cleaned[0]
+        return intervals, cleaned[:, 0]
 
     def _add(self, name, video, label, said, frames):
         if not any(map(len, frames.values())):
             self.tally["empty"] += 1
             return
+        self.budget.spend(_BYTES_PER_SEGMENT, f"{self.path}: {name}")
         for modality, rows in frames.items():
             where = f"{self.path}: {name}/{modality}"
             self.budget.spend(rows.nbytes, where)
@@ -266,7 +274,9 @@ class _Segments:
         self.ids.append(name)
         self.videos.append(video)
         self.labels.append(label[0])
-        self.texts.append(None if said is None else " ".join(said))
+        text = None if said is None else " ".join(said)
+        self.budget.spend(len(text or ""), f"{self.path}: {name}/raw_text")
+        self.texts.append(text)
 
     def assemble(self, name, sequences, report):
         """The split."""

@@ -13,7 +13,7 @@ import re
 
 import numpy as np
 
-from plumkeras.data_pipelines.readers import hdf5
+from plumkeras.data_pipelines.readers import foreign, hdf5
 from plumkeras.data_pipelines.unpickler_values import as_text
 from plumkeras.data_pipelines.validation import DataError, listing
 
@@ -34,7 +34,10 @@ _WIDTHS = {
 # The second is what the SDK's template writes, for want of a comma.
 _DIMENSION_NAMES = ("dimension names", "dimension namescomputational sequence version")
 _MAX_NAMES = 10_000
+_NO_HDF5 = "truncated or corrupt: a .csd is an HDF5 file, this isn't one; download or copy it again"
 _LABEL_COLUMNS = "1 column (sentiment) or 7 (sentiment, then the emotions)"
+# An entry is a group with two arrays, and their headers alone take more bytes than that.
+_MIN_ENTRY = 400
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +79,8 @@ def look(path):
             if data is None:
                 continue
             entries = hdf5.children(data, f"{path}: {root}/data")
+            if len(entries) * _MIN_ENTRY > os.path.getsize(path):
+                raise DataError(f"{path}: names {len(entries)} entries, more than a file of its size can hold")
             rows = width = 0
             is_text = False
             for name in entries:
@@ -154,7 +159,9 @@ class Survey:
                 found = look(file)
                 candidates[role_of(found) if found else None].append(found or name)
             elif name.lower().endswith(".csd") and os.path.isfile(file):
-                raise DataError(f"{file}: truncated or corrupt: a .csd is an HDF5 file, this isn't one")
+                said = foreign.describe(file)
+                raise DataError(f"{file}: {said or _NO_HDF5}")
+        self.others = [name for name in candidates[None] if isinstance(name, str)]
         for file in candidates.pop(None, []):
             what = f"{file.file}: {file}" if isinstance(file, Found) else f"{file}: no computational sequence"
             self.warnings.append(f"{what}, not read")
@@ -181,6 +188,11 @@ class Survey:
             raise DataError(
                 f"{self.path}: its labels aren't read: {'; '.join(self.other_labels)}; expected {_LABEL_COLUMNS}: "
                 "put a file of the sentiment labels into the folder, or write one with that column alone"
+            )
+        if not self.roles and self.others:
+            raise DataError(
+                f"{self.path}: its HDF5 files hold no computational sequences ({listing(self.others[:4])}): read them "
+                f"by h5py and {foreign.TO_NPZ}"
             )
         if "labels" not in self.roles:
             raise DataError(f"{self.path}: has no labels among its .csd files; they hold {held}")

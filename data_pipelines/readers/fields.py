@@ -8,8 +8,16 @@ import math
 
 import numpy as np
 
+from plumkeras.data_pipelines.budget import spend
 from plumkeras.data_pipelines.unpickler_values import LongText, as_text
-from plumkeras.data_pipelines.validation import DataError, all_nan, check_complete, listing, whole_numbers
+from plumkeras.data_pipelines.validation import (
+    DataError,
+    all_nan,
+    check_complete,
+    check_sides,
+    listing,
+    whole_numbers,
+)
 
 # The letters that MMSA's files put after a label field.
 LETTERS = {"text": "T", "audio": "A", "vision": "V"}
@@ -20,8 +28,11 @@ LABEL_FIELDS = (
     *(f"{kind}_labels_{x}" for kind in ("regression", "classification") for x in "TAV"),
 )
 _MAX_ID = 1024
-_MAX_ID_ARRAY = 64 << 20
+_MAX_ID_ARRAY = 16 << 20
+# What is paid for a sample and a text: the time that each takes in all that is done later.
+_BYTES_PER_SAMPLE, _BYTES_PER_TEXT = 512, 128
 _SIGNS = {"negative": 0, "neutral": 1, "positive": 2}
+_UNKNOWN, _EMPTY = -1, -2
 
 
 def pick_modalities(available, wanted, where):
@@ -53,9 +64,11 @@ def texts(values, where):
         values = values.tolist()
     if not isinstance(values, (list, tuple)):
         raise DataError(f"{where} is a {type(values).__name__}; a list is wanted")
+    spend(_BYTES_PER_TEXT * len(values), where)
     result = []
     for position, value in enumerate(values):
         if isinstance(value, (str, bytes)):
+            spend(len(value), where)
             result.append(as_text(value))
         elif isinstance(value, LongText):
             raise DataError(f"{where} holds a text of {len(value.view)} bytes at position {position}")
@@ -69,20 +82,28 @@ def texts(values, where):
 def ids(values, where):
     """Ids as a numpy text array `[N]`, unchanged."""
     if isinstance(values, np.ndarray) and values.dtype.kind == "U" and values.ndim == 1:
-        return values.copy()
-    names = texts(values, where)
-    longest = max(map(len, names), default=0)
-    if longest > _MAX_ID:
-        raise DataError(f"{where} holds an id of {longest} characters; at most {_MAX_ID} are read")
+        names, longest = values, values.dtype.itemsize // 4
+    else:
+        names = texts(values, where)
+        longest = max(map(len, names), default=0)
+        if longest > _MAX_ID:
+            raise DataError(f"{where} holds an id of {longest} characters; at most {_MAX_ID} are read")
     # An array of texts gives each the room of the longest.
     if longest * len(names) > _MAX_ID_ARRAY:
         raise DataError(f"{where} holds {len(names)} ids of up to {longest} characters: too many to be ids")
+    pay_for_samples(len(names), where)
     return np.array(names, dtype=np.str_)
+
+
+def pay_for_samples(count, where):
+    """Takes samples off the budget, whatever their features are: compressed, a sample can be a few bits."""
+    spend(_BYTES_PER_SAMPLE * count, where)
 
 
 def raw_text(values, where):
     """Texts as an array `[N]`; of objects when they come as a list, since lengths vary widely."""
     if isinstance(values, np.ndarray) and values.dtype.kind == "U" and values.ndim == 1:
+        spend(values.nbytes, where)
         return values.copy()
     result = texts(values, where)
     array = np.empty(len(result), dtype=object)
@@ -144,6 +165,7 @@ def check_features(shape, dtype, where):
     # Without a byte behind it such a shape can have any number of samples.
     if 0 in shape[1:]:
         raise DataError(f"{where} has shape {tuple(shape)}: nothing in it")
+    check_sides(shape, where)
 
 
 def labels(fields, where, ids, report, split):
@@ -197,7 +219,14 @@ def _as_float32(values):
 def _compare_signs(values, found, ids, report, split, where):
     """Warns where classes and labels disagree: the classes of a file aren't to be trusted."""
     if where.endswith("annotations"):
-        given = _annotated_signs(values, where)
+        given, said = _annotated_signs(values, where)
+        for sign, what in ((_EMPTY, "are empty"), (_UNKNOWN, "say neither negative, neutral nor positive")):
+            rows = np.flatnonzero(given == sign)
+            for row in rows[:1]:
+                example = f", for one {ids[row]} (sample {row})" if row < len(ids) else ""
+                word = f": {said[row]!r:.40}" if sign == _UNKNOWN else ""
+                report.warn(f"{split}/annotations: {len(rows)} {what}{example}{word}; they aren't used")
+            given[rows] = np.nan
     else:
         given = label_numbers(values, where)
     if len(given) != len(found):
@@ -207,16 +236,19 @@ def _compare_signs(values, found, ids, report, split, where):
         row = wrong[0]
         report.warn(
             f"{split}/{where.rpartition('/')[2]}: {len(wrong)} contradict the sign of "
-            f"regression_labels, for one {ids[row]}: {values[row]!s} for {found[row]:g}; classes "
+            f"regression_labels, for one {ids[row]}: {values[row]!s:.40} for {found[row]:g}; classes "
             "are derived from regression_labels"
         )
 
 
 def _annotated_signs(values, where):
-    """0, 1, 2 from words (also "weakly positive", as in SIMSv2), NaN where MMSA-FET's label.csv had none."""
+    """0, 1, 2 from words (also "weakly positive", as in SIMSv2), NaN where MMSA-FET had none, and the words."""
     if isinstance(values, np.ndarray) and values.ndim == 1:
         values = values.tolist()
     if isinstance(values, (list, tuple)):
         values = ["nan" if isinstance(value, float) and value != value else value for value in values]
-    words = [text.lower().split() or [""] for text in texts(values, where)]
-    return np.array([np.nan if word == ["nan"] else _SIGNS.get(word[-1], -1) for word in words])
+        values = ["" if value is None else value for value in values]
+    said = texts(values, where)
+    words = [text.lower().split() for text in said]
+    signs = [np.nan if word == ["nan"] else _SIGNS.get(word[-1], _UNKNOWN) if word else _EMPTY for word in words]
+    return np.array(signs, dtype="float64"), said

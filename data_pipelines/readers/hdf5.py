@@ -1,7 +1,8 @@
 """HDF5 files of others, read without trusting what they declare.
 
 An HDF5 file can name other files to read from (external links, external and virtual storage), ask for filters that
-are loaded as code, and declare terabytes that it doesn't hold. None of that is followed.
+are loaded as code, declare terabytes that it doesn't hold, and name one object many times. None of that is followed,
+and what is read is paid for by the source's budget (see `budget`).
 """
 
 import contextlib
@@ -11,14 +12,15 @@ import os
 import numpy as np
 
 from plumkeras.data_pipelines import cleaning
+from plumkeras.data_pipelines.budget import spend
 from plumkeras.data_pipelines.validation import DataError
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-# As in the npz reader: real arrays compress by 20 at the most.
-_MAX_RATIO = 250
-_ALWAYS_ADMITTED = 16 << 20
 _FILTERS = {1, 2, 3}  # gzip, shuffle, fletcher32: HDF5's own
-_MAX_LONG_TEXTS = 100_000
+# A text of any length takes 16 bytes, and all can be the same one: so many at a time stay below any budget.
+_LONG_TEXTS = 64
+# What is paid for an array, a chunk of it and a text: HDF5 needs memory and time for each, stored or not.
+_BYTES_PER_ARRAY, _BYTES_PER_CHUNK, _BYTES_PER_TEXT = 4096, 2048, 128
 
 # What h5py raises on a damaged or crafted file.
 _FAILURES = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
@@ -79,28 +81,56 @@ def read(dataset, where):
     """A data set's values as a numpy array of numbers or bytes.
 
     Raises:
-        DataError: it is no data set, is damaged or of another type, refers to another file, or declares more than
-            it holds.
+        DataError: it is no data set, is damaged or of another type, refers to another file, or unfolds to more than
+            the budget.
     """
     with guarded(where):
         shape = check(dataset, where)
-        if not math.prod(shape):
-            return np.empty(shape, dataset.dtype)
-        return dataset[()]
+        if dataset.dtype.kind == "O" and shape:
+            return np.concatenate([np.empty((0, *shape[1:]), object), *blocks(dataset, where)])
+        _pay(dataset, where)
+        return dataset[()] if math.prod(shape) else np.empty(shape, dataset.dtype)
 
 
 def blocks(dataset, where):
     """Yields a data set's rows a few at a time, as numbers or bytes; raises as `read`."""
     with guarded(where):
         shape = check(dataset, where)
-        row_bytes = math.prod(shape[1:]) * dataset.dtype.itemsize
-        rows = max(1, cleaning.BLOCK_BYTES // max(1, row_bytes))
-        for start in range(0, shape[0] if math.prod(shape) else 0, rows):
-            yield dataset[start : start + rows]
+        _pay(dataset, where)
+        if not math.prod(shape):
+            return
+        if dataset.dtype.kind == "O":
+            rows = _LONG_TEXTS // math.prod(shape[1:])
+            if not rows:
+                raise DataError(f"{where} has shape {shape}: more than {_LONG_TEXTS} texts in a row")
+        else:
+            rows = max(1, cleaning.BLOCK_BYTES // (math.prod(shape[1:]) * dataset.dtype.itemsize))
+            if dataset.chunks:
+                # A chunk is unpacked whole, so each should be needed once.
+                rows = -(-rows // dataset.chunks[0]) * dataset.chunks[0]
+        for start in range(0, shape[0], rows):
+            block = dataset[start : start + rows]
+            if block.dtype.kind == "O":
+                spend(sum(map(len, block.ravel())), where)
+            yield block
+
+
+def _pay(dataset, where):
+    """Takes an array off the budget, before it is read."""
+    # A chunk is unpacked whole, however little of it is wanted.
+    chunks, count = dataset.chunks or (), math.prod(dataset.shape)
+    size = max(count, math.prod(chunks)) * dataset.dtype.itemsize
+    if dataset.dtype.kind in "SO":
+        size += count * _BYTES_PER_TEXT
+    else:
+        # It is joined with others of its video, and becomes float32.
+        size = 2 * size + 4 * count
+    number = math.prod(-(-length // chunk) for length, chunk in zip(dataset.shape, chunks, strict=False))
+    spend(_BYTES_PER_ARRAY + size + number * _BYTES_PER_CHUNK, where)
 
 
 def check(dataset, where):
-    """The shape of a data set, known to be as it declares; raises as `read`."""
+    """The shape of a data set, known to be one that can be read; raises as `read`."""
     import h5py
 
     if not isinstance(dataset, h5py.Dataset):
@@ -115,11 +145,4 @@ def check(dataset, where):
         raise DataError(f"{where} holds nothing")
     if dataset.dtype.kind not in "iufbSO" or (dataset.dtype.kind == "O" and not h5py.check_string_dtype(dataset.dtype)):
         raise DataError(f"{where} is of type {dataset.dtype}; numbers or texts are wanted")
-    # A chunk is unpacked whole, however little of it is wanted.
-    size = max(math.prod(dataset.shape), math.prod(dataset.chunks or ())) * dataset.dtype.itemsize
-    stored = dataset.id.get_storage_size()
-    if size > _ALWAYS_ADMITTED and size > _MAX_RATIO * stored:
-        raise DataError(f"{where} has shape {dataset.shape} and type {dataset.dtype}, but {stored} bytes in the file")
-    if dataset.dtype.kind == "O" and math.prod(dataset.shape) > _MAX_LONG_TEXTS:
-        raise DataError(f"{where} holds {math.prod(dataset.shape)} texts; at most {_MAX_LONG_TEXTS} are read")
     return dataset.shape

@@ -18,11 +18,12 @@ import tokenize
 import numpy as np
 
 from plumkeras.data_pipelines import cleaning
-from plumkeras.data_pipelines.readers import fields, mmsa, names, ragged
+from plumkeras.data_pipelines.budget import current, spend
+from plumkeras.data_pipelines.readers import fields, foreign, mmsa, names, ragged
+from plumkeras.data_pipelines.readers.foreign import read_pickle
 from plumkeras.data_pipelines.readers.label_table import SEPARATORS, LabelTable
 from plumkeras.data_pipelines.readers.splits import ALIASES, parts
 from plumkeras.data_pipelines.schema import Dataset, Split
-from plumkeras.data_pipelines.unpickler import read_pickle
 from plumkeras.data_pipelines.validation import MODALITIES, DataError, listing
 
 NAME = "label_csv"
@@ -171,6 +172,11 @@ def _places(dataset, table, name, report):
             if sample not in rows:
                 unknown.append(sample)
                 continue
+            if places[rows[sample]] is not None:
+                raise DataError(
+                    f"{dataset.path}: holds {sample!r} twice, as sample {places[rows[sample]][1]} of "
+                    f"{places[rows[sample]][0]} and {position} of {split}: remove one"
+                )
             places[rows[sample]] = split, position
             if samples.labels is not None and table.regression is not None:
                 differing += bool(abs(samples.labels[position] - table.regression[rows[sample]]) > 1e-3)
@@ -208,7 +214,9 @@ class _Stored:
             return split.features[self.modality], split.lengths[self.modality]
         arrays = {split: samples.features[self.modality] for split, samples in self.dataset.items()}
         frames = max(array.shape[1] for array in arrays.values())
-        features = np.zeros((len(rows), frames, self.dataset.feature_dims[self.modality]), dtype="float32")
+        shape = len(rows), frames, self.dataset.feature_dims[self.modality]
+        spend(4 * math.prod(shape), f"{self.dataset.path}: {name}/{self.modality}")
+        features = np.zeros(shape, dtype="float32")
         lengths = np.zeros(len(rows), dtype="int32")
         for row, place in enumerate(places):
             if place is not None:
@@ -235,7 +243,7 @@ class _Arrays:
         self.files = [files.pop(key, None) for key in keys]
         self.held = np.array([file is not None for file in self.files])
         self.unknown = sorted(files)
-        self.budget = ragged.Budget(*(file for file in self.files if file))
+        self.budget = current(path)
         self.width = None
 
     def take(self, name, rows, report):
@@ -272,6 +280,7 @@ def _npy(path):
     Raises:
         DataError: it is damaged, or holds something else than numbers `[T, F]` or `[F]`.
     """
+    start = b""
     try:
         with open(path, "rb") as file:
             start = file.read(12)
@@ -282,7 +291,8 @@ def _npy(path):
         # Mapped first: sizes are checked against the file, and nothing in it is unpickled.
         array = np.array(np.lib.format.open_memmap(path, mode="r"))
     except _FAILURES as error:
-        raise DataError(f"{path}: truncated or corrupt, or no array: {error}") from None
+        said = foreign.describe(path) if not start.startswith(b"\x93NUMPY") else None
+        raise DataError(f"{path}: {said or f'truncated or corrupt, or no array: {error}'}") from None
     if array.dtype.kind not in "iufb" or array.ndim not in (1, 2):
         raise DataError(f"{path} has shape {array.shape} and type {array.dtype}; numbers [frames, width] are wanted")
     return array[None] if array.ndim == 1 else array

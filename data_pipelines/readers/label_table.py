@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from plumkeras.data_pipelines.readers import fields
+from plumkeras.data_pipelines.readers import fields, foreign
 from plumkeras.data_pipelines.readers.splits import ALIASES
 from plumkeras.data_pipelines.validation import DataError, listing
 
@@ -22,11 +22,13 @@ class LabelTable:
     row has no label, or None; `unimodal` is a dict of such by modality.
 
     Raises:
-        DataError: it is damaged, lacks a column, or holds something else than numbers for labels.
+        DataError: it is damaged, lacks a column, lists a clip twice, or holds something else than numbers for labels.
     """
 
     def __init__(self, path):
         self.path = path
+        if said := foreign.describe(path):
+            raise DataError(f"{path}: {said}")
         header, *rows = self._rows()
         names = [name.strip() for name in header]
         for column in ("video_id", "clip_id"):
@@ -41,6 +43,13 @@ class LabelTable:
         self.columns = {name: [row[at] for _, row in rows] for at, name in enumerate(names)}
         self.videos, self.clips = (fields.ids(self.columns[c], f"{path}: {c}") for c in ("video_id", "clip_id"))
         self.ids = fields.ids(self.spellings(SEPARATORS[0]), f"{path}: id")
+        first = {}
+        for line, name in zip(self.lines, self.ids.tolist(), strict=True):
+            if name in first:
+                raise DataError(
+                    f"{path}: lines {first[name]} and {line} list the same clip, {name!r}: delete one of them"
+                )
+            first[name] = line
         self.texts = np.array(self.columns["text"], dtype=object) if "text" in self.columns else None
         self.regression = self._numbers("label")
         found = {modality: self._numbers(f"label_{letter}") for modality, letter in fields.LETTERS.items()}

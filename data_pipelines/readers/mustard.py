@@ -15,16 +15,18 @@ over space. They come at the frame rate of the video, so clips of more than 128 
 frames to 128. A sentence's BERT vector is that of [CLS], the mean of four layers; each sentence is one frame.
 """
 
+import collections
 import json
 import os
 
 import numpy as np
 
-from plumkeras.data_pipelines.readers import fields, ragged
+from plumkeras.data_pipelines.budget import current
+from plumkeras.data_pipelines.readers import fields, foreign
 from plumkeras.data_pipelines.readers import mustard_features as features
 from plumkeras.data_pipelines.readers.assembling import assemble_padded
+from plumkeras.data_pipelines.readers.foreign import read_pickle
 from plumkeras.data_pipelines.schema import Dataset
-from plumkeras.data_pipelines.unpickler import read_pickle
 from plumkeras.data_pipelines.validation import MODALITIES, DataError, listing
 
 NAME = "mustard"
@@ -73,7 +75,7 @@ def read(path, report, modalities=None, label_range=None, sha256=None):
     if "text" not in readers:
         report.warn(f"text: there is no {features.BERT}, so what was said is in raw_text alone")
     chosen = fields.pick_modalities([m for m in MODALITIES if m in readers], modalities, path)
-    budget = ragged.Budget(*(os.path.join(path, name) for name in files(path)))
+    budget = current(path)
     utterances, contexts = {}, {}
     for modality in chosen:
         utterances[modality], context = readers[modality](home, table.ids, table.sentences, budget, report)
@@ -98,9 +100,13 @@ class _Table:
 
     def __init__(self, path):
         self.path = path
+        if said := foreign.describe(path):
+            raise DataError(f"{path}: {said}")
         try:
             with open(path, encoding="utf-8-sig") as file:
-                tree = json.load(file)
+                tree = json.load(file, object_pairs_hook=self._dict)
+        except DataError:
+            raise
         except (RecursionError, ValueError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
             raise DataError(f"{path}: damaged, or no JSON: {error}") from None
         if not isinstance(tree, dict) or not tree:
@@ -115,6 +121,14 @@ class _Table:
             "context_raw_text": [" ".join(item["context"]) for item in items],
             "group": ["/".join(filter(None, (item["show"].strip(), item["speaker"].strip()))) for item in items],
         }
+
+    def _dict(self, pairs):
+        """A dict of JSON, in which nothing may stand twice: the second would replace the first."""
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            twice, _ = collections.Counter(name for name, _ in pairs).most_common(1)[0]
+            raise DataError(f"{self.path}: lists {twice[:40]!r} twice: delete one of them")
+        return found
 
     def _item(self, name, item):
         """An utterance, its fields known to be what they have to be."""
@@ -132,7 +146,7 @@ class _Table:
         if not all(isinstance(sentence, str) for sentence in item["context"]):
             raise DataError(f"{self.path}: {name}/context holds something else than sentences")
         if item["sarcasm"] not in (0, 1, None):
-            raise DataError(f"{self.path}: {name}/sarcasm is {item['sarcasm']}; true or false is wanted")
+            raise DataError(f"{self.path}: {name}/sarcasm is {item['sarcasm']!s:.40}; true or false is wanted")
         return item
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from plumkeras.data_pipelines import cleaning
 from plumkeras.data_pipelines.readers import hdf5, ragged
-from plumkeras.data_pipelines.unpickler import read_pickle
+from plumkeras.data_pipelines.readers.foreign import read_pickle
 from plumkeras.data_pipelines.validation import DataError
 
 AUDIO = "audio_features.p"

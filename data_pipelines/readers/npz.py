@@ -15,14 +15,14 @@ top) replaces the range [-3, 3].
 import contextlib
 import functools
 import math
-import os
 import zipfile
 import zlib
 
 import numpy as np
 
 from plumkeras.data_pipelines import cleaning
-from plumkeras.data_pipelines.readers import fields, names, ragged
+from plumkeras.data_pipelines.budget import spend
+from plumkeras.data_pipelines.readers import fields, foreign, names
 from plumkeras.data_pipelines.readers.assembling import add_context, agreed_lengths, assemble, read_list
 from plumkeras.data_pipelines.readers.object_arrays import read_object_array
 from plumkeras.data_pipelines.readers.splits import ALIASES
@@ -37,9 +37,8 @@ _EXPECTED = (
     "expected <split>/<field> (train/text, train/text_lengths, train/regression_labels), or the fields alone; "
     f"splits are {listing(ALIASES)}, modalities {listing(MODALITIES)}"
 )
-# A real array compresses by 20 at the most; a large one that shrank by more than this is a bomb.
-_MAX_RATIO = 250
-_ALWAYS_ADMITTED = 64 << 20
+# What is paid for an array, which takes its time however small it is.
+_BYTES_PER_ARRAY = 16_384
 
 # What zipfile, zlib and numpy's header parser raise on a damaged or crafted archive.
 _FAILURES = (
@@ -61,7 +60,7 @@ def read(path, report, modalities=None, label_range=None, sha256=None):
     with _open_archive(path) as archive:
         members = _members(archive, path)
         if not members:
-            raise DataError(f"{path}: is a zip archive without arrays (.npy members)")
+            raise DataError(f"{path}: {foreign.describe_zip(path, archive.namelist())}")
         grouped = _group(members, path, report)
         if "label_range" in members and label_range is None:
             label_range = _label_range(members["label_range"])
@@ -87,7 +86,7 @@ def _open_archive(path):
     try:
         return zipfile.ZipFile(path)
     except _FAILURES as error:
-        raise DataError(f"{path}: truncated or corrupt npz: {str(error)[:200]}") from None
+        raise DataError(f"{path}: truncated or corrupt npz: {str(error)[:200]}; download or copy it again") from None
 
 
 def _members(archive, path):
@@ -215,7 +214,6 @@ class _Member:
         self.info = info
         self.path = path
         self.name = info.filename.removesuffix(".npy")
-        self.bytes_on_disk = os.path.getsize(path)
         self.where = f"{path}: {info.filename.removesuffix('.npy')}"
 
     @functools.cached_property
@@ -241,10 +239,12 @@ class _Member:
         """
         with self._opened() as (stream, shape, is_fortran, dtype):
             if objects and dtype.kind == "O":
-                ragged.Budget(self.path).spend(self.info.file_size, self.where)
+                spend(self.info.file_size, self.where)
                 return read_object_array(stream, shape, self.where)
             if dtype.kind not in "iufbSU":
                 raise DataError(f"{self.where} is of type {dtype}; numbers or texts are wanted")
+            # Once as bytes of the file, and once more as what is made of them.
+            spend(2 * math.prod(shape) * dtype.itemsize, self.where)
             return self._take(stream, shape, dtype, is_fortran)
 
     def read_features(self):
@@ -256,20 +256,24 @@ class _Member:
         """Yields the shape, which opens the member for as long as it is read, and then some rows at a time."""
         with self._opened() as (stream, shape, is_fortran, dtype):
             fields.check_features(shape, dtype, self.where)
+            rows = cleaning.block_rows(math.prod(shape[1:]) * dtype.itemsize)
+            # What they become, and what is read at a time: all of it in Fortran order.
+            at_once = math.prod(shape) if is_fortran else min(rows, shape[0]) * math.prod(shape[1:])
+            spend(math.prod(shape) * max(4, dtype.itemsize) + 2 * at_once * dtype.itemsize, self.where)
             yield shape
             if is_fortran:
                 yield from cleaning.row_blocks(self._take(stream, shape, dtype, is_fortran))
                 return
-            rows = cleaning.block_rows(math.prod(shape[1:]) * dtype.itemsize)
             for start in range(0, shape[0], rows):
                 yield self._take(stream, (min(rows, shape[0] - start), *shape[1:]), dtype)
 
     @contextlib.contextmanager
     def _opened(self):
+        # Those of other methods grow by any factor at the first read.
+        if self.info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise DataError(f"{self.where} isn't compressed as numpy does it; write it by np.savez_compressed")
+        spend(_BYTES_PER_ARRAY, self.where)
         size = self.info.file_size
-        packed = min(self.info.compress_size, self.bytes_on_disk)
-        if size > _ALWAYS_ADMITTED and size > _MAX_RATIO * packed:
-            raise DataError(f"{self.where} grows from {packed} to {size} bytes: a zip bomb, not an array")
         try:
             with self.archive.open(self.info) as stream:
                 version = np.lib.format.read_magic(stream)

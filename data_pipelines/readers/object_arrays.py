@@ -29,7 +29,9 @@ def read_object_array(stream, shape, where):
         try:
             array, _ = read_pickle(file.name)
         except DataError as error:
-            raise DataError(str(error).replace(file.name, where)) from None
+            raise DataError(
+                f"{str(error).replace(file.name, where)}; write the npz anew, with arrays of numbers or texts"
+            ) from None
     if not isinstance(array, np.ndarray) or array.dtype.kind != "O" or array.shape != tuple(shape):
         raise DataError(f"{where}: truncated or corrupt: its header promises an array of objects of shape {shape}")
     return array

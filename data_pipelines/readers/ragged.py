@@ -1,7 +1,6 @@
 """Sequences of different lengths, as lists hold them, made into one array."""
 
 import functools
-import os
 
 import numpy as np
 
@@ -9,36 +8,10 @@ from plumkeras.data_pipelines import cleaning
 from plumkeras.data_pipelines.unpickler_values import LongText, as_text
 from plumkeras.data_pipelines.validation import DataError
 
-_ALWAYS_ADMITTED = 64 << 20
-# Padding multiplies a real file by 10 at most.
-_MAX_RATIO = 50
-_BYTES_PER_ITEM = 64
+# More than an item needs: the time that it takes is paid for too.
+_BYTES_PER_ITEM = 1536
 # A context is a list of sentences, a sentence a list of frames, a frame a list of numbers.
 _MAX_DEPTH = 3
-
-
-class Budget:
-    """What a pickle may unfold to.
-
-    A pickle can name one object many times over at two bytes each, and one long sequence pads all others: so nothing is
-    gone through or allocated that isn't in proportion to the file.
-
-    Args:
-        *paths: str. The file, or the files of a folder that are read together.
-    """
-
-    def __init__(self, *paths):
-        self.left = max(_ALWAYS_ADMITTED, _MAX_RATIO * sum(map(os.path.getsize, paths)))
-
-    def spend(self, size, where):
-        """Takes bytes off the budget.
-
-        Raises:
-            DataError: it is used up. Names `where`.
-        """
-        self.left -= size
-        if self.left < 0:
-            raise DataError(f"{where}: unfolds to more than {_MAX_RATIO} times the file's size")
 
 
 class Sequence:

@@ -25,7 +25,7 @@ CMU_MOSI = {
         tIrG4oNLFzE fvVhgmXxadc ob23OKe5a9Q cXypl4FnoZo vvZ4IcEtiZc f9O3YtZ2VfI c7UH_rxdZv4
     """,
 }
-_LIST = re.compile(r"standard_(train|valid|test)_fold\s*=\s*\[([^\]]*)\]")
+_LIST = re.compile(r"standard_(train|valid|test)_fold\s*=\s*\[([^\[\]]*)\]")
 _NAME = re.compile(r"'([^'\n]*)'|\"([^\"\n]*)\"")
 _MAX_BYTES = 4 << 20
 

@@ -10,9 +10,8 @@ folder is one of those, since they come first in `DIRECTORY_READERS`.
 import os
 
 from plumkeras.data_pipelines.readers import tuples
-from plumkeras.data_pipelines.readers.ragged import Budget
+from plumkeras.data_pipelines.readers.foreign import read_pickle
 from plumkeras.data_pipelines.readers.splits import ALIASES
-from plumkeras.data_pipelines.unpickler import read_pickle
 from plumkeras.data_pipelines.validation import DataError
 
 NAME = "tuple_folder"
@@ -32,8 +31,7 @@ def files(path):
 def read(path, report, modalities=None, label_range=None, sha256=None):
     """Reads a folder of lists of samples. Arguments and errors as `plumkeras.data_pipelines.load`."""
     found, releases = {}, []
-    paths = [os.path.join(path, name) for name in files(path)]
-    for file in paths:
+    for file in [os.path.join(path, name) for name in files(path)]:
         samples, release = read_pickle(file)
         if not isinstance(samples, list) or (samples and not tuples.matches(samples)):
             kind = f"list of {type(samples[0]).__name__}s" if isinstance(samples, list) else type(samples).__name__
@@ -47,6 +45,4 @@ def read(path, report, modalities=None, label_range=None, sha256=None):
         for release in releases:
             release()
 
-    return tuples.read(
-        found, release_all, path, report, modalities, label_range, sha256, budget=Budget(*paths), form="folder"
-    )
+    return tuples.read(found, release_all, path, report, modalities, label_range, sha256, form="folder")

@@ -13,9 +13,10 @@ are (see `row_fields.as_classes`).
 
 import dataclasses
 
+from plumkeras.data_pipelines.budget import current
 from plumkeras.data_pipelines.readers import fields, row_fields
 from plumkeras.data_pipelines.readers.assembling import add_context, assemble
-from plumkeras.data_pipelines.readers.ragged import Budget, Sequence, pad, sentence
+from plumkeras.data_pipelines.readers.ragged import Sequence, pad, sentence
 from plumkeras.data_pipelines.readers.splits import ALIASES, take_parts
 from plumkeras.data_pipelines.schema import Dataset
 from plumkeras.data_pipelines.validation import DataError, all_nan
@@ -73,19 +74,18 @@ def _fits(sample, layout):
     )
 
 
-def read(tree, release, path, report, modalities=None, label_range=None, sha256=None, budget=None, form=None):
+def read(tree, release, path, report, modalities=None, label_range=None, sha256=None, form=None):
     """Turns an unpickled file into a Dataset.
 
     Args:
         tree: list or dict, as `matches` accepts it.
         release: callable. Called whenever a part of the mapped file has been copied out.
         path, report, modalities, label_range, sha256: as `plumkeras.data_pipelines.load`.
-        budget: Budget, where the samples come from several files; None for that of `path`.
         form: str or None. What is added to the name of the format.
     """
     layout = _layout(tree)
     found = take_parts(tree, path, report) if isinstance(tree, dict) else {"all": tree}
-    budget = budget or Budget(path)
+    budget = current(path)
     parts = {name: _Part(name, samples, layout, path, budget, report) for name, samples in found.items()}
     widths = {modality: _width(modality, parts.values()) for modality in layout.modalities}
     for modality in [modality for modality, width in widths.items() if width is None]:

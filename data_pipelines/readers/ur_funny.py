@@ -17,11 +17,12 @@ import os
 
 import numpy as np
 
+from plumkeras.data_pipelines.budget import current
 from plumkeras.data_pipelines.readers import fields, ragged
 from plumkeras.data_pipelines.readers.assembling import assemble_padded
+from plumkeras.data_pipelines.readers.foreign import read_pickle
 from plumkeras.data_pipelines.readers.splits import take_parts
 from plumkeras.data_pipelines.schema import Dataset
-from plumkeras.data_pipelines.unpickler import read_pickle
 from plumkeras.data_pipelines.validation import MODALITIES, DataError, listing
 
 NAME = "ur_funny"
@@ -97,7 +98,7 @@ class _Segments:
 
     def __init__(self, path, held, report):
         self.path, self.report = path, report
-        self.budget = ragged.Budget(*(os.path.join(path, name) for name in held))
+        self.budget = current(path)
         labels = self._table(_LABELS) if _LABELS in held else {}
         where = os.path.join(path, _FOLDS)
         folds, _ = read_pickle(where)

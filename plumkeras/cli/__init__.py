@@ -1,18 +1,11 @@
 """The command line: reads what was asked, refuses what cannot be done, and only then starts a backend."""
 
+import importlib
 import os
 import sys
 
-from plumkeras.cli.benchmarks import run_benchmark
-from plumkeras.cli.exporting import run_export
-from plumkeras.cli.features import run_convert, run_extract, run_inspect
-from plumkeras.cli.predicting import run_evaluate, run_predict
-from plumkeras.cli.searching import run_tune
-from plumkeras.cli.starting import check_start, quiet
-from plumkeras.cli.training import run_train
-from plumkeras.cli.words import EXPECTED_ERRORS, UsageError
+from plumkeras.nearest import nearest
 from plumkeras.recipes import recipe_names
-from plumkeras.recipes.escaping import for_terminal
 
 SUMMARY = """\
 usage: plumkeras COMMAND ...
@@ -35,16 +28,17 @@ commands:
 recipes: {recipes}, or the path of a recipe file
 `plumkeras COMMAND --help` shows the options; `plumkeras train RECIPE --help` those of a recipe.
 """
+# Module and function of each command; the module is imported when it is asked for.
 COMMANDS = {
-    "train": run_train,
-    "evaluate": run_evaluate,
-    "predict": run_predict,
-    "tune": run_tune,
-    "export": run_export,
-    "inspect": run_inspect,
-    "convert": run_convert,
-    "extract": run_extract,
-    "benchmark": run_benchmark,
+    "train": ("training", "run_train"),
+    "evaluate": ("predicting", "run_evaluate"),
+    "predict": ("predicting", "run_predict"),
+    "tune": ("searching", "run_tune"),
+    "export": ("exporting", "run_export"),
+    "inspect": ("features", "run_inspect"),
+    "convert": ("features", "run_convert"),
+    "extract": ("features", "run_extract"),
+    "benchmark": ("benchmarks", "run_benchmark"),
 }
 
 
@@ -60,19 +54,35 @@ def main(arguments=None):
 
             print(f"plumkeras {plumkeras.__version__}")
             return 0
-        if arguments[0] not in COMMANDS:
-            raise UsageError(f"unknown command {arguments[0]!r}; there are {', '.join(COMMANDS)}")
-        with quiet():
-            check_start(arguments)
-            COMMANDS[arguments[0]](arguments[1:])
-        return 0
+        return _run(arguments)
     except BrokenPipeError:
         # The reader of a pipe went away, as `head` does; nothing more can be written there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
-    except EXPECTED_ERRORS as error:
-        print(f"plumkeras: error: {for_terminal(' '.join(str(error).split()))}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("plumkeras: interrupted", file=sys.stderr)
         return 130
+
+
+def _run(arguments):
+    """Runs a command; returns 0, or 2 after the one line that says what is wrong."""
+    # Late, so that the help is there at once.
+    from plumkeras.cli.starting import check_start, quiet
+    from plumkeras.cli.words import EXPECTED_ERRORS, UsageError
+    from plumkeras.recipes.escaping import for_terminal
+
+    try:
+        if arguments[0] not in COMMANDS:
+            hint = nearest(arguments[0], COMMANDS) or f"; there are {', '.join(COMMANDS)}"
+            raise UsageError(f"unknown command {arguments[0]!r}{hint}")
+        module, function = COMMANDS[arguments[0]]
+        run = getattr(importlib.import_module(f"plumkeras.cli.{module}"), function)
+        with quiet():
+            check_start(arguments)
+            run(arguments[1:])
+        return 0
+    except BrokenPipeError:
+        raise
+    except EXPECTED_ERRORS as error:
+        print(f"plumkeras: error: {for_terminal(' '.join(str(error).split()))}", file=sys.stderr)
+        return 2

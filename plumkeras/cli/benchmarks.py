@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from plumkeras.cli.starting import quiet_start
-from plumkeras.cli.words import UsageError, parse
+from plumkeras.cli.words import MaxBytes, UsageError, check_max_bytes, parse
 from plumkeras.data_pipelines import load
 from plumkeras.recipes import find_recipe, recipe_names
 
@@ -32,6 +32,7 @@ class Benchmark:
     """Timed calls of each kind and batch size, for `serve`."""
     seconds: float = 60.0
     """Duration of the load, for `serve`."""
+    max_bytes: MaxBytes = None
 
 
 def run_benchmark(arguments):
@@ -48,7 +49,8 @@ def run_benchmark(arguments):
     if options.data is None:
         raise UsageError("benchmark epoch needs --data PATH, a feature file")
     recipe = find_recipe(options.recipe or "mosi")
-    dataset = load(options.data, label_range=recipe.label_range)
+    check_max_bytes(options.max_bytes)
+    dataset = load(options.data, label_range=recipe.label_range, max_bytes=options.max_bytes)
     from plumkeras.recipes.checks import check_dataset
 
     check_dataset(recipe, dataset)

@@ -1,6 +1,6 @@
 """The data set that a command is about."""
 
-from plumkeras.cli.words import UsageError, say, warn
+from plumkeras.cli.words import UsageError, check_max_bytes, say, warn
 from plumkeras.data_pipelines import load, open_shards, tfrecord, with_validation
 from plumkeras.recipes import run_directory
 from plumkeras.recipes.config import SyntheticRecipeConfig
@@ -8,7 +8,7 @@ from plumkeras.recipes.protocol import prepare, with_splits
 from plumkeras.recipes.synthetic import generate
 
 
-def for_run(directory, data, split=None):
+def for_run(directory, data, split=None, max_bytes=None):
     """What to put to a run or an export: the data set with one split, its name, and what is said of the network.
 
     Of the run of a fold, and a file with folds, the split is the part of the file that `split` names, and a line says
@@ -18,6 +18,7 @@ def for_run(directory, data, split=None):
         directory: path of the run or the export.
         data: path of the feature file, or None.
         split: name of the split, or None: `test`, or the only one there is.
+        max_bytes: int or None, as in `load`.
     """
     from plumkeras.recipes.checks import choose_split, with_modalities
     from plumkeras.recipes.fold_runs import fold_part
@@ -25,7 +26,7 @@ def for_run(directory, data, split=None):
 
     path = description_path(directory)
     described, recipe = run_directory.read_network(path), run_directory.read_config(path)
-    dataset, told = fold_part(path, read(data, recipe), split)
+    dataset, told = fold_part(path, read(data, recipe, max_bytes), split)
     if told is not None:
         (warn if split == "all" else say)(told)
     if split in ("train", "valid"):
@@ -35,20 +36,21 @@ def for_run(directory, data, split=None):
     return dataset, name, described
 
 
-def read(path, recipe):
+def read(path, recipe, max_bytes=None):
     """The file's data set, or the one that the recipe generates, as the recipe uses it."""
     if path is None and isinstance(recipe, SyntheticRecipeConfig):
         return generate(recipe.synthetic)[0]
     if path is None:
         raise UsageError(f"recipe {recipe.name!r} needs --data PATH, a feature file")
-    return prepare(recipe, load_path(path, recipe.label_range))
+    return prepare(recipe, load_path(path, recipe.label_range, max_bytes))
 
 
-def read_for_training(path, recipe):
+def read_for_training(path, recipe, max_bytes=None):
     """As `read`, with `valid` carved from `train` where the recipe asks for it."""
-    return with_validation(read(path, recipe), recipe.validation_fraction)
+    return with_validation(read(path, recipe, max_bytes), recipe.validation_fraction)
 
 
-def load_path(path, label_range=None):
+def load_path(path, label_range=None, max_bytes=None):
     """The data set of a path; of shards, which may be larger than memory, the features stay in their files."""
-    return (open_shards if tfrecord.matches(path) else load)(path, label_range=label_range)
+    check_max_bytes(max_bytes)
+    return (open_shards if tfrecord.matches(path) else load)(path, label_range=label_range, max_bytes=max_bytes)

@@ -9,7 +9,7 @@ import tyro
 
 from plumkeras.cli.data_sets import load_path
 from plumkeras.cli.starting import quiet_start
-from plumkeras.cli.words import UsageError, parse, say
+from plumkeras.cli.words import MaxBytes, UsageError, check_max_bytes, parse, say
 from plumkeras.data_pipelines import convert, describe, open_shards, save_npz, tfrecord
 from plumkeras.data_pipelines.extraction import AudioOptions, TextOptions, VisionOptions, extract
 from plumkeras.recipes.config import check_label_range
@@ -29,6 +29,7 @@ class Inspect:
     """Draw labels, lengths and feature columns into this picture."""
     overwrite: bool = False
     """Replace an existing picture."""
+    max_bytes: MaxBytes = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Convert:
     """The range of regression labels, in place of the file's own; the shards keep it."""
     overwrite: bool = False
     """Replace the shards that the folder holds."""
+    max_bytes: MaxBytes = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Extract(AudioOptions, TextOptions, VisionOptions):
     """The range of regression labels; by default -3 3, and -1 1 with labels per modality."""
     overwrite: bool = False
     """Replace an existing npz file."""
+    max_bytes: MaxBytes = None
 
 
 def run_inspect(arguments):
@@ -75,7 +78,7 @@ def run_inspect(arguments):
     check_label_range(options.label_range, "--label-range")
     if options.plot is not None:
         check_picture_target(options.plot, options.overwrite)
-    description = describe(load_path(options.path, options.label_range))
+    description = describe(load_path(options.path, options.label_range, options.max_bytes))
     if options.json:
         print(json.dumps(description, allow_nan=False))
     else:
@@ -93,6 +96,7 @@ def run_convert(arguments):
     if not 1 <= options.shards <= tfrecord.MAX_SHARDS:
         raise UsageError(f"--shards must be within 1 and {tfrecord.MAX_SHARDS}. Received: {options.shards}")
     check_label_range(options.label_range, "--label-range")
+    check_max_bytes(options.max_bytes)
     from plumkeras.recipes import terminal
 
     with quiet_start(), terminal.counting("Converting") as progress:
@@ -103,8 +107,9 @@ def run_convert(arguments):
             overwrite=options.overwrite,
             progress=progress,
             label_range=options.label_range,
+            max_bytes=options.max_bytes,
         )
-    terminal.print_conversion(schema, open_shards(options.directory))
+    terminal.print_conversion(schema, open_shards(options.directory, max_bytes=options.max_bytes))
 
 
 def run_extract(arguments):
@@ -114,9 +119,11 @@ def run_extract(arguments):
 
     check_npz_target(options.output, options.overwrite)
     check_label_range(options.label_range, "--label-range")
+    check_max_bytes(options.max_bytes)
     kinds = (AudioOptions, TextOptions, VisionOptions)
     made_of = [kind(**{f.name: getattr(options, f.name) for f in dataclasses.fields(kind)}) for kind in kinds]
     with quiet_start(), terminal.counting("Extracting") as progress:
-        found = extract(options.path, options.labels, *made_of, options.task, options.label_range, progress)
+        asked = (options.task, options.label_range, progress, options.max_bytes)
+        found = extract(options.path, options.labels, *made_of, *asked)
     save_npz(found.dataset, options.output, options.overwrite)
     terminal.print_extraction(found, options.output)

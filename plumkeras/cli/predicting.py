@@ -8,7 +8,7 @@ import tyro
 
 from plumkeras.cli.data_sets import for_run
 from plumkeras.cli.starting import quiet_start
-from plumkeras.cli.words import parse, say, warn
+from plumkeras.cli.words import MaxBytes, parse, say, warn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Evaluate:
     """Feature file. Not needed for a run of `synthetic`."""
     split: str = "test"
     """Split to measure. For the run of a fold: test, the fold that was left out, valid, train or all."""
+    max_bytes: MaxBytes = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,11 +38,12 @@ class Predict:
     """Split to predict; by default test, or the only one of the file. For the run of a fold as in `evaluate`."""
     overwrite: bool = False
     """Replace an existing csv file."""
+    max_bytes: MaxBytes = None
 
 
 def run_evaluate(arguments):
     options = parse(Evaluate, arguments, "plumkeras evaluate")
-    dataset, name, described = for_run(options.run, options.data, options.split)
+    dataset, name, described = for_run(options.run, options.data, options.split, options.max_bytes)
     from plumkeras.recipes.checks import check_labels
 
     check_labels(described, dataset, name)
@@ -61,7 +63,7 @@ def run_predict(arguments):
     from plumkeras.recipes.checks import check_csv_target
 
     check_csv_target(options.output, options.overwrite)
-    dataset, name, _ = for_run(options.run, options.data, options.split)
+    dataset, name, _ = for_run(options.run, options.data, options.split, options.max_bytes)
     from plumkeras.recipes import load_run, predictions
 
     for sentence in dataset.report.warnings:

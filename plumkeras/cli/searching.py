@@ -9,7 +9,7 @@ import tyro
 from plumkeras.cli.data_sets import read_for_training
 from plumkeras.cli.recipe_line import parse_recipe
 from plumkeras.cli.starting import quiet_start
-from plumkeras.cli.words import UsageError
+from plumkeras.cli.words import MaxBytes, UsageError
 from plumkeras.recipes import run_directory
 from plumkeras.recipes.search import SearchOptions, plan
 
@@ -30,6 +30,7 @@ class Tune(SearchOptions):
     """Replace a search that the output directory holds."""
     resume: bool = False
     """Go on with the output directory's search where it was stopped; start it where there is none."""
+    max_bytes: MaxBytes = None
 
 
 def run_tune(arguments):
@@ -43,7 +44,7 @@ def run_tune(arguments):
     if options.output is not None:
         run_directory.check_unlocked(options.output)
         check_search_output(options.output, options.overwrite, options.resume)
-    search = plan(recipe, read_for_training(options.data, recipe), options)
+    search = plan(recipe, read_for_training(options.data, recipe, options.max_bytes), options)
     from plumkeras.recipes import terminal
     from plumkeras.recipes.checks import data_warnings
 

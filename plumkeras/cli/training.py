@@ -9,7 +9,7 @@ import tyro
 from plumkeras.cli.data_sets import read_for_training
 from plumkeras.cli.recipe_line import parse_recipe
 from plumkeras.cli.starting import quiet_start
-from plumkeras.cli.words import UsageError, say
+from plumkeras.cli.words import MaxBytes, UsageError, say
 from plumkeras.recipes import run_directory
 from plumkeras.recipes.protocol import fold_dataset, fold_numbers
 
@@ -31,6 +31,7 @@ class Train:
     """Replace a run that the output directory holds."""
     resume: bool = False
     """Go on with the output directory's run where it was stopped; start it where there is none."""
+    max_bytes: MaxBytes = None
 
 
 def run_train(arguments):
@@ -41,7 +42,7 @@ def run_train(arguments):
         raise UsageError("--overwrite replaces a run and --resume goes on with it; choose one")
     run_directory.check_unlocked(options.output)
     check_output(options.output, options.overwrite, options.resume)
-    dataset = read_for_training(options.data, recipe)
+    dataset = read_for_training(options.data, recipe, options.max_bytes)
     folds = fold_numbers(dataset)
     for part in [fold_dataset(dataset, number) for number in folds] or [dataset]:
         check_dataset(recipe, part)

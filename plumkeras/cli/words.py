@@ -4,12 +4,23 @@ import contextlib
 import io
 import re
 import sys
+from typing import Annotated
 
 import tyro
 
 from plumkeras.data_pipelines import DataError
 from plumkeras.recipes.config import ConfigError, TrainingError
 from plumkeras.recipes.escaping import for_terminal
+
+MaxBytes = Annotated[
+    int | None,
+    tyro.conf.arg(
+        metavar="N",
+        help="Bytes that the data may take in memory, unpacked and padded; by default the larger of 1 GB and 100 times "
+        "the size of the file or folder. Raise it only for a file that you trust.",
+    ),
+]
+"""The option `--max-bytes` of a command that reads data."""
 
 
 class UsageError(Exception):
@@ -40,6 +51,12 @@ def say(line):
 def warn(sentence):
     """Prints a warning, one line on standard error."""
     print(f"plumkeras: warning: {for_terminal(' '.join(str(sentence).split()))}", file=sys.stderr)
+
+
+def check_max_bytes(value):
+    """Raises `UsageError` unless a value of `--max-bytes` is None or positive."""
+    if value is not None and value < 1:
+        raise UsageError(f"--max-bytes must be at least 1. Received: {value}")
 
 
 def take(arguments, option):

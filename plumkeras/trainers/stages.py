@@ -1,7 +1,5 @@
 """The two stages of training, eq. 10-13, each a plain `compile` and `fit` over one network."""
 
-import warnings
-
 import keras
 import numpy as np
 from keras import ops
@@ -122,11 +120,9 @@ class StageTrainer(BackendTrainer):
                 f"give `validation_data`. Received: validation_split={kwargs['validation_split']}"
             )
         if not self.network.is_adapted:
-            warnings.warn(
+            features.warn(
                 f"{type(self).__name__}.fit: the network was never adapted, so its inputs are not standardised; call "
-                "`network.adapt(...)` with the training split before",
-                UserWarning,
-                stacklevel=2,
+                "`network.adapt(...)` with the training split before"
             )
         x, y = self._checked(x, y, "fit")
         validation = kwargs.get("validation_data")

@@ -47,7 +47,7 @@ def shard_tree():
     return {"schema": json.loads(json.dumps(schema)), **{name: dict(arrays) for name, arrays in indexes.items()}}
 
 
-def write_shards(folder, tree, random):
+def write_shards(folder, tree, random, save=np.savez):
     """Writes a folder of that schema and those indexes, as whoever knows how the checksums are made."""
     path = folder / "shards"
     path.mkdir(exist_ok=True)
@@ -58,7 +58,7 @@ def write_shards(folder, tree, random):
         arrays = tree.get(name)
         if isinstance(arrays, dict):
             arrays = {str(field): np.asanyarray(array) for field, array in arrays.items()}
-            np.savez(path / name, **arrays)
+            save(path / name, **arrays)
             split = name.removesuffix(tfrecord.index_name(""))
             entry = schema.get("splits") if isinstance(schema, dict) else None
             entry = entry.get(split) if isinstance(entry, dict) else None

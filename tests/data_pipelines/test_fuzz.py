@@ -1,6 +1,7 @@
-"""Damaged files of every format: each loads correctly or gives one `DataError`, and nothing else happens.
+"""Damaged and hostile files of every format: each loads correctly or gives one `DataError`, and nothing else happens.
 
-A format joins by an entry in `FORMATS`. Every case is a pure function of (seed, format, number).
+A format joins by an entry in `FORMATS`. Every damaged case is a pure function of (seed, format, number); the hostile
+ones, small files that stand for much more, are those of `hostile_builders`.
 """
 
 import dataclasses
@@ -8,6 +9,7 @@ import importlib.util
 import os
 import pathlib
 import pickle
+import subprocess
 import sys
 import tracemalloc
 import warnings
@@ -21,11 +23,13 @@ from plumkeras.data_pipelines import readers as all_readers
 from plumkeras.data_pipelines.validation import validate
 
 from . import folder_builders as folders
+from . import hostile_builders as hostile
 from . import pickle_builders as build
 from . import shard_builders as shards
 from .conftest import mmsa_split, npz_fields
 
 SEED = 20261124
+# In all, and of each format.
 QUICK, FULL = 150, 1000
 PEAK_BYTES = 200e6
 # Every fixture is far smaller; a message that quotes a file at length is no message.
@@ -362,7 +366,7 @@ def assert_correct(dataset):
     describe(dataset)
 
 
-def outcome(path, folder):
+def outcome(path, folder, max_bytes=None):
     """Loads a file; `"loaded"` or `"refused"`.
 
     Raises:
@@ -375,7 +379,7 @@ def outcome(path, folder):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", RuntimeWarning)
-            assert_correct(load(path))
+            assert_correct(load(path, max_bytes=max_bytes))
         result = "loaded"
     except DataError as error:
         assert str(path) in str(error), f"doesn't name the file: {error}"
@@ -431,9 +435,64 @@ def test_damage(tmp_path, name):
 @pytest.mark.verify
 @pytest.mark.parametrize("name", FORMATS)
 def test_damage_in_full(tmp_path, name):
-    counts, failures = run_cases(name, -(-FULL // len(FORMATS)), tmp_path)
+    counts, failures = run_cases(name, FULL, tmp_path)
     assert not failures, "\n".join(failures)
     assert counts["refused"] > 0 and counts["loaded"] > 0
+
+
+# Small files that stand for much more
+
+# Those that take seconds to write are left to `make verify`; `test_npz` has small ones.
+QUICK_HOSTILE = [name for name in hostile.BUILDERS if not name.startswith("npz")]
+HOSTILE_SIZE, HOSTILE_MEMORY, HOSTILE_SECONDS = 1_100_000, 1 << 30, 10
+
+
+def build_hostile(name, folder):
+    """Writes a hostile file; skips where TensorFlow would have to write it and isn't there."""
+    if name.startswith("tfrecord") and "tfrecord" not in FORMATS:
+        pytest.skip("TensorFlow writes TFRecord shards")
+    path = hostile.BUILDERS[name](folder)
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    assert size < HOSTILE_SIZE, f"{size} bytes"
+    return path
+
+
+@pytest.mark.parametrize("name", QUICK_HOSTILE)
+def test_hostile_files_within_a_small_limit(tmp_path, name):
+    path = build_hostile(name, tmp_path)
+    outcome(path, tmp_path, max_bytes=20_000_000)
+
+
+_MEASURED = """
+import resource, sys, time, warnings
+import h5py, numpy
+from plumkeras.data_pipelines import DataError, describe, load
+resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+start = time.process_time()
+try:
+    describe(load(sys.argv[1]))
+    said = "loaded"
+except DataError as error:
+    said = f"refused {error}"
+print(time.process_time() - start, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024, said)
+"""
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("name", hostile.BUILDERS)
+def test_hostile_files_cost_little(tmp_path, name):
+    """Loading and describing one takes no more than 1 GiB and 10 seconds of CPU, whatever it holds."""
+    path = build_hostile(name, tmp_path)
+    child = subprocess.run(
+        [sys.executable, "-c", _MEASURED, str(path)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert child.returncode == 0, child.stderr[-2000:]
+    seconds, memory, said = child.stdout.strip().split(" ", 2)
+    assert float(seconds) < HOSTILE_SECONDS, said
+    assert int(memory) < HOSTILE_MEMORY, f"{int(memory) / 1e6:.0f} MB: {said}"
+    assert len(child.stdout.splitlines()) == 1 and len(said) < LONGEST_MESSAGE
+    assert said == "loaded" or str(path) in said, said
 
 
 def _raise_key_error(path, **options):

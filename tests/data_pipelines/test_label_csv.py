@@ -146,7 +146,7 @@ def test_no_features_names_extract(tmp_path):
 def test_the_table_alone_names_its_folder(tmp_path):
     write_npy_tree(tmp_path, clips())
     with pytest.raises(
-        DataError, match=rf"label\.csv: unknown format .* part of a folder of MMSA-FET.*: load {tmp_path}$"
+        DataError, match=rf"label\.csv: is no data set by itself.* part of a folder of MMSA-FET.*: load {tmp_path}$"
     ):
         load(tmp_path / "label.csv")
 
@@ -241,3 +241,47 @@ def test_cut_arrays(tmp_path):
         path.write_bytes(whole[:stop])
         with pytest.raises(DataError, match=r"0004\.npy: truncated or corrupt"):
             load(tmp_path)
+
+
+def test_a_clip_listed_twice(mmsa_tree, tmp_path):
+    tree = mmsa_tree(aligned=False)
+    rows = rows_of(tree)
+    write_fet_tree(tmp_path, tree)
+    write_label_csv(tmp_path, [*rows, rows[2]])
+    with pytest.raises(DataError, match=rf"csv: lines 4 and {len(rows) + 2} list the same clip, 'trainvideo"):
+        load(tmp_path)
+    write_label_csv(tmp_path, rows)
+    tree["test"]["id"][3] = "trainvideo$_$2"
+    (tmp_path / "feature.pkl").write_bytes(pickle.dumps(tree))
+    with pytest.raises(DataError, match=r"pkl: holds 'trainvideo.*2' twice, as sample 2 of train and 3 of test"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["acoustic", "audio"])
+def test_other_names_and_lists_in_a_pickle(mmsa_tree, tmp_path, name):
+    tree = mmsa_tree(aligned=False)
+    folder = tmp_path / "tree"
+    folder.mkdir()
+    expected = load(write_fet_tree(folder, tree))
+    for split in tree.values():
+        lengths = split.pop("audio_lengths")
+        split[name] = [sample[:n] for sample, n in zip(split.pop("audio"), lengths, strict=True)]
+    found = load(write_fet_tree(folder, tree))
+    assert found["test"].lengths["audio"].tolist() == expected["test"].lengths["audio"].tolist()
+    longest = found["test"].features["audio"].shape[1]
+    np.testing.assert_array_equal(found["test"].features["audio"], expected["test"].features["audio"][:, :longest])
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("label.csv", r"label\.csv: is a git-lfs pointer, not the file: fetch it by `git lfs pull`"),
+        ("audio/v0/0000.npy", r"0000\.npy: is a git-lfs pointer"),
+        ("feature.pkl", r"feature\.pkl: is a git-lfs pointer"),
+    ],
+)
+def test_a_pointer_in_place_of_a_file(tmp_path, file, said):
+    write_npy_tree(tmp_path, clips())
+    (tmp_path / file).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(DataError, match=said):
+        load(tmp_path)

@@ -258,7 +258,7 @@ def test_missing_split(mmsa_tree, write_pickle):
     ],
 )
 def test_unknown_layouts_name_the_known_ones(write_pickle, tree):
-    with pytest.raises(DataError, match=r"no known layout; known formats: npz .* MMSA"):
+    with pytest.raises(DataError, match=r"no known layout; expected a dict .*; known formats: npz .* MMSA"):
         load(write_pickle(tree))
 
 
@@ -489,3 +489,13 @@ def test_lists_without_splits(write_pickle):
     sequences = [np.ones((2, 4)), [[0.0] * 4, [1.0] * 4, [1.0] * 4], np.ones((1, 4))]
     split = load(write_pickle({"text": sequences, "regression_labels": [1.0, -1, 0]}))["all"]
     assert split.lengths["text"].tolist() == [2, 3, 1] and split.labels.tolist() == [1, -1, 0]
+
+
+def test_annotations_that_say_nothing(mmsa_tree, write_pickle):
+    tree = mmsa_tree()
+    tree["train"]["annotations"][4:7] = ["", None, "  "]
+    tree["train"]["annotations"][8] = "joy"
+    said = "\n".join(load(write_pickle(tree)).report.warnings)
+    assert "train/annotations: 3 are empty, for one trainvideo$_$4 (sample 4); they aren't used" in said
+    assert "1 say neither negative, neutral nor positive, for one trainvideo$_$8 (sample 8): 'joy'" in said
+    assert "contradict" not in said

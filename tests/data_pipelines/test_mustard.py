@@ -294,3 +294,12 @@ def test_damaged_bert_files(tmp_path, change, said):
     path.write_text("\n".join(change(path.read_text().splitlines())))
     with pytest.raises(DataError, match=rf"bert-output\.jsonl.*{said}"):
         load(tmp_path)
+
+
+def test_an_utterance_listed_twice(tmp_path):
+    path = tmp_path / "sarcasm_data.json"
+    name = next(iter(mustard_table()))
+    item = json.dumps(mustard_table()[name])
+    path.write_text(f'{{"{name}": {item}, "other": {item}, "{name}": {item}}}')
+    with pytest.raises(DataError, match=rf"sarcasm_data\.json: lists '{name}' twice: delete one of them"):
+        load(tmp_path)

@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from plumkeras.data_pipelines import DataError, Dataset, Split, load, save_npz
+from plumkeras.data_pipelines import DataError, Dataset, Split, budget, load, save_npz
 
 
 def test_splits(npz_arrays, write_npz):
@@ -408,11 +408,39 @@ def test_sizes_are_checked_before_allocation(tmp_path):
 
 
 def test_zip_bomb(tmp_path):
-    data = _npy((1000, 50, 400), b"\0" * (1000 * 50 * 400 * 4))
-    path = _zip(tmp_path / "x", {"text.npy": data})
+    """An array that compresses by 1000; the limit is that of the whole file, and can be raised."""
+    data = _npy((1000, 10, 400), b"\0" * (1000 * 10 * 400 * 4))
+    path = _zip(tmp_path / "x", {"audio.npy": data, "text.npy": data})
     assert path.stat().st_size < 100_000
-    with pytest.raises(DataError, match=r"text grows from .* to .* bytes: a zip bomb"):
-        load(path)
+    with pytest.raises(DataError, match=r"x: audio unfolds to more than 50000000 bytes, .*--max-bytes N .*max_bytes=N"):
+        load(path, max_bytes=50_000_000)
+    assert load(path, max_bytes=100_000_000)["all"].features["text"].shape == (1000, 10, 400)
+    assert load(path)["all"].features["text"].shape == (1000, 10, 400)
+
+
+def test_the_limit_grows_with_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(budget, "ALWAYS_ADMITTED", 1000)
+    zeros = np.zeros((50, 20, 20), "float32")
+    np.savez_compressed(tmp_path / "small.npz", text=zeros)
+    with pytest.raises(DataError, match="text unfolds to more than"):
+        load(tmp_path / "small.npz")
+    np.savez(tmp_path / "plain.npz", text=zeros)
+    load(tmp_path / "plain.npz")
+
+
+@pytest.mark.parametrize("value", [0, -1, float("nan")])
+def test_a_limit_is_positive(tmp_path, value):
+    with pytest.raises(ValueError, match="max_bytes"):
+        load(_zip(tmp_path / "x", {}), max_bytes=value)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_other_compression(tmp_path, method):
+    """It isn't numpy's, and one read unpacks everything."""
+    with zipfile.ZipFile(tmp_path / "x", "w", method) as archive:
+        archive.writestr("text.npy", _npy((1, 1, 1), b"\0" * 4))
+    with pytest.raises(DataError, match=r"text isn't compressed as numpy does it; write it by np\.savez_compressed"):
+        load(tmp_path / "x")
 
 
 def test_damaged_archives(npz_arrays, write_npz, tmp_path):
@@ -441,10 +469,10 @@ def test_damaged_archives(npz_arrays, write_npz, tmp_path):
     ("data", "said"),
     [
         (b"", "is empty"),
-        (b"id,text\n", "unknown format .* known formats: npz"),
-        (b"caption,label\nsomething,1\n", "unknown format"),
+        (b"some words\n", "unknown format .* known formats: npz"),
+        (b"caption,label\nsomething,1\n", "is a csv"),
         (b"\x89HDF\r\n\x1a\n", "truncated or corrupt HDF5"),
-        (b"\x93NUMPY\x01\x00", "unknown format"),
+        (b"\x93NUMPY\x01\x00", "is a single array"),
         (b"PK\x05\x06" + b"\0" * 18, "a zip archive without arrays"),
         (b"PK\x03\x04abc", "truncated or corrupt npz"),
     ],

@@ -78,7 +78,10 @@ def test_a_file_that_lacks_is_a_split_that_lacks(tmp_path):
     with pytest.raises(DataError, match="no split 'test'; it has train, valid"):
         dataset.split("test")
     (tmp_path / "dev.pkl").unlink()
-    with pytest.raises(DataError, match=r"no known layout; it holds .*train\.pkl; known folders: .*MISA: train\.pkl"):
+    with pytest.raises(
+        DataError,
+        match=r"no known layout; it holds .*train\.pkl; to read one .*train\.pkl; known folders: .*MISA: train\.pkl",
+    ):
         load(tmp_path)
 
 

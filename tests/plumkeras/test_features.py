@@ -109,8 +109,9 @@ def test_a_wrong_width_of_batches_is_one_line():
 def test_a_network_that_was_never_adapted_is_told(trainer_class):
     trainer = trainer_class(make_network(scramble=False))
     trainer.compile("sgd", run_eagerly=True)
-    with pytest.warns(UserWarning, match=r"never adapted.*call `network.adapt\(\.\.\.\)`"):
+    with pytest.warns(UserWarning, match=r"never adapted.*call `network.adapt\(\.\.\.\)`") as caught:
         trainer.fit(X, Y, verbose=0)
+    assert [w.filename for w in caught if "adapted" in str(w.message)] == [__file__]
     trainer.network.adapt(X)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)

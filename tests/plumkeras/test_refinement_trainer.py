@@ -64,7 +64,7 @@ def stage():
 
 def test_the_total_objective_adds_up_equation_13(stage):
     assert_terms_add_up(stage.history, ["prediction_loss", *ALIGNMENT_TERMS])
-    names = {"loss", "prediction_loss", *ALIGNMENT_TERMS, "mae", "corr", "mean_squared_error"}
+    names = {"loss", "prediction_loss", *ALIGNMENT_TERMS, "mae", "corr", "mse"}
     names |= {f"{m}_label_entropy" for m in WIDTHS}
     assert set(stage.history) == names | {f"val_{name}" for name in names}
 
@@ -119,7 +119,7 @@ def test_user_metrics_equal_those_recomputed(stage):
     expected = {
         "val_mae": np.abs(prediction - YV).mean(),
         "val_corr": np.corrcoef(prediction, YV)[0, 1],
-        "val_mean_squared_error": ((prediction - YV) ** 2).mean(),
+        "val_mse": ((prediction - YV) ** 2).mean(),
     }
     for name, value in expected.items():
         assert stage.history[name][best] == pytest.approx(value, rel=1e-4), name

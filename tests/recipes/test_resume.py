@@ -542,6 +542,19 @@ def test_each_part_of_the_state_is_needed(reference, unfinished, what):
 
 
 @pytest.mark.verify
+def test_replicas_go_on_with_their_own_dropout(tmp_path):
+    """Their sums are of no fixed order, so that it is not the bytes that are equal."""
+    options = [*RICH_OPTIONS, "--alignment.epochs=2", "--refinement.epochs=1", "--devices=2"]
+    expected = undisturbed(tmp_path / "undisturbed", options)
+    kill(tmp_path / "run", "epoch:alignment:0", options)
+    finish(tmp_path / "run", options)
+    for stage in ("alignment", "refinement"):
+        np.testing.assert_allclose(
+            column(tmp_path / "run", stage, "loss"), column(expected, stage, "loss"), rtol=1e-5, err_msg=stage
+        )
+
+
+@pytest.mark.verify
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_kills_change_no_byte_on_the_other_backends(tmp_path, backend):
     if importlib.util.find_spec(backend) is None:

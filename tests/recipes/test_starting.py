@@ -153,3 +153,19 @@ def test_devices_without_gpus_are_warned_of_before_training(backend, library):
     )
     in_python = run(code="from plumkeras.devices import data_parallel; data_parallel(2)", **hidden)
     assert "UserWarning: `devices`=2, but" in in_python.stderr
+
+
+def test_a_precision_that_jax_lacks_on_the_cpu_is_refused():
+    code = (
+        "from plumkeras.recipes import ConfigError\n"
+        "from plumkeras.recipes.config import RecipeConfig\n"
+        "from plumkeras.recipes.train import _devices\n"
+        "_devices(RecipeConfig(name='x', precision='mixed_bfloat16'))\n"
+        "try:\n"
+        "    _devices(RecipeConfig(name='x', precision='mixed_float16'))\n"
+        "except ConfigError as error:\n"
+        "    print(error)\n"
+    )
+    done = run(code=code, KERAS_BACKEND="jax", JAX_PLATFORMS="cpu")
+    assert done.stdout.startswith("JAX has no attention in float16 on the CPU; use mixed_bfloat16 or float32, or ")
+    assert done.stdout.count("\n") == 1 and done.stdout.endswith("Received: precision='mixed_float16'\n")
