@@ -22,7 +22,7 @@ def warn(text):
     frame, level = sys._getframe(1), 2
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("plumkeras", "keras"):
         frame, level = frame.f_back, level + 1
-    warnings.warn(text, UserWarning, stacklevel=level - 1)
+    warnings.warn(text, UserWarning, stacklevel=level)
 
 
 def listing(names):

@@ -177,6 +177,10 @@ def read_list(values, where, path):
     """
     budget = current(path)
     items = values.tolist() if isinstance(values, np.ndarray) else values
+    if not isinstance(items, (list, tuple)):
+        raise DataError(
+            f"{where} is one {type(items).__name__}; a sequence [frames, width] for each sample is expected"
+        )
     sequences, width = [], None
     for row, item in enumerate(items):
         if isinstance(item, (str, bytes)):

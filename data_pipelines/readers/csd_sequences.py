@@ -34,6 +34,7 @@ _WIDTHS = {
 # The second is what the SDK's template writes, for want of a comma.
 _DIMENSION_NAMES = ("dimension names", "dimension namescomputational sequence version")
 _MAX_NAMES = 10_000
+_SAID = "; ".join(f"{role} ({', '.join(words)})" for role, words in _NAMES.items())
 _NO_HDF5 = "truncated or corrupt: a .csd is an HDF5 file, this isn't one; download or copy it again"
 _LABEL_COLUMNS = "1 column (sentiment) or 7 (sentiment, then the emotions)"
 # An entry is a group with two arrays, and their headers alone take more bytes than that.
@@ -164,7 +165,7 @@ class Survey:
         self.others = [name for name in candidates[None] if isinstance(name, str)]
         for file in candidates.pop(None, []):
             what = f"{file.file}: {file}" if isinstance(file, Found) else f"{file}: no computational sequence"
-            self.warnings.append(f"{what}, not read")
+            self.warnings.append(f"{what}, not read; what a sequence is, its name says: {_SAID}")
         self.other_labels = [
             f"{found.root!r} in {found.file} has {found.width} columns ({_dimension_names(found)})"
             for found in candidates.pop("other labels", [])

@@ -144,7 +144,9 @@ def _sources(path, table, wanted, report):
         tree, release = read_pickle(file)
         names.rename_in_tree(tree, file, report, wanted)
         if not mmsa.matches(tree):
-            report.warn(f"{name}: a pickle, but not of MMSA-FET, not read")
+            report.warn(
+                f"{name}: a pickle, but not of MMSA-FET (a dict of id, text, audio or vision by split), not read"
+            )
             continue
         held = [m for m in MODALITIES if any(m in part for part in parts(tree) or [tree])]
         held = [m for m in held if wanted is None or m in wanted]

@@ -19,7 +19,7 @@ import numpy as np
 from plumkeras.data_pipelines.readers import fields, row_fields
 from plumkeras.data_pipelines.readers.assembling import agreed_lengths, assemble, read_array, take_lists
 from plumkeras.data_pipelines.readers.front_padding import bounds, move_to_front
-from plumkeras.data_pipelines.readers.names import may_be_features
+from plumkeras.data_pipelines.readers.names import may_be_features, report_unknown
 from plumkeras.data_pipelines.readers.splits import parts, take_parts
 from plumkeras.data_pipelines.schema import Dataset
 from plumkeras.data_pipelines.validation import MODALITIES, DataError, TokenIdsError, listing
@@ -136,8 +136,7 @@ def _read_split(name, part, lengths, path, report, wanted, release):
     if lengths.mask is not None and "text" not in part and (wanted is None or "text" in wanted):
         raise TokenIdsError(f"{where}: has no text vectors (text); its text_bert", available)
     chosen = fields.pick_modalities(available, wanted, where)
-    for field in sorted(str(field)[:80] for field in part if field not in _KNOWN):
-        report.warn(f"{name}/{field}: unknown field, not read")
+    report_unknown(name, part, _KNOWN, report)
 
     def read_features(modality):
         if modality in lengths.padded:

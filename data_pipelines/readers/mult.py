@@ -22,6 +22,7 @@ import numpy as np
 from plumkeras.data_pipelines.readers import fields, row_fields
 from plumkeras.data_pipelines.readers.assembling import assemble, check_array, read_array, take_lists
 from plumkeras.data_pipelines.readers.front_padding import bounds, move_to_front
+from plumkeras.data_pipelines.readers.names import report_unknown
 from plumkeras.data_pipelines.readers.splits import parts, take_parts
 from plumkeras.data_pipelines.schema import Dataset
 from plumkeras.data_pipelines.validation import MODALITIES, DataError
@@ -86,8 +87,7 @@ def _check(name, part, path, report):
         check_array(part[modality], f"{path}: {name}/{modality}")
     if "id" in part and not isinstance(part["id"], (list, tuple, np.ndarray)):
         raise DataError(f"{path}: {name}/id is a {type(part['id']).__name__}; a list is wanted")
-    for field in sorted(str(field)[:80] for field in part if field not in _KNOWN):
-        report.warn(f"{name}/{field}: unknown field, not read")
+    report_unknown(name, part, _KNOWN, report)
 
 
 def _widths(found):

@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from plumkeras.data_pipelines.readers.splits import ALIASES
-from plumkeras.data_pipelines.validation import DataError, listing
+from plumkeras.data_pipelines.validation import MODALITIES, DataError, listing
 
 MODALITY_NAMES = {"acoustic": "audio", "visual": "vision", "video": "vision", "language": "text"}
 LABEL_NAMES = ("labels", "label", "y")
@@ -71,6 +71,13 @@ def may_be_features(value):
     if isinstance(value, np.ndarray) and value.dtype.kind != "O":
         return is_shape_of_features(value.ndim, value.dtype.kind)
     return is_ragged(value) and any(isinstance(item, (list, tuple, np.ndarray)) for item in value[:1])
+
+
+def report_unknown(split, fields, known, report):
+    """Reports the fields of a split of a pickle that aren't read, with the names of those that are read as features."""
+    for field in sorted((field for field in fields if field not in known), key=str):
+        hint = f"; features are read as {listing(MODALITIES)}" if may_be_features(fields[field]) else ""
+        report.warn(f"{split}/{str(field)[:80]}: unknown field, not read{hint}")
 
 
 def is_shape_of_features(axes, kind):

@@ -1,6 +1,6 @@
 """The names that splits go by in pickles."""
 
-from plumkeras.data_pipelines.validation import DataError
+from plumkeras.data_pipelines.validation import DataError, listing
 
 ALIASES = {"train": "train", "valid": "valid", "dev": "valid", "val": "valid", "test": "test"}
 
@@ -20,9 +20,9 @@ def take_parts(tree, path, report):
     for name in list(tree):
         part = tree.pop(name)
         if name not in ALIASES:
-            report.warn(f"{str(name)[:80]}: unknown split, not read")
+            report.warn(f"{str(name)[:80]}: unknown split, not read; splits are {listing(ALIASES)}")
         elif ALIASES[name] in found:
-            raise DataError(f"{path}: has the split {ALIASES[name]!r} under two names")
+            raise DataError(f"{path}: has the split {ALIASES[name]!r} under two names; remove or rename one of them")
         else:
             found[ALIASES[name]] = part
     return {name: found[name] for name in ("train", "valid", "test") if name in found}

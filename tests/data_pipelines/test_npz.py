@@ -268,6 +268,8 @@ def test_ragged_contexts_and_contradictions(npz_arrays, tmp_path):
         text=objects(*"abcdef")
     )
     assert "none of its 6 sequences has a frame" in refused(text=objects(*[None] * 6))
+    for nothing in (None, {"a": np.ones((2, 3))}):
+        assert f"text is one {type(nothing).__name__}; a sequence" in refused(text=np.array(nothing, dtype=object))
 
 
 ALIASES = {"acoustic": "audio", "visual": "vision", "video": "vision", "language": "text"}

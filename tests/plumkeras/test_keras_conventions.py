@@ -221,7 +221,8 @@ print("done")
 """
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch"])
+# XLA compiles its steps for a minute and more.
+@pytest.mark.parametrize("backend", [pytest.param("jax", marks=pytest.mark.verify), "torch"])
 def test_the_other_backends_do_the_same(backend):
     pytest.importorskip(backend)
     environment = {

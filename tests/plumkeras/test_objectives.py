@@ -182,7 +182,7 @@ def test_stage_2_equals_equations_11_and_12():
 
 
 def test_sample_weights_weigh_every_term():
-    outputs, weight = random_outputs(), np.arange(ROWS, dtype="float32") / 4
+    outputs, weight = random_outputs(), np.arange(1, ROWS + 1, dtype="float32") / 4
     terms = AlignmentObjective(network_of()).terms(outputs, Y, sample_weight=weight)
     labels = np.where(outputs["text_present"], CLASSES, -1)
     anchors = oracles.contrastive_anchors(labels, outputs["text_aligned_embedding"])
