@@ -172,8 +172,6 @@ class FeatureStream(StoredFeatures):
         finds_lengths: bool. Whether `lengths` are found, and filled in, while rows are read; see `trailing_lengths`.
     """
 
-    is_stream = True
-
     def __init__(self, blocks, shape):
         super().__init__(shape if len(shape) == 3 else (shape[0], 1, shape[1]))
         self._blocks, self._next, self._ahead = blocks, 0, []

@@ -21,8 +21,6 @@ class StoredFeatures:
     float32 `[B, stop - start, F]`.
     """
 
-    # Whether rows can be read once and in order only.
-    is_stream = False
     ndim = 3
     dtype = np.dtype("float32")
 

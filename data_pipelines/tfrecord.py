@@ -17,6 +17,7 @@ import re
 
 import numpy as np
 
+from plumkeras import json_text
 from plumkeras.data_pipelines.validation import SPLITS, DataError, listing
 
 FORMAT = "plumkeras-tfrecord"
@@ -115,8 +116,8 @@ def read_schema(directory):
         raise DataError(f"{path}: is larger than any schema")
     try:
         with open(path, encoding="utf-8") as file:
-            tree = json.load(file)
-    except (ValueError, RecursionError) as error:
+            tree = json_text.parse(file.read())
+    except ValueError as error:
         raise DataError(f"{path}: not valid JSON: {error}") from None
     if not isinstance(tree, dict) or tree.get("format") != FORMAT:
         raise DataError(f"{path}: is no schema of PlumKeras's TFRecord shards")

@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 
 from plumkeras.data_pipelines import cleaning, tfrecord
-from plumkeras.data_pipelines.validation import DataError
+from plumkeras.data_pipelines.validation import DataError, check_token_ids
 
 # What TFRecord puts around a record: its length and a checksum before, a checksum after.
 _BEFORE, _AFTER = 12, 4
@@ -83,6 +83,8 @@ class SplitWriter:
         blocks = {}
         for key, field, array, _ in self._sequences:
             block, counts = cleaning.clean_array(array[rows.start : rows.stop])
+            if not rows.start:
+                check_token_ids(f"{self._name}/{key}", key, block, [m for m in self._split.features if m != "text"])
             blocks[field] = block.astype("<f4", copy=False)
             known = self.cleaned.setdefault(key, getattr(array, "counts", {}))
             known.update({kind: known.get(kind, 0) + count for kind, count in counts.items()})

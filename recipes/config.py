@@ -6,11 +6,13 @@ Nothing here imports a backend, so that a mistake on the line is told before one
 import dataclasses
 import json
 import math
+import sys
 import types
 import typing
 from pathlib import Path
 from typing import Literal
 
+from plumkeras import json_text
 from plumkeras.nearest import nearest
 
 
@@ -256,9 +258,14 @@ def _check_numbers(config):
             continue
         low, high = _RANGES[field.name]
         value = getattr(config, field.name)
-        if not (math.isfinite(value) and low <= value and (high is None or value < high)):
+        if not (_is_finite(value) and low <= value and (high is None or value < high)):
             bound = f"in [{low}, {high})" if high is not None else f"{low} or more"
             raise ConfigError(f"{_SECTIONS.get(type(config), '')}{field.name} must be {bound}. Received: {value}")
+
+
+def _is_finite(value):
+    # A whole number may be one that no float holds, which math.isfinite can't take.
+    return abs(value) <= sys.float_info.max
 
 
 def check_label_range(label_range, name="label_range"):
@@ -332,7 +339,7 @@ def field_names(config):
 
 def _build(cls, values, where, prefix):
     if not isinstance(values, dict):
-        raise ConfigError(f"{where}: {prefix.rstrip('.') or 'the configuration'} must be an object, not {values!r}")
+        raise ConfigError(f"{where}: {prefix.rstrip('.') or 'the configuration'} must be an object, not {values!r:.80}")
     hints = typing.get_type_hints(cls)
     if unknown := sorted(set(values) - set(hints)):
         hint = nearest(unknown[0], hints) or f"; there are {', '.join(sorted(hints))}"
@@ -375,13 +382,13 @@ def _convert(hint, value, where, field):
     if isinstance(hint, type) and type(value) is hint:
         return value
     wanted = " or ".join(repr(part) for part in parts) if origin is Literal else getattr(hint, "__name__", str(hint))
-    raise ConfigError(f"{where}: field {field} must be {wanted}. Received: {value!r}")
+    raise ConfigError(f"{where}: field {field} must be {wanted}. Received: {value!r:.80}")
 
 
 def read_json(path):
-    """The parsed JSON object of a file; `ConfigError` naming the file otherwise."""
+    """The parsed JSON of a file; `ConfigError` naming the file otherwise."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json_text.parse(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from None
     except ValueError as error:

@@ -1,11 +1,11 @@
 """Token vectors of texts, by a BERT encoder on disk."""
 
 import dataclasses
-import json
 import os
 
 import numpy as np
 
+from plumkeras import json_text
 from plumkeras.arguments import known_arguments_only
 from plumkeras.data_pipelines.extraction.extras import require
 from plumkeras.data_pipelines.validation import DataError
@@ -75,15 +75,15 @@ class TextEncoder:
         path = os.path.join(self.directory, "config.json")
         try:
             with open(path, encoding="utf-8") as file:
-                config = json.load(file)
-        except (ValueError, RecursionError) as error:
+                config = json_text.parse(file.read())
+        except ValueError as error:
             raise DataError(f"{path}: damaged, or no JSON: {error}") from None
         if not isinstance(config, dict) or config.get("model_type") != "bert":
             kind = config.get("model_type") if isinstance(config, dict) else type(config).__name__
-            raise DataError(f"{path}: model_type is {kind!r}; encoders of model_type 'bert' are read")
+            raise DataError(f"{path}: model_type is {kind!r:.80}; encoders of model_type 'bert' are read")
         for name in ("max_position_embeddings", "hidden_size", "vocab_size"):
             if type(config.get(name)) is not int or config[name] < 1:
-                raise DataError(f"{path}: {name} is {config.get(name)!r}; a positive whole number is wanted")
+                raise DataError(f"{path}: {name} is {config.get(name)!r:.80}; a positive whole number is wanted")
         if config.get("hidden_act", "gelu") not in ("gelu", "gelu_new"):
             raise DataError(f"{path}: hidden_act is {config['hidden_act']!r}; 'gelu' is wanted")
         return config

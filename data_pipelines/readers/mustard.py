@@ -16,11 +16,11 @@ frames to 128. A sentence's BERT vector is that of [CLS], the mean of four layer
 """
 
 import collections
-import json
 import os
 
 import numpy as np
 
+from plumkeras import json_text
 from plumkeras.data_pipelines.budget import current
 from plumkeras.data_pipelines.readers import fields, foreign
 from plumkeras.data_pipelines.readers import mustard_features as features
@@ -104,10 +104,10 @@ class _Table:
             raise DataError(f"{path}: {said}")
         try:
             with open(path, encoding="utf-8-sig") as file:
-                tree = json.load(file, object_pairs_hook=self._dict)
+                tree = json_text.parse(file.read(), object_pairs_hook=self._dict)
         except DataError:
             raise
-        except (RecursionError, ValueError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
+        except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
             raise DataError(f"{path}: damaged, or no JSON: {error}") from None
         if not isinstance(tree, dict) or not tree:
             raise DataError(f"{path}: is a {type(tree).__name__} of {str(tree)[:20]!r}; a dict of utterances is wanted")

@@ -4,11 +4,11 @@ Each reader takes the folder, the ids, how many sentences each context has, a bu
 utterances and the contexts (or None), padded as by `ragged.padded`.
 """
 
-import json
 import os
 
 import numpy as np
 
+from plumkeras import json_text
 from plumkeras.data_pipelines import cleaning
 from plumkeras.data_pipelines.readers import hdf5, ragged
 from plumkeras.data_pipelines.readers.foreign import read_pickle
@@ -137,7 +137,7 @@ def _read_bert(path, budget):
                     continue
                 where = f"{path}: line {number}"
                 layers = ragged.Sequence(
-                    [x["values"] for x in json.loads(line)["features"][0]["layers"]], where, budget
+                    [x["values"] for x in json_text.parse(line)["features"][0]["layers"]], where, budget
                 )
                 if not layers.length:
                     raise DataError(f"{where} has no values")
@@ -147,7 +147,7 @@ def _read_bert(path, budget):
                 yield vector
     except DataError:
         raise
-    except (LookupError, RecursionError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError) as error:
         said = str(error)[:200]
         raise DataError(f"{path}: line {number} isn't what BERT's extract_features writes: {said}") from None
 

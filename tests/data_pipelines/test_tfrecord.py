@@ -221,7 +221,7 @@ def test_arrays_that_no_reader_cleaned(tmp_path):
     assert not found["train"].features["text"][69, 2:].any()
     assert found.report.cleaned["train"]["text"] == {"nan": 1, "inf": 1, "overflow": 1, "padding_frames": 0}
     assert any("1 NaN, 1 infinite, 1 beyond 1e6" in warning for warning in found.report.warnings)
-    assert dataset.report.warnings == [] and np.isnan(split.features["text"][1, 0, 0])  # the source is left alone
+    assert len(dataset.report.warnings) == 1 and np.isnan(split.features["text"][1, 0, 0])  # the array is left alone
 
 
 # What is read

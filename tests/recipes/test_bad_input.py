@@ -273,9 +273,10 @@ def test_predict_without_a_modality_and_of_an_unknown_split(good, tiny_run, tmp_
     path, arrays = good
     out = tmp_path / "p.csv"
     without = _spoiled(tmp_path, {key: value for key, value in arrays.items() if "vision" not in key})
-    _refused(capsys, ["predict", tiny_run, "--data", without, "--output", out], "vision")
     _refused(capsys, ["predict", tiny_run, "--data", path, "--output", out, "--split", "tset"], "tset", "test")
     assert not out.exists()
+    assert main(["predict", str(tiny_run), "--data", str(without), "--output", str(out)]) == 0
+    assert "no vision, which the network reads: missing for every sample" in capsys.readouterr().err
 
 
 def test_predictions_are_not_overwritten(good, tiny_run, tmp_path, capsys):
@@ -299,8 +300,13 @@ def test_run_with_a_broken_network(tiny_run, tmp_path, capsys):
 def test_mistakes_are_told_before_a_backend_starts(tmp_path):
     """In a process where importing Keras or TensorFlow fails, the same lines come."""
     code = (
-        "import sys\n"
-        "sys.modules['keras'] = sys.modules['tensorflow'] = None\n"
+        "import builtins, sys\n"
+        "real = builtins.__import__\n"
+        "def without_backend(name, *rest):\n"
+        "    if name.split('.')[0] in ('keras', 'tensorflow'):\n"
+        "        raise ImportError(name)\n"
+        "    return real(name, *rest)\n"
+        "builtins.__import__ = without_backend\n"
         "from plumkeras.cli import main\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )

@@ -88,8 +88,9 @@ def outcome(directory):
 
 
 def tree(directory):
-    """Every file of a directory with its bytes."""
-    return {str(p.relative_to(directory)): p.read_bytes() for p in sorted(directory.rglob("*")) if p.is_file()}
+    """Every file of a directory with its bytes, but for the lock, which a killed process leaves."""
+    files = [p for p in sorted(directory.rglob("*")) if p.is_file() and p.name != locking.NAME]
+    return {str(p.relative_to(directory)): p.read_bytes() for p in files}
 
 
 def column(directory, stage, name):

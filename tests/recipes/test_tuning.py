@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import json
-import logging
 import re
 
 import numpy as np
@@ -505,22 +504,6 @@ def test_the_command_searches_and_refuses(cheap, tmp_path, capsys):
         error = capsys.readouterr().err
         assert told in error and error.count("\n") == 1
     assert (tmp_path / "search" / "trials.json").read_bytes() == before
-
-
-def test_tensorflow_does_not_take_trials_for_a_mistake_in_a_loop(capsys):
-    """Each trial is a network of its own, traced anew; the warning about that would stand between the trials."""
-    assert main(["tune", "mosi_frozen"]) == 2
-    said = []
-    handler = logging.Handler()
-    handler.emit = lambda record: said.append(record.getMessage())
-    logger = logging.getLogger("tensorflow")
-    logger.addHandler(handler)
-    try:
-        logger.warning("%d out of the last %d calls to %s triggered tf.function retracing. Tracing", 5, 7, "f")
-        logger.warning("another one")
-    finally:
-        logger.removeHandler(handler)
-    assert said == ["another one"]
 
 
 @pytest.mark.verify
