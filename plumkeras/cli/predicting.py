@@ -14,7 +14,10 @@ from plumkeras.cli.words import parse
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate:
-    """The standard metrics of a run, or of its export, on one split of a file."""
+    """Measures a run, or its export, on one split of a file by the standard metrics.
+
+    plumkeras evaluate runs/mosi --data mosi_text_audio.npz --split valid
+    """
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory, or export."""
@@ -26,11 +29,14 @@ class Evaluate:
 
 @dataclasses.dataclass(frozen=True)
 class Predict:
-    """Writes id, prediction and, per modality, the hard and soft prototype label, so that one sees who disagrees."""
+    """Writes id, prediction and, per modality, the hard and soft prototype label, so that one sees who disagrees.
+
+    plumkeras predict runs/mosi --data new.npz --output predictions.csv
+    """
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory, or export."""
-    output: Path
+    output: Annotated[Path, tyro.conf.arg(metavar="FILE.csv")]
     """The csv file to write."""
     data: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
     """Feature file; labels are not needed. Not needed for a run of `synthetic`."""

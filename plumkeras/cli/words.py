@@ -2,17 +2,41 @@
 
 import contextlib
 import io
+import itertools
 import re
 
-import tyro
+from plumkeras.cli.help import is_asked, print_help
+from plumkeras.nearest import nearest
+
+_ABBREVIATIONS = {"lr": "learning-rate", "wd": "weight-decay", "bs": "batch-size", "o": "output", "out": "output"}
+
+_KINDS = {"INT": "a whole number", "FLOAT": "a number", "LOW HIGH": "two numbers, LOW HIGH"}
 
 
 class UsageError(Exception):
     """The words on the command line are off."""
 
 
-def parse(line, arguments, prog, default=None):
-    """Parses the options of a command; a mistake becomes one line in place of tyro's box."""
+def parse(line, arguments, prog, default=None, headings=None, show_defaults=True):
+    """Parses the options of a command; a mistake becomes one line in place of tyro's box.
+
+    Args:
+        line: dataclass of the options.
+        arguments: list of str.
+        prog: the command as it is typed, for help and errors.
+        default: instance of `line` with the default values, or `None`.
+        headings, show_defaults: see `print_help`, which `-h` and `--help` end in.
+    """
+    # Late, for `plumkeras --help` needs no options.
+    import tyro
+
+    from plumkeras.cli.options import options_of
+
+    options = options_of(line, default)
+    if is_asked(arguments):
+        print_help(line, options, prog, headings or {}, show_defaults)
+        raise SystemExit(0)
+    _refuse_unknown(options, arguments, prog)
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
@@ -20,7 +44,20 @@ def parse(line, arguments, prog, default=None):
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise UsageError(f"{_one_line(said.getvalue())} (see {prog} --help)") from None
+        raise UsageError(f"{_one_line(said.getvalue(), options, arguments)} (see {prog} --help)") from None
+
+
+def _refuse_unknown(options, arguments, prog):
+    known = [spelling for option in options for spelling in option.spellings]
+    for argument in arguments:
+        # Not `-inf`, which is a value.
+        found = re.match(r"(?:--|-(?=\w(?:=|$)))([A-Za-z][^=]*)", argument)
+        if not found or (argument.startswith("--") and found[1].replace("_", "-") in known):
+            continue
+        name = _ABBREVIATIONS.get(found[1], found[1]).replace("_", "-")
+        # A name with dots is also found by its end, the flag by what it turns off.
+        hint = re.sub("'([^']+)'", r"--\1", nearest(name, known))
+        raise UsageError(f"unknown option {found[0]}{hint} (see {prog} --help)")
 
 
 def take(arguments, option):
@@ -36,13 +73,38 @@ def take(arguments, option):
     return None
 
 
-def _one_line(box):
-    """The message in a box of tyro's, and the option it thinks was meant."""
-    lines = [re.sub("[│╭╮╰╯─]", "", line).strip() for line in box.splitlines()]
-    # The first line is the title of the box, which the message repeats.
-    lines = [line for line in lines if line.strip("-") and not line.endswith(("--help", "For full helptext, run:"))][1:]
-    end = next((i for i, line in enumerate(lines) if line in ("Perhaps you meant:", "Argument helptext:")), len(lines))
-    message = " ".join(lines[:end])
-    if "Perhaps you meant:" in lines[end : end + 1]:
-        message += f"; did you mean {lines[end + 1].split()[0]}?"
-    return message
+def _one_line(box, options, arguments):
+    """What a box of tyro's says, in our words where they are plainer."""
+    # Between the title, which the message repeats, and the first rule.
+    said = itertools.takewhile(lambda line: "───" not in line, box.splitlines()[1:])
+    lines = [line.strip(" │") for line in said]
+    message = " ".join(lines)
+    if message.startswith("Missing from"):
+        missing = [option for option in options if option.required and _shown(option) in lines]
+        return f"missing {' and '.join(map(_shown, missing))}: {missing[0].text}" if missing else message
+    if message.startswith("Unrecognized options: "):
+        return f"unknown argument {message.removeprefix('Unrecognized options: ')}"
+    named = re.search(r"--[\w.-]+", message)
+    option = next((option for option in options if named and f"--{option.name}" == named[0]), None)
+    if option is None:
+        return message
+    takes = _KINDS.get(option.metavar, option.metavar)
+    if message.startswith("Missing value"):
+        return f"{named[0]} needs a value: {takes}"
+    return f"{named[0]} must be {takes}. Received: {_given(arguments, option.name)}"
+
+
+def _shown(option):
+    return option.metavar if option.positional else f"--{option.name} {option.metavar}"
+
+
+def _given(arguments, name):
+    """The last value of an option on the line."""
+    given = ""
+    for index, argument in enumerate(arguments):
+        option, equals, value = argument.partition("=")
+        if option.removeprefix("--").replace("_", "-") == name:
+            values = [value] if equals else []
+            values += itertools.takewhile(lambda word: not word.startswith("--"), arguments[index + 1 :])
+            given = " ".join(values)
+    return given
