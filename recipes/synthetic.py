@@ -5,7 +5,6 @@
 Three modalities; each shows the common latent plus a private one of its own, through a fixed random map and noise.
 """
 
-from plumkeras.data_pipelines import make_synthetic
 from plumkeras.recipes.config import AlignmentConfig, NetworkConfig, RefinementConfig, SyntheticRecipeConfig
 
 synthetic = SyntheticRecipeConfig(
@@ -18,6 +17,9 @@ synthetic = SyntheticRecipeConfig(
 
 def generate(config):
     """The data set of a `SyntheticConfig`, and what is true of it; see `data_pipelines.make_synthetic`."""
+    # Late, for it imports NumPy, which `plumkeras --help` does without.
+    from plumkeras.data_pipelines import make_synthetic
+
     return make_synthetic(
         {"train": config.train, "valid": config.valid, "test": config.test},
         relative_strength=config.relative_strength,
