@@ -6,7 +6,7 @@ import os
 import sys
 import warnings
 
-from plumkeras.cli.help import filled, listing
+from plumkeras.cli.help import complain, filled, listing
 from plumkeras.cli.words import UsageError
 from plumkeras.nearest import nearest
 
@@ -69,7 +69,7 @@ def _run(command, arguments):
 
 
 def _refuse(error):
-    print(f"plumkeras: error: {' '.join(str(error).split())}", file=sys.stderr)
+    complain(f"plumkeras: error: {' '.join(str(error).split())}")
     return 2
 
 

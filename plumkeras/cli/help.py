@@ -4,6 +4,7 @@ import argparse
 import inspect
 import re
 import shutil
+import sys
 import textwrap
 import typing
 
@@ -120,3 +121,12 @@ def listing(rows: dict[str, str]) -> str:
 def is_asked(arguments: list[str]) -> bool:
     """Whether the line asks for help."""
     return bool({"-h", "--help"} & set(arguments))
+
+
+def complain(text: str) -> None:
+    """Prints a line on standard error, wrapped where that is a terminal; a log file gets it whole."""
+    if sys.stderr.isatty():
+        columns = shutil.get_terminal_size().columns
+        # A path stays whole, so that it can be copied.
+        text = textwrap.fill(text, columns, break_long_words=False, break_on_hyphens=False)
+    print(text, file=sys.stderr)

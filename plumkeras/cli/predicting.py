@@ -1,13 +1,13 @@
 """`plumkeras evaluate` and `plumkeras predict`."""
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from plumkeras.cli.data_sets import for_run
+from plumkeras.cli.help import complain
 from plumkeras.cli.starting import quiet_start
 from plumkeras.cli.words import parse
 
@@ -73,7 +73,7 @@ def run_predict(arguments):
     with quiet_start():
         run = load_run(options.run)
     for sentence in run.drift(dataset[name]):
-        print(f"plumkeras: warning: {sentence}", file=sys.stderr)
+        complain(f"plumkeras: warning: {sentence}")
     outputs = predictions.predict_split(run.network, dataset[name])
     predictions.write_csv(options.output, dataset[name].ids, run.network, outputs)
     print(f"{options.output}: {len(dataset[name])} predictions of {name}")

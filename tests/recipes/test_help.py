@@ -1,12 +1,15 @@
 """What the command line says of itself, and what it thinks was meant."""
 
+import io
 import subprocess
 import sys
 
 import pytest
+from rich.console import Console
 
 from plumkeras.cli import COMMANDS, main
 from plumkeras.recipes import find_recipe, recipe_names, recipe_summaries
+from plumkeras.recipes.terminal import print_metrics
 
 PAGES = [
     *([command] for command in COMMANDS),
@@ -108,3 +111,29 @@ def test_help_imports_neither_keras_nor_numpy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and "mosi_frozen" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_metrics_of_five_folds_fit_the_terminal(columns):
+    """One row a fold, in tables that fit, with every value whole."""
+    names = ["mae", "corr", "acc7", "acc5", "acc2_has0", "f1_has0", "acc2_non0", "f1_non0", "n", "n_non0"]
+    rows = [*(f"fold {number}" for number in range(5)), "pooled", "pooled, baseline"]
+    reports = {row: dict.fromkeys(names, 0.5) | {"n": 752, "n_non0": 730 + i} for i, row in enumerate(rows)}
+    console = Console(width=columns, file=io.StringIO())
+    print_metrics(reports, "regression", console)
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= columns
+    for i, row in enumerate(rows):
+        found = [line for line in lines if line.startswith(f"│ {row} ")]
+        assert len(found) == 2 and f" {730 + i} " in found[-1]
+
+
+def test_an_error_is_wrapped_on_a_terminal_alone(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["train"]) == 2
+    whole = capsys.readouterr().err
+    assert len(whole.splitlines()) == 1 and len(whole) > 80
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert main(["train"]) == 2
+    wrapped = capsys.readouterr().err
+    assert max(map(len, wrapped.splitlines())) <= 80 and wrapped.split() == whole.split()
