@@ -1,6 +1,7 @@
 """`plumkeras evaluate` and `plumkeras predict`."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -16,15 +17,17 @@ from plumkeras.cli.words import parse
 class Evaluate:
     """Measures a run, or its export, on one split of a file by the standard metrics.
 
-    plumkeras evaluate runs/mosi --data mosi_text_audio.npz --split valid
+    plumkeras evaluate runs/mosi --split valid
     """
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory, or export."""
     data: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
-    """Feature file. Not needed for a run of `synthetic`."""
-    split: str = "test"
-    """Split to measure."""
+    """Feature file; by default the one that the run was trained on."""
+    split: str | None = None
+    """Split to measure; by default test, or the only one of the file."""
+    json: bool = False
+    """Print JSON, one line, in place of a table."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Predict:
     output: Annotated[Path, tyro.conf.arg(metavar="FILE.csv")]
     """The csv file to write."""
     data: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
-    """Feature file; labels are not needed. Not needed for a run of `synthetic`."""
+    """Feature file; labels are not needed. By default the one that the run was trained on."""
     split: str | None = None
     """Split to predict; by default test, or the only one of the file."""
     overwrite: bool = False
@@ -49,16 +52,22 @@ class Predict:
 def run_evaluate(arguments):
     options = parse(Evaluate, arguments, "plumkeras evaluate")
     dataset, described = for_run(options.run, options.data)
-    from plumkeras.recipes.checks import check_labels
+    from plumkeras.recipes.checks import check_labels, choose_split
 
-    check_labels(described, dataset, options.split)
-    split = dataset[options.split]
+    name = choose_split(dataset, options.split)
+    check_labels(described, dataset, name)
     from plumkeras.recipes import load_run, predictions, terminal
 
     with quiet_start():
         network = load_run(options.run).network
-    outputs = predictions.predict_split(network, split)
-    terminal.print_metrics({options.split: predictions.report(dataset, split.labels, outputs)}, network.task)
+    outputs = predictions.predict_split(network, dataset[name])
+    reports = {name: predictions.report(dataset, dataset[name].labels, outputs)}
+    if options.json:
+        _, convention = terminal.metric_rows(reports, network.task)
+        found = {"run": str(options.run), "split": name, "metrics": reports[name], "convention": convention}
+        print(json.dumps(found, allow_nan=False))
+    else:
+        terminal.print_metrics(reports, network.task)
 
 
 def run_predict(arguments):

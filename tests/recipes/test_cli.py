@@ -297,3 +297,47 @@ def test_help(arguments, capsys):
     except SystemExit as stop:
         status = stop.code
     assert status == 0 and "usage: plumkeras" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def run_of_a_file(feature_file, tmp_path_factory, tiny_options):
+    """A run of `mosi_frozen` on a copy of the feature file, and that copy."""
+    folder = tmp_path_factory.mktemp("own")
+    data = folder / "features.npz"
+    data.write_bytes(feature_file.read_bytes())
+    options = [option for option in tiny_options if not option.startswith("--synthetic")]
+    assert main(["train", "mosi_frozen", "--data", str(data), "--output", str(folder / "run"), *options]) == 0
+    return folder / "run", data
+
+
+def test_evaluate_takes_the_runs_own_data(run_of_a_file, capsys):
+    run, data = run_of_a_file
+    capsys.readouterr()
+    assert main(["evaluate", str(run), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "own" in captured.err and str(data) in captured.err
+    found = json.loads(captured.out)
+    assert found["split"] == "test" and "non0" in found["convention"]
+    assert found["metrics"] == pytest.approx(json.loads((run / "metrics.json").read_text())["test"], rel=1e-4)
+
+
+def test_own_data_that_changed_are_refused(run_of_a_file, capsys):
+    run, data = run_of_a_file
+    before = data.read_bytes()
+    save_npz(make_synthetic({"train": 64, "valid": 32, "test": 32}, seed=1)[0], data, overwrite=True)
+    try:
+        assert main(["evaluate", str(run)]) == 2
+        assert "SHA-256" in capsys.readouterr().err
+        data.unlink()
+        assert main(["evaluate", str(run)]) == 2
+        assert "--data PATH" in capsys.readouterr().err
+    finally:
+        data.write_bytes(before)
+
+
+def test_evaluate_measures_the_only_split(tiny_run, tmp_path, capsys):
+    test = make_synthetic({"train": 64, "valid": 32, "test": 32})[0]["test"]
+    save_npz(Dataset({"all": test}), tmp_path / "flat.npz")
+    assert main(["evaluate", str(tiny_run), "--data", str(tmp_path / "flat.npz"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["split"] == "all" and found["metrics"]["n"] == 32
