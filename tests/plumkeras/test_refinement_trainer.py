@@ -139,7 +139,7 @@ def test_sample_weights_and_weighted_metrics(stage):
     error = to_numpy(stage.network(XV))["prediction"].astype("float64") - YV
     assert values["prediction_loss"] == pytest.approx((np.abs(error) * weight).mean(), rel=1e-4)
     assert values["wmse"] == pytest.approx((error**2 * weight).sum() / weight.sum(), rel=1e-4)
-    assert values["mean_absolute_error"] == pytest.approx(np.abs(error).mean(), rel=1e-4)
+    assert values["mae"] == pytest.approx(np.abs(error).mean(), rel=1e-4)
     history = trainer.fit(X, Y, sample_weight=np.zeros(20), epochs=1, verbose=0).history
     assert history["loss"] == [0.0]
 
@@ -250,7 +250,7 @@ def test_compiled_steps_on_batches_of_any_length_in_mixed_precision():
     assert_terms_add_up(
         history, ["prediction_loss", "inter_loss", *(f"text_{t}_loss" for t in ("intra", "common", "private"))]
     )
-    np.testing.assert_allclose(history["val_mean_absolute_error"], history["val_prediction_loss"], rtol=1e-3)
+    np.testing.assert_allclose(history["val_mae"], history["val_prediction_loss"], rtol=1e-3)
 
 
 @pytest.mark.parametrize(

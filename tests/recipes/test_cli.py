@@ -50,7 +50,7 @@ def test_train_writes_a_whole_run_directory(tiny_run):
     assert config["recipe"]["network"]["hidden_dim"] == 8 and config["seed"] == 0
     assert len(config["data"]["sha256"]) == 64 and config["versions"]["keras"]
     metrics = json.loads((tiny_run / "metrics.json").read_text())
-    assert set(metrics) == {"valid", "test"}
+    assert set(metrics) == {"valid", "test", "warnings"}
     assert list(metrics["test"]) == (
         ["mae", "corr", "acc7", "acc5", "acc2_has0", "f1_has0", "acc2_non0", "f1_non0", "n", "n_non0"]
     )

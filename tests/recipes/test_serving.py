@@ -74,7 +74,9 @@ def test_what_an_export_holds(exported, tiny_run):
     assert described["recipe"] == trained["recipe"] and described["data"]["sha256"] == trained["data"]["sha256"]
     assert described["network"]["sha256"] == hashlib.sha256((tiny_run / "network.keras").read_bytes()).hexdigest()
     assert described["fingerprint"] == json.loads((tiny_run / "fingerprint.json").read_text())
-    assert described["metrics"] == json.loads((tiny_run / "metrics.json").read_text())
+    metrics = json.loads((tiny_run / "metrics.json").read_text())
+    assert described["metrics"] == {name: metrics[name] for name in ("valid", "test")}
+    assert described["warnings"] == metrics["warnings"]
     assert described["classes"] == ["negative", "exactly neutral", "positive"]
 
 
@@ -139,7 +141,7 @@ def test_nothing_names_the_machine(tiny_run, tmp_path, monkeypatch):
     for path in version.rglob("*"):
         content = path.read_bytes() if path.is_file() else b""
         assert b"someone" not in content and str(tmp_path).encode() not in content
-    assert "`features.npz`" in (version / "model_card.md").read_text()
+    assert "Trained on features.npz (" in (version / "model_card.md").read_text()
 
 
 def test_warm_up_requests_replay(exported, model):
