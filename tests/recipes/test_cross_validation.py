@@ -173,7 +173,13 @@ def test_a_fold_run_is_measured_on_the_samples_that_it_has_not_seen(run, fold_ru
 def test_predictions_of_a_fold_run_say_which_part_they_are_of(run, fold_run, tmp_path, capsys):
     dataset, _, command = run
     assert main(["predict", str(fold_run), "--data", command[3], "--output", str(tmp_path / "p.csv")]) == 0
-    assert (tmp_path / "p.csv").read_bytes() == (fold_run / "predictions_test.csv").read_bytes()
+    # The same samples; the last digit of a prediction is not the same in every process.
+    told, kept = (
+        [line.split(",") for line in f.read_text().splitlines()[1:]]
+        for f in (tmp_path / "p.csv", fold_run / "predictions_test.csv")
+    )
+    assert [row[0] for row in told] == [row[0] for row in kept]
+    assert [float(row[1]) for row in told] == pytest.approx([float(row[1]) for row in kept], abs=1e-5)
     count = int((dataset["all"].folds == 0).sum())
     assert f"test is {count} of 40 samples, fold 0" in " ".join(capsys.readouterr().out.split())
     loaded = load_run(fold_run)
