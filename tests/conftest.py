@@ -1,6 +1,8 @@
 """Shared by all tests: where the real data are, and a small run made once."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -33,6 +35,34 @@ def real_data():
     if not (folder / "mosi_text_audio.npz").is_file():
         pytest.skip(f"no real data: neither $PLUMKERAS_DATA nor {folder} holds mosi_text_audio.npz")
     return folder
+
+
+_HOLDER = """
+import sys
+from plumkeras.locking import locked
+with locked(sys.argv[1]):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def lock_holder():
+    """Starts processes that lock a directory until they are killed or their standard input is closed."""
+    started = []
+
+    def start(directory):
+        process = subprocess.Popen(
+            [sys.executable, "-c", _HOLDER, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        assert process.stdout.readline() == "locked\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture(scope="session")

@@ -4,44 +4,15 @@ import errno
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 
 import pytest
 
 from plumkeras import locking
 
-HOLDER = """
-import sys
-from plumkeras.locking import locked
-with locked(sys.argv[1]):
-    print("locked", flush=True)
-    sys.stdin.read()
-"""
 
-
-@pytest.fixture
-def holder():
-    """Starts processes that lock a directory until they are killed or their standard input is closed."""
-    started = []
-
-    def start(directory):
-        process = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        started.append(process)
-        assert process.stdout.readline() == "locked\n"
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-def test_the_second_is_told_process_and_host(tmp_path, holder):
-    process = holder(tmp_path / "run")
+def test_the_second_is_told_process_and_host(tmp_path, lock_holder):
+    process = lock_holder(tmp_path / "run")
     told = f"process {process.pid} on host {socket.gethostname()} is writing here"
     for _ in range(2):
         with pytest.raises(BlockingIOError, match=told), locking.locked(tmp_path / "run"):
@@ -55,8 +26,8 @@ def test_the_second_is_told_process_and_host(tmp_path, holder):
         assert alone
 
 
-def test_a_killed_process_holds_nobody_up(tmp_path, holder):
-    process = holder(tmp_path)
+def test_a_killed_process_holds_nobody_up(tmp_path, lock_holder):
+    process = lock_holder(tmp_path)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert (tmp_path / locking.NAME).exists()

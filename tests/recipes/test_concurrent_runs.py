@@ -22,31 +22,16 @@ from plumkeras.recipes.checks import check_output, check_search_output
 from plumkeras.recipes.config import TrainingError
 from plumkeras.recipes.search import SearchOptions, plan
 
-HOLDER = """
-import sys
-from plumkeras.locking import locked
-with locked(sys.argv[1]):
-    print("locked", flush=True)
-    sys.stdin.read()
-"""
-
 
 @pytest.fixture
-def busy():
-    """Has another process write to a directory: a context manager that gives what is said of it."""
-    started = []
+def busy(lock_holder):
+    """Has another process write to a directory, and returns what is said of it."""
 
     def start(directory):
-        process = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        started.append(process)
-        assert process.stdout.readline() == "locked\n"
+        process = lock_holder(directory)
         return f"{directory}: process {process.pid} on host {socket.gethostname()} is writing here"
 
-    yield start
-    for process in started:
-        process.communicate()
+    return start
 
 
 @pytest.fixture
