@@ -18,7 +18,7 @@ _FROM_DICT = (
 _FROM_TABLE = 'numpy.savez("features.npz", **{column: data[column].to_numpy() for column in data})'
 _TORCH = (
     "was written by torch.save, and tensors aren't read. Convert it where PyTorch is installed: data = "
-    f"torch.load(NAME); {_FROM_DICT}"
+    f"torch.load(NAME, weights_only=True); {_FROM_DICT}"
 )
 _UNPACK = "is compressed ({}): unpack it first, and load what is in it"
 # How files begin. NAME stands for the file's name.
@@ -128,18 +128,17 @@ def read_pickle(path):
     try:
         return unpickler.read_pickle(path)
     except DataError as error:
-        raise DataError(f"{error}{_advice(path, str(error))}") from None
+        raise DataError(f"{error}{_advice(str(error))}") from None
 
 
-def _advice(path, said):
+def _advice(said):
     """What to do about a pickle that isn't read."""
     found = _REFERS.search(said)
     if not found:
         return "; download or copy it again" if "truncated or corrupt" in said else ""
     package = found[1].partition(".")[0]
-    name = os.path.basename(path)
     what = f". It holds {_KINDS[package]}" if package in _KINDS else ""
     return (
-        f"{what}. Convert it where it was written, if you trust it: data = pickle.load(open({name!r}, 'rb')); "
+        f"{what}. Where it was written, and only if you trust it, load it there as `data` and run: "
         f"{_FROM_TABLE if package == 'pandas' else _FROM_DICT}"
     )

@@ -60,9 +60,12 @@ def refused(path):
     [
         (
             zipped("archive/data.pkl", "archive/data/0"),
-            ("written by torch.save", "torch.load('mine.pkl'); numpy.savez("),
+            ("written by torch.save", "torch.load('mine.pkl', weights_only=True); numpy.savez("),
         ),
-        (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.", ("torch.save", "torch.load('mine.pkl')")),
+        (
+            b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.",
+            ("torch.save", "torch.load('mine.pkl', weights_only=True)"),
+        ),
         (zipped("mosi.pkl"), ("is a zip archive without arrays", "'mosi.pkl'", "unzip it first")),
         (zipped("config.json", "model.weights.h5"), ("is a saved Keras model, not data",)),
         (gzip.compress(PICKLE), ("is compressed (gzip): unpack it first",)),
@@ -101,7 +104,7 @@ def test_files(tmp_path, data, parts):
         ("tensorflow.python.framework.ops.convert_to_tensor", "It holds TensorFlow tensors."),
         ("jax._src.array._reconstruct_array", "It holds JAX arrays."),
         ("pandas.core.frame.DataFrame", "It holds a pandas table."),
-        ("mine.Features", "are admitted. Convert it"),
+        ("mine.Features", "are admitted. Where it was written"),
     ],
 )
 def test_pickles_of_other_things(tmp_path, name, kind):
@@ -109,11 +112,11 @@ def test_pickles_of_other_things(tmp_path, name, kind):
     path.write_bytes(referring(name))
     said = refused(path)
     assert f"refers to `{name}`" in said and kind in said
-    assert "where it was written, if you trust it: data = pickle.load(open('mine.pkl', 'rb')); numpy.savez(" in said
+    assert "only if you trust it, load it there as `data` and run: numpy.savez(" in said
     # In a folder of pickles too.
     for split in ("train", "test"):
         (tmp_path / f"{split}.pkl").write_bytes(referring(name))
-    with pytest.raises(DataError, match=r"train\.pkl: refers to .* Convert it where it was written"):
+    with pytest.raises(DataError, match=r"train\.pkl: refers to .* Where it was written"):
         load(tmp_path)
 
 
@@ -125,7 +128,7 @@ def test_what_the_advice_makes_is_read(tmp_path):
     }
     path = tmp_path / "mine.pkl"
     path.write_bytes(referring("torch._utils._rebuild_tensor_v2"))
-    line = refused(path).partition("; ")[2].partition("; ")[2]
+    line = refused(path).partition("and run: ")[2]
     assert line.startswith("numpy.savez(")
     exec(line.replace('"features.npz"', repr(str(tmp_path / "features.npz"))), {"numpy": np, "data": data})
     dataset = load(tmp_path / "features.npz")
