@@ -4,8 +4,6 @@ import dataclasses
 
 import numpy as np
 
-from plumkeras.data_pipelines.report import Report
-from plumkeras.data_pipelines.schema import Dataset
 from plumkeras.data_pipelines.validation import DataError, listing
 from plumkeras.data_pipelines.videos import sources_of
 
@@ -76,7 +74,7 @@ def with_validation(dataset, share):
         raise DataError(f"{dataset.path or 'The data set'}: valid cannot be carved from train: {error}") from None
     kind, groups = sources_of(valid)
     splits = {"train": train, "valid": valid, **{name: dataset[name] for name in dataset if name == "test"}}
-    carved = _with_splits(dataset, splits)
+    carved = dataset.replace(splits)
     carved.report.warn(
         f"valid: carved from train, which had {len(whole)} samples: {len(valid)} samples of {len(np.unique(groups))} "
         f"{kind}"
@@ -111,16 +109,4 @@ def speaker_independent(dataset, show="FRIENDS", share=0.2):
     # The folds of the other protocol mean nothing here.
     split = dataclasses.replace(split, folds=None)
     train, valid = carve_validation(split.take(~test), share)
-    return _with_splits(dataset, {"train": train, "valid": valid, "test": split.take(test)})
-
-
-def _with_splits(dataset, splits):
-    return Dataset(
-        splits,
-        report=Report(dict(dataset.report.cleaned), list(dataset.report.warnings)),
-        path=dataset.path,
-        format=dataset.format,
-        sha256=dataset.sha256,
-        task=dataset.task,
-        label_range=dataset.label_range,
-    )
+    return dataset.replace({"train": train, "valid": valid, "test": split.take(test)})

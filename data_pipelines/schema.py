@@ -312,6 +312,23 @@ class Dataset(collections.abc.Mapping):
             split, features=clean(split.features), context_features=context and clean(context, "context_")
         )
 
+    def replace(self, splits: dict, **changed) -> "Dataset":
+        """A data set of other splits that came from the same file; its report can be added to.
+
+        Args:
+            splits: dict from name to `Split`.
+            **changed: other arguments of `Dataset`, in place of this one's.
+        """
+        known = {
+            "report": Report(dict(self.report.cleaned), list(self.report.warnings)),
+            "path": self.path,
+            "format": self.format,
+            "sha256": self.sha256,
+            "task": self.task,
+            "label_range": self.label_range,
+        }
+        return Dataset(splits, **{**known, **changed})
+
     def split(self, name):
         """The split of that name.
 

@@ -1,9 +1,10 @@
 """The backend that Keras will start, checked without starting it."""
 
 import importlib.util
-import json
 import os
 import sys
+
+from plumkeras import json_text
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
@@ -42,7 +43,7 @@ def _keras_settings():
     path = os.path.expanduser(os.path.join(folder, "keras.json"))
     try:
         with open(path) as file:
-            settings = json.load(file)
+            settings = json_text.parse(file.read())
     except (OSError, ValueError):
         # Keras ignores what is no JSON.
         return path, {}

@@ -256,9 +256,8 @@ class PLUMNet(keras.Model):
         """
         if isinstance(x, dict):
             x = self.complete_arrays(x, may_be_absent=True)
-        outputs = super().predict(x, *args, **kwargs)
-        features.warn_without_modality(outputs[f"{m}_present"] for m in self.modalities)
-        return outputs
+            features.warn_without_modality(x[f"{m}_length"] > 0 for m in self.modalities)
+        return super().predict(x, *args, **kwargs)
 
     def complete_arrays(self, arrays, where="the dict of arrays", **options):
         """`features.complete_inputs` of arrays or tensors, for this network."""

@@ -1,7 +1,6 @@
 """Everything that is refused before a backend starts, and before anything is written."""
 
 import dataclasses
-import json
 import os
 import re
 import zipfile
@@ -9,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from plumkeras import locking
+from plumkeras import json_text, locking
 from plumkeras.data_pipelines import MODALITIES, DataError, suspicions
 from plumkeras.features import check_width
 from plumkeras.recipes.config import ConfigError
-from plumkeras.recipes.protocol import with_splits
 from plumkeras.recipes.run_directory import (
     CONFIG,
     NETWORK,
@@ -113,7 +111,7 @@ def _read_saved_network(path):
             text = file.read(_MAX_NETWORK_CONFIG + 1)
         if len(text) > _MAX_NETWORK_CONFIG:
             raise ValueError("its config.json is too long")
-        values = json.loads(text)
+        values = json_text.parse(text)
     # zipfile and zlib have many kinds of errors for bytes that make no sense.
     except Exception as error:
         told = (str(error).splitlines() or [""])[0]
@@ -168,6 +166,7 @@ def check_dataset(config, dataset):
         ConfigError: the recipe names a modality that there never is.
     """
     where = dataset.path or "the data set"
+    dataset.split("train")
     if "valid" not in dataset:
         raise DataError(
             f"{where}: no split 'valid', by which the epoch is chosen; it has {', '.join(dataset)}. Carve it from "
@@ -247,7 +246,7 @@ def with_modalities(feature_dims, dataset):
             splits[name] = dataclasses.replace(
                 split, features={**split.features, **features}, lengths={**split.lengths, **lengths}
             )
-        dataset = with_splits(dataset, splits)
+        dataset = dataset.replace(splits)
         dataset.report.warn(f"no {' and no '.join(absent)}, which the network reads: missing for every sample")
     for sentence in lacking_all(dataset, feature_dims):
         dataset.report.warn(sentence)

@@ -4,7 +4,7 @@ import warnings
 
 from plumkeras.data_pipelines import DataError
 from plumkeras.recipes import run_directory
-from plumkeras.recipes.protocol import fold_dataset, fold_masks, fold_numbers, with_splits
+from plumkeras.recipes.protocol import fold_dataset, fold_masks, fold_numbers
 
 
 class FoldWarning(UserWarning):
@@ -40,7 +40,7 @@ def fold_part(path, dataset, split=None):
     if name not in masks:
         raise DataError(f"{where}: no split {name!r}; for the run of fold {number} it has train, valid, test and all")
     # Only this one: taking samples copies them.
-    part = with_splits(dataset, {name: dataset["all"].take(masks[name])})
+    part = dataset.replace({name: dataset["all"].take(masks[name])})
     roles = {"test": "which was left out", "valid": "on which the epoch was chosen", "train": "trained on"}
     folds = f"fold {number}" if name == "test" else f"for the run of fold {number}"
     return part, f"{where}: {name} is {count[name]} of {len(dataset['all'])} samples, {folds}, {roles[name]}"

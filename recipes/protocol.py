@@ -6,12 +6,10 @@ import numpy as np
 
 from plumkeras.data_pipelines import (
     DataError,
-    Dataset,
     join_context,
     normalize_samples,
     speaker_independent,
 )
-from plumkeras.data_pipelines.report import Report
 
 
 def prepare(config, dataset):
@@ -31,10 +29,10 @@ def prepare(config, dataset):
         dataset = speaker_independent(dataset)
     if config.sample_norm:
         splits = {name: normalize_samples(split, config.sample_norm) for name, split in dataset.items()}
-        dataset = with_splits(dataset, splits)
+        dataset = dataset.replace(splits)
     if not config.context_frames:
         return dataset
-    return with_splits(dataset, {name: join_context(split, config.context_frames) for name, split in dataset.items()})
+    return dataset.replace({name: join_context(split, config.context_frames) for name, split in dataset.items()})
 
 
 def fold_numbers(dataset):
@@ -75,24 +73,4 @@ def fold_dataset(dataset, number):
     """The splits of a fold, see `fold_masks`, as a data set of its own."""
     split = dataclasses.replace(dataset["all"], folds=None)
     # Not the file's hash: each fold is known by its own samples.
-    return with_splits(
-        dataset, {name: split.take(mask) for name, mask in fold_masks(dataset, number).items()}, sha256=None
-    )
-
-
-def copied_report(dataset):
-    """The data set's report, to be added to."""
-    return Report(dict(dataset.report.cleaned), list(dataset.report.warnings))
-
-
-def with_splits(dataset, splits, **changed):
-    """A data set of other splits that came from the same file."""
-    known = {
-        "report": copied_report(dataset),
-        "path": dataset.path,
-        "format": dataset.format,
-        "sha256": dataset.sha256,
-        "task": dataset.task,
-        "label_range": dataset.label_range,
-    }
-    return Dataset(splits, **{**known, **changed})
+    return dataset.replace({name: split.take(mask) for name, mask in fold_masks(dataset, number).items()}, sha256=None)

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from plumkeras.backends import check_backend
-from plumkeras.data_pipelines import Dataset, Split, load, normalize_samples
+from plumkeras.data_pipelines import Dataset, Split, load, normalize_samples, with_validation
 from plumkeras.data_pipelines.fingerprint import DriftWarning, drift
 from plumkeras.features import complete_inputs
 from plumkeras.recipes import checks, exported, fold_runs, predictions, run_directory
 from plumkeras.recipes.config import ConfigError
-from plumkeras.recipes.protocol import prepare, with_splits
+from plumkeras.recipes.protocol import prepare
 
 
 class DataWarning(UserWarning):
@@ -60,11 +60,9 @@ class Run:
             return self._predict_split(self._dataset_of(data), "all", batch_size)
         if not isinstance(data, Dataset):
             data = load(data, label_range=self.config.label_range, max_bytes=max_bytes)
-        dataset, told = fold_runs.fold_part(description_path(self.directory), prepare(self.config, data), split)
+        path = description_path(self.directory)
+        dataset, name, told = split_for(path, self.config, self.network.feature_dims, data, split)
         fold_runs.warn_of_part(told, split)
-        name = checks.choose_split(dataset, split)
-        # The other splits are not predicted, and what is missing there is nobody's concern.
-        dataset = checks.with_modalities(self.network.feature_dims, with_splits(dataset, {name: dataset.split(name)}))
         return self._predict_split(dataset, name, batch_size)
 
     def drift(self, split):
@@ -110,6 +108,30 @@ def description_path(directory):
         return exported.metadata_path(version)
     checks.check_run(directory)
     return Path(directory) / run_directory.CONFIG
+
+
+def split_for(path, config, feature_dims, dataset, split=None):
+    """The one split of a data set that is put to a run or an export, as its network reads it.
+
+    Args:
+        path: the file that describes the run or the export.
+        config: `RecipeConfig` of the run.
+        feature_dims: dict from modality to width, the network's.
+        dataset: `Dataset`, as loaded.
+        split: name of the split, or None: `test`, or the only one there is.
+
+    Returns:
+        `Dataset` with that split alone, the split's name, and a sentence on what it is of a file with folds, or None.
+
+    Raises:
+        DataError: there is no such split, a width differs, or the data set has none of the modalities.
+    """
+    dataset, told = fold_runs.fold_part(path, prepare(config, dataset), split)
+    if split in ("train", "valid"):
+        dataset = with_validation(dataset, config.validation_fraction)
+    name = checks.choose_split(dataset, split)
+    # The other splits are not predicted, and what is missing there is nobody's concern.
+    return checks.with_modalities(feature_dims, dataset.replace({name: dataset[name]})), name, told
 
 
 def load_run(directory):

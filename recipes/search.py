@@ -15,7 +15,7 @@ from plumkeras.data_pipelines import Dataset
 from plumkeras.recipes import run_directory
 from plumkeras.recipes.checks import check_dataset
 from plumkeras.recipes.config import ConfigError, RecipeConfig, to_dict, with_values
-from plumkeras.recipes.protocol import fold_dataset, fold_numbers, with_splits
+from plumkeras.recipes.protocol import fold_dataset, fold_numbers
 from plumkeras.recipes.search_space import default_space, read_space
 
 # What is searched for: the objective's name in KerasTuner, and in a history of stage 2.
@@ -153,7 +153,7 @@ def plan(config, dataset, options):
     if fold is not None:
         dataset = fold_dataset(dataset, fold)
     seen = {name: split for name, split in dataset.items() if name != "test"}
-    dataset = with_splits(dataset, seen or dict(dataset))
+    dataset = dataset.replace(seen or dict(dataset))
     check_dataset(config, dataset)
     modalities = config.modalities or dataset.modalities
     space = default_space(config, modalities) if options.space is None else read_space(options.space, config)

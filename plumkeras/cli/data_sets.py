@@ -4,7 +4,7 @@ from plumkeras.cli.words import UsageError, check_max_bytes, say, warn
 from plumkeras.data_pipelines import load, open_shards, tfrecord, with_validation
 from plumkeras.recipes import run_directory
 from plumkeras.recipes.config import SyntheticRecipeConfig
-from plumkeras.recipes.protocol import prepare, with_splits
+from plumkeras.recipes.protocol import prepare
 from plumkeras.recipes.synthetic import generate
 
 
@@ -20,34 +20,29 @@ def for_run(directory, data, split=None, max_bytes=None):
         split: name of the split, or None: `test`, or the only one there is.
         max_bytes: int or None, as in `load`.
     """
-    from plumkeras.recipes.checks import choose_split, with_modalities
-    from plumkeras.recipes.fold_runs import fold_part
-    from plumkeras.recipes.run import description_path
+    from plumkeras.recipes.run import description_path, split_for
 
     path = description_path(directory)
     described, recipe = run_directory.read_network(path), run_directory.read_config(path)
-    dataset, told = fold_part(path, read(data, recipe, max_bytes), split)
+    loaded = _load(data, recipe, max_bytes)
+    dataset, name, told = split_for(path, recipe, described["feature_dims"], loaded, split)
     if told is not None:
         (warn if split == "all" else say)(told)
-    if split in ("train", "valid"):
-        dataset = with_validation(dataset, recipe.validation_fraction)
-    name = choose_split(dataset, split)
-    dataset = with_modalities(described["feature_dims"], with_splits(dataset, {name: dataset[name]}))
     return dataset, name, described
 
 
-def read(path, recipe, max_bytes=None):
-    """The file's data set, or the one that the recipe generates, as the recipe uses it."""
+def read_for_training(path, recipe, max_bytes=None):
+    """The data set as the recipe trains on it, with `valid` carved from `train` where it asks for that."""
+    return with_validation(prepare(recipe, _load(path, recipe, max_bytes)), recipe.validation_fraction)
+
+
+def _load(path, recipe, max_bytes):
+    """The file's data set, or the one that the recipe generates."""
     if path is None and isinstance(recipe, SyntheticRecipeConfig):
         return generate(recipe.synthetic)[0]
     if path is None:
         raise UsageError(f"recipe {recipe.name!r} needs --data PATH, a feature file")
-    return prepare(recipe, load_path(path, recipe.label_range, max_bytes))
-
-
-def read_for_training(path, recipe, max_bytes=None):
-    """As `read`, with `valid` carved from `train` where the recipe asks for it."""
-    return with_validation(read(path, recipe, max_bytes), recipe.validation_fraction)
+    return load_path(path, recipe.label_range, max_bytes)
 
 
 def load_path(path, label_range=None, max_bytes=None):
