@@ -18,11 +18,11 @@ def fold_directory(directory, number):
     return Path(directory) / f"fold_{number}"
 
 
-def cross_validate(config, dataset, directory, verbose=1, resume=False, overwrite=True):
+def cross_validate(config, dataset, directory, verbose=1, resume=False, overwrite=True, warnings=None):
     """For each fold: test it, validate on the next, train on the rest. Each is a run directory, `fold_<k>`.
 
     Args:
-        config, directory, verbose, resume, overwrite: as in `train`.
+        config, directory, verbose, resume, overwrite, warnings: as in `train`.
         dataset: `Dataset` whose split `all` has `folds`.
 
     Returns:
@@ -39,11 +39,12 @@ def cross_validate(config, dataset, directory, verbose=1, resume=False, overwrit
     with run_directory.locked(directory):
         if not overwrite:
             check_output(directory, overwrite, resume)
-        return _cross_validate(config, dataset, directory, numbers, verbose, resume)
+        if warnings is None:
+            warnings = training_warnings(config, dataset)
+        return _cross_validate(config, dataset, directory, numbers, verbose, resume, warnings)
 
 
-def _cross_validate(config, dataset, directory, numbers, verbose, resume):
-    warnings = training_warnings(config, dataset)
+def _cross_validate(config, dataset, directory, numbers, verbose, resume, warnings):
     if resume and run_directory.holds_run(directory):
         run_directory.check_same(directory, config, dataset, keras.backend.backend())
         run_directory.clear_partial_files(directory)

@@ -262,7 +262,7 @@ def _callbacks(options, stage, directory, verbose, done):
 
 
 @data_errors()
-def train(config, dataset, directory, verbose=1, resume=False, overwrite=True, fold=None):
+def train(config, dataset, directory, verbose=1, resume=False, overwrite=True, fold=None, warnings=None):
     """A whole run: trains both stages, measures `valid` and `test` once, and writes the run directory.
 
     Args:
@@ -275,6 +275,7 @@ def train(config, dataset, directory, verbose=1, resume=False, overwrite=True, f
             Without a run there, this one starts from the beginning.
         overwrite: bool. Whether a run that the directory holds, and that is not gone on with, may be cleared away.
         fold: dict or None. Of the run of a fold, what its `config.json` says of the fold.
+        warnings: what `checks.training_warnings` says of the data, where it is known already.
 
     Returns:
         Dict of what `metrics.json` holds, `valid`, `test` (None where it was not measured) and `warnings`, and
@@ -291,13 +292,13 @@ def train(config, dataset, directory, verbose=1, resume=False, overwrite=True, f
         if not overwrite:
             # Again: another process may have finished a run there since it was checked.
             check_output(directory, overwrite, resume)
-        metrics = _train(config, dataset, directory, verbose, resume, fold)
+        metrics = _train(config, dataset, directory, verbose, resume, fold, warnings)
     last = measured_splits(dataset)[-1]
     baseline = predictions.baseline_report(dataset, dataset["train"].labels, dataset[last].labels)
     return {**metrics, "baseline": baseline}
 
 
-def _train(config, dataset, directory, verbose, resume, fold):
+def _train(config, dataset, directory, verbose, resume, fold, warnings):
     going_on = resume and run_directory.holds_run(directory)
     if going_on:
         run_directory.check_same(directory, config, dataset, keras.backend.backend())
@@ -309,7 +310,8 @@ def _train(config, dataset, directory, verbose, resume, fold):
         if going_on:
             run_directory.warn_of_other_versions(directory / run_directory.CONFIG)
         training = Training(config, dataset)
-        warnings = training_warnings(config, dataset)
+        if warnings is None:
+            warnings = training_warnings(config, dataset)
         with _writing(directory):
             if not going_on:
                 # Only now, when nothing of the user's can be wrong any more, does an earlier run make place.

@@ -6,13 +6,13 @@ the names that it gives itself (root, metadata), its file's name, its type and i
 
 import collections
 import dataclasses
-import json
 import math
 import os
 import re
 
 import numpy as np
 
+from plumkeras import json_text
 from plumkeras.data_pipelines.readers import foreign, hdf5
 from plumkeras.data_pipelines.unpickler_values import as_text
 from plumkeras.data_pipelines.validation import DataError, listing
@@ -114,8 +114,8 @@ def _dimension_names(found):
         said = [_metadata(file[found.root], name, found.path, _MAX_NAMES) for name in _DIMENSION_NAMES]
     text = next(filter(None, said), "")
     try:
-        names = json.loads(text)
-    except (RecursionError, ValueError):
+        names = json_text.parse(text)
+    except ValueError:
         names = text
     if isinstance(names, list):
         names = listing(str(name)[:40] for name in names[:16])

@@ -53,12 +53,14 @@ def run_train(arguments):
             say(f"{options.output}: this run is finished; its metrics:")
     from plumkeras.recipes import terminal
 
-    terminal.print_data(dataset, training_warnings(recipe, dataset))
+    warnings = training_warnings(recipe, dataset)
+    terminal.print_data(dataset, warnings)
     with quiet_start():
         from plumkeras.recipes.cross_validation import cross_validate
         from plumkeras.recipes.train import train
     run = cross_validate if folds else train
-    metrics = run(recipe, dataset, options.output, resume=options.resume, overwrite=options.overwrite)
+    how = {"resume": options.resume, "overwrite": options.overwrite, "warnings": warnings}
+    metrics = run(recipe, dataset, options.output, **how)
     rows = {name: metrics[name] for name in ("valid", "test") if metrics[name] is not None}
     rows[f"{list(rows)[-1]}, baseline"] = metrics["baseline"]
     if folds:
