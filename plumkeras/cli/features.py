@@ -99,7 +99,7 @@ def run_convert(arguments):
     check_max_bytes(options.max_bytes)
     from plumkeras.recipes import terminal
 
-    with quiet_start(), terminal.counting("Converting") as progress:
+    with quiet_start(backend=False), terminal.counting("Converting") as progress:
         schema = convert(
             options.path,
             options.directory,
@@ -122,7 +122,7 @@ def run_extract(arguments):
     check_max_bytes(options.max_bytes)
     kinds = (AudioOptions, TextOptions, VisionOptions)
     made_of = [kind(**{f.name: getattr(options, f.name) for f in dataclasses.fields(kind)}) for kind in kinds]
-    with quiet_start(), terminal.counting("Extracting") as progress:
+    with quiet_start(backend=False), terminal.counting("Extracting") as progress:
         asked = (options.task, options.label_range, progress, options.max_bytes)
         found = extract(options.path, options.labels, *made_of, *asked)
     save_npz(found.dataset, options.output, options.overwrite)

@@ -17,12 +17,14 @@ _LOUD = ("tensorflow", "tensorflow_io", "jax", "torch")
 
 
 def check_start(arguments):
-    """Raises `UsageError` when the command of a command line needs a backend that cannot be started."""
-    if arguments[0] in ("inspect", "convert") or {"-h", "--help"} & set(arguments):
-        return
+    """Raises `UsageError` when the command of a command line starts a backend, and what names it is wrong."""
+    if arguments[0] not in ("inspect", "convert") and not {"-h", "--help"} & set(arguments):
+        _check_backend(installed=False)
+
+
+def _check_backend(installed):
     try:
-        # Sound is read without the backend.
-        check_backend(installed=arguments[0] != "extract")
+        check_backend(installed)
     except ImportError as error:
         raise UsageError(str(error)) from error
 
@@ -45,8 +47,17 @@ def quiet():
 
 
 @contextlib.contextmanager
-def quiet_start():
-    """Around what starts a backend: holds back what its native code prints, unless that fails."""
+def quiet_start(backend=True):
+    """Around what starts a backend: holds back what its native code prints, unless that fails.
+
+    Args:
+        backend: bool. Whether the backend that is chosen is needed, and not TensorFlow or a package of sound alone.
+
+    Raises:
+        UsageError: the backend is not installed, or a package cannot be imported.
+    """
+    if backend:
+        _check_backend(installed=True)
     with _held_back():
         try:
             yield

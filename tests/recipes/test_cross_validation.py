@@ -179,7 +179,7 @@ def test_predictions_of_a_fold_run_say_which_part_they_are_of(run, fold_run, tmp
         for f in (tmp_path / "p.csv", fold_run / "predictions_test.csv")
     )
     assert [row[0] for row in told] == [row[0] for row in kept]
-    assert [float(row[1]) for row in told] == pytest.approx([float(row[1]) for row in kept], abs=1e-5)
+    assert [float(row[1]) for row in told] == pytest.approx([float(row[1]) for row in kept], abs=1e-6)
     count = int((dataset["all"].folds == 0).sum())
     assert f"test is {count} of 40 samples, fold 0" in " ".join(capsys.readouterr().out.split())
     loaded = load_run(fold_run)
