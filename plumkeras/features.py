@@ -200,16 +200,25 @@ def check_labels(labels, count, task, num_classes, where="y"):
             )
 
 
-def warn_without_modality(present, where="the inputs"):
-    """Warns of samples of which every modality is missing.
+def lacking_all(present, where, ids=None):
+    """A sentence on the samples of which every modality is missing, or None where there is no such sample.
 
     Args:
         present: iterable of bool `[N]`, one by modality.
-        where: str.
+        where: str. The split, or what the inputs are called.
+        ids: `[N]` or None: samples are numbered.
     """
     missing = ~np.any(list(present), axis=0)
-    if count := int(np.count_nonzero(missing)):
-        warn(
-            f"{where}: every modality is missing in {count} of {len(missing)} samples, the first of them number "
-            f"{int(np.argmax(missing))}; their predictions tell nothing of them"
-        )
+    if not missing.any():
+        return None
+    first = int(np.argmax(missing))
+    return (
+        f"{where}: {np.count_nonzero(missing)} of {len(missing)} samples lack every modality, for one "
+        f"{f'number {first}' if ids is None else ids[first]}: their predictions say nothing"
+    )
+
+
+def warn_of_lacking_all(present, where="the inputs"):
+    """Warns of what `lacking_all` says, if anything."""
+    if sentence := lacking_all(present, where):
+        warn(sentence)

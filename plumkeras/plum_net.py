@@ -256,8 +256,9 @@ class PLUMNet(keras.Model):
         """
         if isinstance(x, dict):
             x = self.complete_arrays(x, may_be_absent=True)
-            features.warn_without_modality(x[f"{m}_length"] > 0 for m in self.modalities)
-        return super().predict(x, *args, **kwargs)
+        outputs = super().predict(x, *args, **kwargs)
+        features.warn_of_lacking_all(outputs[f"{m}_present"] for m in self.modalities)
+        return outputs
 
     def complete_arrays(self, arrays, where="the dict of arrays", **options):
         """`features.complete_inputs` of arrays or tensors, for this network."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from plumkeras import json_text, locking
 from plumkeras.data_pipelines import MODALITIES, DataError, suspicions
-from plumkeras.features import check_width
+from plumkeras.features import check_width, lacking_all
 from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.run_directory import (
     CONFIG,
@@ -248,7 +248,7 @@ def with_modalities(feature_dims, dataset):
             )
         dataset = dataset.replace(splits)
         dataset.report.warn(f"no {' and no '.join(absent)}, which the network reads: missing for every sample")
-    for sentence in lacking_all(dataset, feature_dims):
+    for sentence in _lacking_all(dataset, feature_dims):
         dataset.report.warn(sentence)
     return dataset
 
@@ -260,7 +260,7 @@ def data_warnings(config, dataset):
         *dataset.report.warnings,
         *suspicions(dataset, modalities=modalities, compressed=config.network.signed_log1p),
     ]
-    return list(dict.fromkeys([*found, *lacking_all(dataset, modalities)]))
+    return list(dict.fromkeys([*found, *_lacking_all(dataset, modalities)]))
 
 
 def training_warnings(config, dataset):
@@ -269,17 +269,10 @@ def training_warnings(config, dataset):
     return data_warnings(config, dataset) + ([sentence] if sentence else [])
 
 
-def lacking_all(dataset, modalities):
+def _lacking_all(dataset, modalities):
     """A sentence for each split in which samples lack every one of the modalities."""
-    found = []
-    for name, split in dataset.items():
-        lacking = np.all([split.lengths[m] == 0 for m in modalities], axis=0)
-        if count := np.count_nonzero(lacking):
-            found.append(
-                f"{name}: {count} of {len(split)} samples lack every modality, for one {split.ids[lacking][0]}: their "
-                "predictions say nothing"
-            )
-    return found
+    found = (lacking_all([s.lengths[m] > 0 for m in modalities], name, s.ids) for name, s in dataset.items())
+    return [sentence for sentence in found if sentence]
 
 
 def check_labels(network, dataset, name):

@@ -1,6 +1,7 @@
 """Predictions of a network on a split, as arrays, as a csv file and as metrics."""
 
 import csv
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,10 @@ from plumkeras.reports import classification_report, sentiment_report, sims_repo
 @data_errors()
 def predict_split(network, split, batch_size=256, verbose=0):
     """Every output of the network, in file order: dict of arrays `[N, ...]`."""
-    return network.predict(feed(split.select(network.modalities), batch_size), verbose=verbose)
+    with warnings.catch_warnings():
+        # Told by their ids before, see `checks`.
+        warnings.filterwarnings("ignore", ".* samples lack every modality")
+        return network.predict(feed(split.select(network.modalities), batch_size), verbose=verbose)
 
 
 def report(dataset, labels, outputs):

@@ -155,7 +155,7 @@ class StageTrainer(BackendTrainer):
         """As `keras.Model.predict`. Of a dict of arrays a modality may be absent: it is missing for every sample."""
         if isinstance(x, dict):
             x = self.network.complete_arrays(x, may_be_absent=True)
-            features.warn_without_modality(x[f"{m}_length"] > 0 for m in self.network.modalities)
+            features.warn_of_lacking_all(x[f"{m}_length"] > 0 for m in self.network.modalities)
         return super().predict(x, *args, **kwargs)
 
     def _checked(self, x, y, method, **options):

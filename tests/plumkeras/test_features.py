@@ -204,7 +204,7 @@ def test_samples_without_any_modality_are_counted():
     empty = {**X, "text_length": X["text_length"].copy(), "audio_length": X["audio_length"].copy()}
     for row in (3, 7):
         empty["text_length"][row] = empty["audio_length"][row] = 0
-    match = "every modality is missing in 2 of 12 samples, the first of them number 3"
+    match = "2 of 12 samples lack every modality, for one number 3: their predictions say nothing"
     with pytest.warns(UserWarning, match=match):
         network.predict(empty, verbose=0)
     with pytest.warns(UserWarning, match=match):
