@@ -82,5 +82,5 @@ class _NormalizedFeatures(StoredFeatures):
         return _NormalizedFeatures(self._features.take(rows), self._lengths[rows])
 
     def _read(self, rows, start, stop):
-        # The statistics are those of all frames, whichever are wanted.
+        # The statistics are those of all frames, whichever are read.
         return _standardized(self._features[rows], self._lengths[rows])[:, start:stop]

@@ -135,7 +135,7 @@ def _check_schema(tree, path):
     if task not in ("regression", "classification", None):
         raise DataError(f"{path}: task is {task!r:.80}")
     if label_range is not None and not (len(label_range) == 2 and all(_is_number(x) for x in label_range)):
-        raise DataError(f"{path}: label_range is {label_range!r:.80}; two numbers are wanted")
+        raise DataError(f"{path}: label_range is {label_range!r:.80}; two numbers are expected")
     report = _part(tree, "report", (dict,), path)
     for warning in _part(report, "warnings", (list,), f"{path}: report"):
         if not isinstance(warning, str):
@@ -166,7 +166,7 @@ def _check_split(name, split, where):
         for modality, shape in _part(split, sequences, (dict,), where).items():
             whole = isinstance(shape, list) and len(shape) == 2 and all(type(size) is int for size in shape)
             if not whole or not all(0 < size < 2**31 for size in shape):
-                raise DataError(f"{where}/{sequences}/{modality} is {shape!r:.80}; [frames, width] is wanted")
+                raise DataError(f"{where}/{sequences}/{modality} is {shape!r:.80}; [frames, width] is expected")
 
 
 def _part(tree, key, kinds, where):

@@ -136,7 +136,7 @@ class _Index:
         if found is None:
             raise DataError(f"{self.where} has no {field!r}")
         if found.dtype != dtype or found.ndim != 1 or count not in (len(found), -1):
-            raise DataError(f"{self.where}/{field} has shape {found.shape} and type {found.dtype}; {dtype} is wanted")
+            raise DataError(f"{self.where}/{field} has shape {found.shape} and type {found.dtype}; {dtype} is expected")
         return found
 
     def texts(self, field):

@@ -66,7 +66,7 @@ def _check_target(directory, overwrite):
     if not os.path.lexists(directory):
         return
     if not os.path.isdir(directory):
-        raise DataError(f"{directory}: is a file; a folder is wanted")
+        raise DataError(f"{directory}: is a file; a folder is expected")
     names = os.listdir(directory)
     others = [name for name in names if not tfrecord.is_own_name(name)]
     if others or (names and tfrecord.SCHEMA not in names):

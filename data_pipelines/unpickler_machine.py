@@ -103,12 +103,12 @@ class Machine:
     def pop(self):
         value = self.stack.pop()
         if value is _MARK:
-            raise ValueError("a MARK stands where a value is wanted")
+            raise ValueError("a MARK stands where a value is expected")
         return value
 
     def top(self, kind):
         if not isinstance(self.stack[-1], kind):
-            raise ValueError(f"a {kind.__name__} is wanted, not {type(self.stack[-1]).__name__}")
+            raise ValueError(f"a {kind.__name__} is expected, not {type(self.stack[-1]).__name__}")
         return self.stack[-1]
 
     def tuple_of(self, count):

@@ -74,7 +74,7 @@ def as_text(value):
             return str(value, "latin-1")
     if isinstance(value, (str, LongText)):
         return str(value)
-    raise ValueError(f"a text is wanted, not {type(value).__name__}")
+    raise ValueError(f"a text is expected, not {type(value).__name__}")
 
 
 def short_text(value):
@@ -97,7 +97,7 @@ def as_bytes(value, encoding="latin-1"):
             return value.latin1()
         _spend(len(value))
         return value.encode("latin-1")
-    raise ValueError(f"bytes are wanted, not {type(value).__name__}")
+    raise ValueError(f"bytes are expected, not {type(value).__name__}")
 
 
 def encode(text, encoding="latin-1"):
@@ -160,7 +160,7 @@ def _as_dtype(value):
     if isinstance(value, DTypeShell):
         return _dtype(value.code)
     if not isinstance(value, np.dtype):
-        raise ValueError("a dtype is wanted")
+        raise ValueError("a dtype is expected")
     return value
 
 

@@ -50,7 +50,7 @@ def validate(dataset):
 def _check_sizes(where, split):
     count = len(split.ids)
     if split.ids.ndim != 1:
-        raise DataError(f"{where}/id has shape {split.ids.shape}; one id per sample is wanted")
+        raise DataError(f"{where}/id has shape {split.ids.shape}; one id per sample is expected")
     if count == 0:
         raise DataError(f"{where} is empty: 0 samples")
     if not split.features:
@@ -60,7 +60,7 @@ def _check_sizes(where, split):
     context = _context_of(where, split)
     for field, array in {**split.features, **context}.items():
         if array.ndim != 3:
-            raise DataError(f"{where}/{field} has shape {array.shape}; [samples, frames, width] is wanted")
+            raise DataError(f"{where}/{field} has shape {array.shape}; [samples, frames, width] is expected")
         if 0 in array.shape[1:]:
             raise DataError(f"{where}/{field} has shape {array.shape}: nothing in it")
         check_sides(array.shape, f"{where}/{field}")
@@ -78,7 +78,7 @@ def _check_sizes(where, split):
     fields["context_raw_text"] = split.context_raw_text
     for field, array in fields.items():
         if array is not None and array.ndim != 1:
-            raise DataError(f"{where}/{field} has shape {array.shape}; one per sample is wanted")
+            raise DataError(f"{where}/{field} has shape {array.shape}; one per sample is expected")
     for field, array in {**split.features, **context, **fields}.items():
         if array is not None and len(array) != count:
             raise DataError(f"{where}/{field} has {len(array)} samples, {where}/id {count}")

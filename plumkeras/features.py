@@ -38,13 +38,13 @@ def whole_numbers(values, where):
     """
     array = np.asarray(values)
     if array.dtype.kind not in "iufb":
-        raise DataError(f"{where} is of type {array.dtype}; whole numbers are wanted")
+        raise DataError(f"{where} is of type {array.dtype}; whole numbers are expected")
     if array.dtype == np.int32:
         return array
     wide = array.astype("float64")
     wrong = ~np.isfinite(wide) | (wide != np.floor(wide)) | (np.abs(wide) >= 2**31)
     for position in np.flatnonzero(wrong)[:1]:
-        raise DataError(f"{where} holds {array.ravel()[position]} at position {position}; whole numbers are wanted")
+        raise DataError(f"{where} holds {array.ravel()[position]} at position {position}; whole numbers are expected")
     return array.astype("int32")
 
 

@@ -10,6 +10,7 @@ import sys
 
 # A module under `plumkeras` and what it registers.
 _CLASSES = {
+    "layers.dropout": ("Dropout",),
     "layers.feature_standardization": ("FeatureStandardization",),
     "layers.masking": ("SequenceMean",),
     "layers.missing_modality": ("AbsentVector", "ModalityDropout", "Presence", "ZeroWhenMissing"),

@@ -185,7 +185,7 @@ def check_dataset(config, dataset):
             raise ConfigError(f"network.signed_log1p names {m!r}, which is no modality; {where} has {has}")
     for m in config.modalities or dataset.modalities:
         if not re.fullmatch(r"[A-Za-z]\w*", m):
-            raise DataError(f"{where}: a modality named {m!r}; letters, digits and _ are wanted")
+            raise DataError(f"{where}: a modality named {m!r}; letters, digits and _ are expected")
         if not dataset["train"].lengths[m].any():
             raise DataError(f"{where}: train/{m} has no frame at all: every length is 0; leave it out by --modalities")
     if dataset.task == "classification":
@@ -196,7 +196,7 @@ def _check_classes(dataset, where):
     classes = np.unique(dataset["train"].labels)
     if len(classes) < 2 or len(classes) != dataset.num_classes:
         raise DataError(
-            f"{where}: train/classification_labels holds the classes {classes.tolist()[:8]}; two or more are wanted, "
+            f"{where}: train/classification_labels holds the classes {classes.tolist()[:8]}; two or more are expected, "
             "numbered from 0 without a gap"
         )
     for name in measured_splits(dataset):

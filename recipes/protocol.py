@@ -51,7 +51,9 @@ def fold_numbers(dataset):
         raise DataError(f"{where}: has no labels (absent, or all blank) to train on")
     numbers = np.unique(folds).tolist()
     if len(numbers) < 3:
-        raise DataError(f"{where}: has {len(numbers)} folds; one to test, one to validate and one to train are wanted")
+        raise DataError(
+            f"{where}: has {len(numbers)} folds; one to test, one to validate and one to train are expected"
+        )
     return numbers
 
 

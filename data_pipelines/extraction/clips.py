@@ -101,7 +101,7 @@ def read_table(path, report):
         names = [own[0] for own in keys]
     else:
         raise DataError(
-            f"{path}: names no clips: video_id and clip_id, id, or path is wanted; its columns are "
+            f"{path}: names no clips: video_id and clip_id, id, or path is expected; its columns are "
             f"{listing(name[:40] for name in columns)}"
         )
     ids = fields.ids(list(names), f"{path}: id")

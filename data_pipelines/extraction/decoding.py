@@ -154,9 +154,9 @@ def _by_soundfile(path, seconds, budget):
 
 def _check(path, rate, channels):
     if not _RATES[0] <= rate <= _RATES[1]:
-        raise DataError(f"{path}: has a sampling rate of {rate}; within {_RATES[0]} and {_RATES[1]} is wanted")
+        raise DataError(f"{path}: has a sampling rate of {rate}; within {_RATES[0]} and {_RATES[1]} is expected")
     if not 1 <= channels <= _MAX_CHANNELS:
-        raise DataError(f"{path}: has {channels} channels; 1 to {_MAX_CHANNELS} are wanted")
+        raise DataError(f"{path}: has {channels} channels; 1 to {_MAX_CHANNELS} are expected")
 
 
 def _check_whole(path, found, wanted):

@@ -49,7 +49,9 @@ class TextEncoder:
         self.directory = directory
         for name in _FILES:
             if not os.path.isfile(os.path.join(directory, name)):
-                raise DataError(f"{directory}: is no text encoder: it holds no {name}; {', '.join(_FILES)} are wanted")
+                raise DataError(
+                    f"{directory}: is no text encoder: it holds no {name}; {', '.join(_FILES)} are expected"
+                )
         config = self._config()
         tokenizers = require("tokenizers", "text", "a text encoder")
         require("safetensors", "text", "a text encoder")
@@ -83,9 +85,9 @@ class TextEncoder:
             raise DataError(f"{path}: model_type is {kind!r:.80}; encoders of model_type 'bert' are read")
         for name in ("max_position_embeddings", "hidden_size", "vocab_size"):
             if type(config.get(name)) is not int or config[name] < 1:
-                raise DataError(f"{path}: {name} is {config.get(name)!r:.80}; a positive whole number is wanted")
+                raise DataError(f"{path}: {name} is {config.get(name)!r:.80}; a positive whole number is expected")
         if config.get("hidden_act", "gelu") not in ("gelu", "gelu_new"):
-            raise DataError(f"{path}: hidden_act is {config['hidden_act']!r}; 'gelu' is wanted")
+            raise DataError(f"{path}: hidden_act is {config['hidden_act']!r}; 'gelu' is expected")
         return config
 
     def encode(self, texts, max_tokens=50, batch_size=32, keep_end=False, progress=None):

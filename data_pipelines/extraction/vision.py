@@ -106,7 +106,7 @@ class FrameFile:
         where = f"{self.path}: {key}"
         shape, dtype = hdf5.check(self.clips[key], where), self.clips[key].dtype
         if len(shape) != 4 or shape[3] != 3 or dtype != np.uint8 or not 0 < max(shape[1:3]) <= _MAX_SIDE:
-            raise DataError(f"{where} has shape {shape} and type {dtype}; uint8 [frames, height, width, 3] is wanted")
+            raise DataError(f"{where} has shape {shape} and type {dtype}; uint8 [frames, height, width, 3] is expected")
         return shape[0]
 
     def read(self, key, positions, size):

@@ -231,5 +231,5 @@ def agreed_lengths(listed, given, where):
 def check_array(array, where):
     """Raises `DataError` unless a value is an array that can be features."""
     if not isinstance(array, np.ndarray):
-        raise DataError(f"{where} is a {type(array).__name__}; an array is wanted")
+        raise DataError(f"{where} is a {type(array).__name__}; an array is expected")
     fields.check_features(array.shape, array.dtype, where)

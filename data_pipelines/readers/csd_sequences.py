@@ -204,7 +204,7 @@ class Survey:
 def _preference(found, role):
     words = _NAMES.get(role, ())
     ranks = [rank for rank, word in enumerate(words) if word in found.names]
-    # Emotions are labels too, but not the ones that are wanted.
+    # Emotions are labels too, but not the ones that are read.
     return ("emotion" in found.names and role == "labels", min(ranks, default=len(words)))
 
 
@@ -256,7 +256,7 @@ class Sequence:
         if intervals.dtype.kind not in "iuf" or intervals.ndim != 2 or intervals.shape[1] != 2:
             raise DataError(
                 f"{where}/intervals has shape {intervals.shape} and type {intervals.dtype}; a start and an end in "
-                "seconds for each frame are wanted"
+                "seconds for each frame are expected"
             )
         if features.ndim < 1 or len(features) != len(intervals):
             raise DataError(f"{where}/features has shape {features.shape}, for {len(intervals)} intervals")

@@ -43,7 +43,7 @@ def pick_modalities(available, wanted, where):
         wanted: iterable of str, or None for everything.
 
     Raises:
-        DataError: the file lacks one that is wanted, or has none.
+        DataError: the file lacks one that is expected, or has none.
     """
     available = tuple(available)
     if not available:
@@ -60,10 +60,10 @@ def texts(values, where):
     """Strings, bytes or whole numbers as a list of str."""
     if isinstance(values, np.ndarray):
         if values.ndim != 1:
-            raise DataError(f"{where} has shape {values.shape}; one per sample is wanted")
+            raise DataError(f"{where} has shape {values.shape}; one per sample is expected")
         values = values.tolist()
     if not isinstance(values, (list, tuple)):
-        raise DataError(f"{where} is a {type(values).__name__}; a list is wanted")
+        raise DataError(f"{where} is a {type(values).__name__}; a list is expected")
     spend(_BYTES_PER_TEXT * len(values), where)
     result = []
     for position, value in enumerate(values):
@@ -75,7 +75,7 @@ def texts(values, where):
         elif isinstance(value, (int, np.integer)):
             result.append(str(value))
         else:
-            raise DataError(f"{where} holds a {type(value).__name__} at position {position}; a text is wanted")
+            raise DataError(f"{where} holds a {type(value).__name__} at position {position}; a text is expected")
     return result
 
 
@@ -118,7 +118,7 @@ def numbers(values, where):
         flat = [v[0] if isinstance(v, (list, tuple)) and len(v) == 1 else v for v in flat]
         for position, value in enumerate(flat):
             if not isinstance(value, (int, float, np.number, np.bool_)):
-                raise DataError(f"{where} holds a {type(value).__name__} at position {position}; a number is wanted")
+                raise DataError(f"{where} holds a {type(value).__name__} at position {position}; a number is expected")
         values = np.array(flat)
         if values.dtype.kind == "O":
             raise DataError(f"{where} holds a number that no float can hold")
@@ -126,9 +126,9 @@ def numbers(values, where):
         return numbers(values.ravel().tolist(), where)
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "iufb":
         kind = getattr(values, "dtype", type(values).__name__)
-        raise DataError(f"{where} is of type {kind}; numbers are wanted")
+        raise DataError(f"{where} is of type {kind}; numbers are expected")
     if values.ndim == 0 or values.size != len(values):
-        raise DataError(f"{where} has shape {values.shape}; one per sample is wanted")
+        raise DataError(f"{where} has shape {values.shape}; one per sample is expected")
     return values.reshape(len(values)).copy()
 
 
@@ -161,7 +161,7 @@ def check_features(shape, dtype, where):
     if dtype.kind not in "iufb":
         raise DataError(f"{where} is of type {dtype}; features are numbers")
     if len(shape) not in (2, 3):
-        raise DataError(f"{where} has shape {tuple(shape)}; [samples, frames, width] or [samples, width] is wanted")
+        raise DataError(f"{where} has shape {tuple(shape)}; [samples, frames, width] or [samples, width] is expected")
     # Without a byte behind it such a shape can have any number of samples.
     if 0 in shape[1:]:
         raise DataError(f"{where} has shape {tuple(shape)}: nothing in it")

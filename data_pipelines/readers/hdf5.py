@@ -117,7 +117,7 @@ def blocks(dataset, where):
 
 def _pay(dataset, where):
     """Takes an array off the budget, before it is read."""
-    # A chunk is unpacked whole, however little of it is wanted.
+    # A chunk is unpacked whole, however little of it is read.
     chunks, count = dataset.chunks or (), math.prod(dataset.shape)
     size = max(count, math.prod(chunks)) * dataset.dtype.itemsize
     if dataset.dtype.kind in "SO":
@@ -144,5 +144,5 @@ def check(dataset, where):
     if dataset.shape is None:
         raise DataError(f"{where} holds nothing")
     if dataset.dtype.kind not in "iufbSO" or (dataset.dtype.kind == "O" and not h5py.check_string_dtype(dataset.dtype)):
-        raise DataError(f"{where} is of type {dataset.dtype}; numbers or texts are wanted")
+        raise DataError(f"{where} is of type {dataset.dtype}; numbers or texts are expected")
     return dataset.shape

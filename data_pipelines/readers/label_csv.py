@@ -296,5 +296,5 @@ def _npy(path):
         said = foreign.describe(path) if not start.startswith(b"\x93NUMPY") else None
         raise DataError(f"{path}: {said or f'truncated or corrupt, or no array: {error}'}") from None
     if array.dtype.kind not in "iufb" or array.ndim not in (1, 2):
-        raise DataError(f"{path} has shape {array.shape} and type {array.dtype}; numbers [frames, width] are wanted")
+        raise DataError(f"{path} has shape {array.shape} and type {array.dtype}; numbers [frames, width] are expected")
     return array[None] if array.ndim == 1 else array

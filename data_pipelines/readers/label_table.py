@@ -72,7 +72,7 @@ class LabelTable:
         for line, text in zip(self.lines, self.columns.get(column, ()), strict=False):
             value = _number(text)
             if value is None:
-                raise DataError(f"{self.path}: line {line}: {column} is {text[:40]!r}; a number is wanted")
+                raise DataError(f"{self.path}: line {line}: {column} is {text[:40]!r}; a number is expected")
             values.append(value)
         return np.array(values) if values and not np.isnan(values).all() else None
 

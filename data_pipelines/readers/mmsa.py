@@ -208,7 +208,7 @@ def _mask(text_bert, where):
         or text_bert.dtype.kind not in "iufb"
     ):
         shape = getattr(text_bert, "shape", type(text_bert).__name__)
-        raise DataError(f"{where} is {shape}; an array [samples, 3, steps] of numbers is wanted")
+        raise DataError(f"{where} is {shape}; an array [samples, 3, steps] of numbers is expected")
     return text_bert[:, 1] != 0
 
 

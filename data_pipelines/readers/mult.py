@@ -86,7 +86,7 @@ def _check(name, part, path, report):
     for modality in part.keys() & set(MODALITIES):
         check_array(part[modality], f"{path}: {name}/{modality}")
     if "id" in part and not isinstance(part["id"], (list, tuple, np.ndarray)):
-        raise DataError(f"{path}: {name}/id is a {type(part['id']).__name__}; a list is wanted")
+        raise DataError(f"{path}: {name}/id is a {type(part['id']).__name__}; a list is expected")
     report_unknown(name, part, _KNOWN, report)
 
 

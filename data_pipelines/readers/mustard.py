@@ -110,7 +110,9 @@ class _Table:
         except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
             raise DataError(f"{path}: damaged, or no JSON: {error}") from None
         if not isinstance(tree, dict) or not tree:
-            raise DataError(f"{path}: is a {type(tree).__name__} of {str(tree)[:20]!r}; a dict of utterances is wanted")
+            raise DataError(
+                f"{path}: is a {type(tree).__name__} of {str(tree)[:20]!r}; a dict of utterances is expected"
+            )
         self.ids = list(tree)
         items = [self._item(name, item) for name, item in tree.items()]
         self.sentences = [len(item["context"]) for item in items]
@@ -133,7 +135,7 @@ class _Table:
     def _item(self, name, item):
         """An utterance, its fields known to be what they have to be."""
         if not isinstance(item, dict):
-            raise DataError(f"{self.path}: {name} is a {type(item).__name__}; a dict is wanted")
+            raise DataError(f"{self.path}: {name} is a {type(item).__name__}; a dict is expected")
         item = {"context": [], "show": "", "sarcasm": None, **item}
         if item["sarcasm"] == "" or item["sarcasm"] != item["sarcasm"]:
             item["sarcasm"] = None  # blank
@@ -146,7 +148,7 @@ class _Table:
         if not all(isinstance(sentence, str) for sentence in item["context"]):
             raise DataError(f"{self.path}: {name}/context holds something else than sentences")
         if item["sarcasm"] not in (0, 1, None):
-            raise DataError(f"{self.path}: {name}/sarcasm is {item['sarcasm']!s:.40}; true or false is wanted")
+            raise DataError(f"{self.path}: {name}/sarcasm is {item['sarcasm']!s:.40}; true or false is expected")
         return item
 
 
@@ -154,7 +156,7 @@ def _folds(path, table, report):
     """The fold in which each utterance is tested."""
     tree, _ = read_pickle(path)
     if not isinstance(tree, (list, tuple)) or not all(isinstance(p, (list, tuple)) and len(p) == 2 for p in tree):
-        raise DataError(f"{path}: a list of pairs, train and test positions, is wanted")
+        raise DataError(f"{path}: a list of pairs, train and test positions, is expected")
     folds = np.full(len(table.ids), -1)
     for number, pair in enumerate(tree):
         train, test = (fields.lengths(positions, f"{path}: fold {number}") for positions in pair)

@@ -35,7 +35,7 @@ def read_audio(folder, ids, sentences, budget, report):
     path = os.path.join(folder, AUDIO)
     tree, _ = read_pickle(path)
     if not isinstance(tree, dict):
-        raise DataError(f"{path}: is a {type(tree).__name__}; a dict by id is wanted")
+        raise DataError(f"{path}: is a {type(tree).__name__}; a dict by id is expected")
     _say_missing(ids, tree, AUDIO, report)
     sequences = []
     for name in ids:
@@ -91,7 +91,7 @@ def _read_clip(file, clip, where, counts):
     pieces = []
     for block in hdf5.blocks(dataset, where):
         if block.dtype.kind not in "iufb" or block.ndim < 2:
-            raise DataError(f"{where} has shape {dataset.shape} and type {dataset.dtype}; [frames, width] is wanted")
+            raise DataError(f"{where} has shape {dataset.shape} and type {dataset.dtype}; [frames, width] is expected")
         cleaned, found = cleaning.clean_blocks([block[None]], (1, *block.shape))
         for kind in counts:
             counts[kind] += found[kind]

@@ -138,7 +138,7 @@ def _some(members):
 def _label_range(member):
     values = member.read()
     if values.shape != (2,) or values.dtype.kind not in "iuf" or not values[0] < values[1]:
-        raise DataError(f"{member.where} is {values!r}; a lower and an upper end are wanted")
+        raise DataError(f"{member.where} is {values!r}; a lower and an upper end are expected")
     return tuple(values.tolist())
 
 
@@ -242,7 +242,7 @@ class _Member:
                 spend(self.info.file_size, self.where)
                 return read_object_array(stream, shape, self.where)
             if dtype.kind not in "iufbSU":
-                raise DataError(f"{self.where} is of type {dtype}; numbers or texts are wanted")
+                raise DataError(f"{self.where} is of type {dtype}; numbers or texts are expected")
             # Once as bytes of the file, and once more as what is made of them.
             spend(2 * math.prod(shape) * dtype.itemsize, self.where)
             return self._take(stream, shape, dtype, is_fortran)

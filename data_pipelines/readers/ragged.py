@@ -57,12 +57,12 @@ def _pieces(value, where, budget, depth):
             if value.dtype.kind not in "iufb":
                 raise DataError(f"{where} is of type {value.dtype}; features are numbers")
             if value.ndim != 2:
-                raise DataError(f"{where} has shape {value.shape}; [frames, width] is wanted")
+                raise DataError(f"{where} has shape {value.shape}; [frames, width] is expected")
             yield value
         return
     items = value.tolist() if isinstance(value, np.ndarray) else value
     if not isinstance(items, (list, tuple)) or not depth:
-        raise DataError(f"{where} is a {type(value).__name__}; an array [frames, width] is wanted")
+        raise DataError(f"{where} is a {type(value).__name__}; an array [frames, width] is expected")
     if items and isinstance(items[0], (int, float, np.number)):
         yield _frame(items, where, budget)
         return
@@ -145,7 +145,7 @@ def sentence(value, where, budget, depth=_MAX_DEPTH):
         budget.spend(value.size, where)
         value = value.tolist() if value.ndim == 1 else value
     if not isinstance(value, (list, tuple)) or not depth:
-        raise DataError(f"{where} is a {type(value).__name__}; words are wanted")
+        raise DataError(f"{where} is a {type(value).__name__}; words are expected")
     budget.spend(_BYTES_PER_ITEM, where)
     words = []
     for item in value:

@@ -30,12 +30,12 @@ def row_ids(values, where):
     if isinstance(values, np.ndarray) and values.ndim:
         values = values.reshape(len(values), -1).tolist() if values.size else []
     if not isinstance(values, (list, tuple)):
-        raise DataError(f"{where} is a {type(values).__name__}; a list is wanted")
+        raise DataError(f"{where} is a {type(values).__name__}; a list is expected")
     names = []
     for position, row in enumerate(values):
         count = row.size if isinstance(row, np.ndarray) else len(row) if isinstance(row, (list, tuple)) else 1
         if not 1 <= count <= _MAX_PARTS:
-            raise DataError(f"{where} holds {count} parts at position {position}; 1 or 3 are wanted")
+            raise DataError(f"{where} holds {count} parts at position {position}; 1 or 3 are expected")
         if isinstance(row, np.ndarray):
             row = row.ravel().tolist()
         row = row if isinstance(row, (list, tuple)) else [row]
@@ -50,7 +50,7 @@ def _part(part, where, position):
         return str(int(part)) if float(part).is_integer() else str(part)
     if isinstance(part, (int, np.integer)):
         return str(part)
-    raise DataError(f"{where} holds a {type(part).__name__} at position {position}; a text is wanted")
+    raise DataError(f"{where} holds a {type(part).__name__} at position {position}; a text is expected")
 
 
 def first_column(values, where, report, field):
@@ -67,7 +67,7 @@ def first_column(values, where, report, field):
     if isinstance(values, (list, tuple)):
         values, widest = _unwrap(values)
     elif isinstance(values, np.ndarray) and values.ndim == 3 and values.shape[1] != 1:
-        raise DataError(f"{where} has shape {values.shape}; [samples, 1, columns] is wanted")
+        raise DataError(f"{where} has shape {values.shape}; [samples, 1, columns] is expected")
     elif isinstance(values, np.ndarray) and 2 <= values.ndim <= 3 and values.size:
         values = values.reshape(len(values), -1)
         values, widest = values[:, 0], values.shape[1]

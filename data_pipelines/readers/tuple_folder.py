@@ -35,7 +35,7 @@ def read(path, report, modalities=None, label_range=None, sha256=None):
         samples, release = read_pickle(file)
         if not isinstance(samples, list) or (samples and not tuples.matches(samples)):
             kind = f"list of {type(samples[0]).__name__}s" if isinstance(samples, list) else type(samples).__name__
-            raise DataError(f"{file}: is a {kind}; a list of samples as MISA's is wanted, in each file of the folder")
+            raise DataError(f"{file}: is a {kind}; a list of samples as MISA's is expected, in each file of the folder")
         if not samples:
             raise DataError(f"{file}: is empty: 0 samples")
         found[os.path.basename(file).removesuffix(".pkl")] = samples

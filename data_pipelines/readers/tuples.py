@@ -101,7 +101,7 @@ def read(tree, release, path, report, modalities=None, label_range=None, sha256=
     is_certain = layout.has_context or row_fields.is_humor(widths)
     classes = row_fields.as_classes(labels, is_certain, label_range, report)
     if layout.has_context and classes is None and not all(map(all_nan, labels.values())):
-        raise DataError(f"{path}: labels of humor or sarcasm are wanted, 0 and 1 or -1 and 1; others occur")
+        raise DataError(f"{path}: labels of humor or sarcasm are expected, 0 and 1 or -1 and 1; others occur")
     kind, labels = ("regression", labels) if classes is None else ("classification", classes)
     splits = {}
     for name, part in parts.items():

@@ -103,7 +103,7 @@ class _Segments:
         where = os.path.join(path, _FOLDS)
         folds, _ = read_pickle(where)
         if not isinstance(folds, dict):
-            raise DataError(f"{where}: is a {type(folds).__name__}; a dict of ids by split is wanted")
+            raise DataError(f"{where}: is a {type(folds).__name__}; a dict of ids by split is expected")
         self.ids, self.labels = {}, {}
         for name, ids in take_parts(folds, where, report).items():
             ids = fields.texts(ids, f"{where}: {name}")
@@ -125,7 +125,7 @@ class _Segments:
         """One of the pickles, a dict by id; ids as texts, since files may differ in whether they are numbers."""
         tree, _ = read_pickle(os.path.join(self.path, name))
         if not isinstance(tree, dict):
-            raise DataError(f"{self.path}: {name} is a {type(tree).__name__}; a dict by id is wanted")
+            raise DataError(f"{self.path}: {name} is a {type(tree).__name__}; a dict by id is expected")
         return {str(key): value for key, value in tree.items()}
 
     def _values(self, name, keys, is_needed=True):
@@ -143,7 +143,7 @@ class _Segments:
             for segment in ids:
                 entry = table.get(segment, {})
                 if not isinstance(entry, dict):
-                    raise DataError(f"{self.path}: {name}/{segment} is a {type(entry).__name__}; a dict is wanted")
+                    raise DataError(f"{self.path}: {name}/{segment} is a {type(entry).__name__}; a dict is expected")
                 found = {part: [entry[f"{part}_{k}"] for k in keys if f"{part}_{k}" in entry] for part in _PARTS}
                 if is_needed and segment in table and not found["punchline"]:
                     raise DataError(f"{self.path}: {name}/{segment} has no punchline_{keys[0]}")

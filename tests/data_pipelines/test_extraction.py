@@ -171,7 +171,7 @@ def test_columns_id_and_path(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([{"clip": "a", "label": 1}], "video_id and clip_id, id, or path is wanted; its columns are clip, label"),
+        ([{"clip": "a", "label": 1}], "video_id and clip_id, id, or path is expected; its columns are clip, label"),
         ([{"id": "a", "label": "good"}], "line 2: label is 'good'"),
         ([{"id": "a", "label": 1}, {"id": "b", "label": ""}], "1 of 2 samples have no label (nan or blank): b"),
         ([{"id": "a", "label": 1}, {"id": "a", "label": 1}], "lines 2 and 3 list the same clip, 'a': delete"),

@@ -181,7 +181,7 @@ def replace(old, new):
     ("damage", "said"),
     [
         (replace("video_id", "video"), "has no column 'video_id'; it has video, clip_id"),
-        (replace(",0.2,", ",good,"), r"line 3: label is 'good'; a number is wanted"),
+        (replace(",0.2,", ",good,"), r"line 3: label is 'good'; a number is expected"),
         (replace(",0.2,", ",,"), r"train/regression_labels: 1 of 2 samples have no label .*: v0\$_\$0001"),
         (replace(",0.2,", ",7.2,"), r"train/regression_labels holds 7\.2 for sample v0\$_\$0001"),
         (replace(",0.2,", ",inf,"), r"train/regression_labels holds inf for sample v0\$_\$0001"),

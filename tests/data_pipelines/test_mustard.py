@@ -188,11 +188,11 @@ def item(**values):
         (item(context="a"), "1_2/context is a str"),
         (item(context=[1]), "1_2/context holds something else than sentences"),
         (item(sarcasm="true"), "1_2/sarcasm is a str"),
-        (item(sarcasm=2), "1_2/sarcasm is 2; true or false is wanted"),
+        (item(sarcasm=2), "1_2/sarcasm is 2; true or false is expected"),
         (lambda table: table["1_2"].pop("sarcasm"), "1 of 21 samples have no label .*: 1_2"),
-        (lambda table: table.update({"1_2": 3}), "1_2 is a int; a dict is wanted"),
+        (lambda table: table.update({"1_2": 3}), "1_2 is a int; a dict is expected"),
         (lambda table: table.update({"\udc80": dict(table["1_2"])}), "which is no text"),
-        (lambda table: table.clear(), "a dict of utterances is wanted"),
+        (lambda table: table.clear(), "a dict of utterances is expected"),
     ],
 )
 def test_damaged_tables(tmp_path, damage, said):
@@ -226,7 +226,7 @@ def swap(folds):
         (lambda folds: folds.append((np.array([0]), np.array([21]))), "fold 5 has positions from 21 to 21, for 21"),
         (lambda folds: folds.append((np.array([0]), np.array([-1]))), "fold 5 has positions from -1"),
         (lambda folds: folds.append((np.array([0.5]), np.array([1]))), "fold 5 holds 0.5"),
-        (lambda folds: folds.append(np.array([1])), "a list of pairs, train and test positions, is wanted"),
+        (lambda folds: folds.append(np.array([1])), "a list of pairs, train and test positions, is expected"),
     ],
 )
 def test_damaged_folds(tmp_path, damage, said):
@@ -244,7 +244,7 @@ def test_damaged_folds(tmp_path, damage, said):
         ({"1_0": np.ones((283, 2)), "2_1": np.ones((282, 2))}, "2_1 is 282 wide, others 283"),
         ({"1_0": np.ones((283, 2, 2))}, "1_0 has shape"),
         ({"1_0": "frames"}, "1_0 is a str"),
-        ([1], "is a list; a dict by id is wanted"),
+        ([1], "is a list; a dict by id is expected"),
         ({}, "holds no frame of any utterance"),
     ],
 )

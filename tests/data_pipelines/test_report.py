@@ -160,9 +160,8 @@ def test_describe_shards_names_their_source(dataset, tmp_path):
 
 
 def test_describe_without_labels_or_with_values_that_json_lacks():
-    features = np.ones((2, 1, 2), "float32")
-    features[0, 0, 1] = np.inf
-    dataset = Dataset({"test": Split(["a", "b"], {"text": features}, {"text": [1, 1]})})
+    dataset = Dataset({"test": Split(["a", "b"], {"text": np.ones((2, 1, 2), "float32")}, {"text": [1, 1]})})
+    dataset["test"].features["text"][0, 0, 1] = np.inf  # After the cleaning, as shards of another program have it.
     found = describe(dataset)
     json.dumps(found, allow_nan=False)
     assert found["splits"]["test"]["labels"] is None and found["task"] is None

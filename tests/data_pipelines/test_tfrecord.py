@@ -624,7 +624,7 @@ def test_what_is_damaged_is_told_when_opened(folder, damage, said):
     [
         (lambda a: a.update(shard=a["shard"] + 1), "shard holds 3 at position 2; there are 3"),
         (lambda a: a.update(shard=a["shard"][:-1]), r"shard has shape \(22,\)"),
-        (lambda a: a.update(labels=a["labels"].astype("float64")), "labels has shape .* float32 is wanted"),
+        (lambda a: a.update(labels=a["labels"].astype("float64")), "labels has shape .* float32 is expected"),
         (lambda a: a.update(ids_ends=a["ids_ends"][::-1].copy()), "ids holds ends of texts that contradict"),
         (lambda a: a.update(ids_ends=a["ids_ends"][:0]), "ids is empty: 0 samples"),
         (lambda a: a.update(raw_text=a["raw_text"] | 128), "raw_text holds bytes that are no text"),

@@ -231,7 +231,7 @@ def test_bad_files(write_pickle, damage, parts):
 def test_hkt_labels_have_to_be_two_classes(write_pickle):
     tree = hkt_tree()
     tree["dev"][1] = (*tree["dev"][1][:3], 2)
-    with pytest.raises(DataError, match="labels of humor or sarcasm are wanted, 0 and 1 or -1 and 1"):
+    with pytest.raises(DataError, match="labels of humor or sarcasm are expected, 0 and 1 or -1 and 1"):
         load(write_pickle(tree))
 
 

@@ -104,7 +104,7 @@ def test_a_constant_feature_is_centred_and_not_divided():
 
 def test_signed_log1p_comes_before_the_statistics():
     inputs = make_inputs(20)
-    inputs["text"] = (np.sign(inputs["text"]) * np.exp(3 * np.abs(inputs["text"]))).astype("float32")
+    inputs["text"] = (np.sign(inputs["text"]) * np.exp(np.minimum(3 * np.abs(inputs["text"]), 13))).astype("float32")
     frames = valid(inputs)
     compressed = np.sign(frames) * np.log1p(np.abs(frames))
     network = make_network(scramble=False, compression={"text": "signed_log1p"})

@@ -89,10 +89,10 @@ def poison_before(monkeypatch, epoch, step, value=np.nan):
 
 
 def test_an_infinite_label_is_traced_to_its_batch(dataset, tmp_path, written):
-    # Past every check. Stage 1, which takes it for a positive one, goes through.
+    # Past every check: this policy takes prototypes from the steps. Stage 1 sees a positive label in it.
     dataset["train"].labels[17] = np.inf
     with pytest.raises(TrainingError) as caught:
-        train(CONFIG, dataset, tmp_path / "run", verbose=0)
+        train(dataclasses.replace(CONFIG, prototype_policy="batch"), dataset, tmp_path / "run", verbose=0)
     steps = [batch_ids(dataset, "refinement", 0, step) for step in range(5)]
     step = next(i for i, ids in enumerate(steps) if dataset["train"].ids[17] in ids)
     assert named_ids(caught.value) == steps[step]

@@ -176,7 +176,7 @@ def test_samples_that_lack_every_modality_are_counted(tiny_run):
 )
 def test_token_ids_are_no_vectors(tmp_path, text):
     text = text[:, None] if text.ndim == 2 else text
-    with pytest.raises(DataError, match=r"holds token ids \(whole numbers up to .*plumkeras extract"):
+    with pytest.raises(DataError, match=r"train/text holds token ids, not feature vectors.*plumkeras extract"):
         Dataset({"train": Split(["a", "b"], {"text": text}, {"text": np.full(2, text.shape[1])})})
     np.savez(tmp_path / "data.npz", **{"train/id": ["a", "b"], "train/text": text.squeeze()})
     with pytest.raises(DataError, match="holds token ids"):
