@@ -47,3 +47,7 @@ def __getattr__(name):
     if name == "make_synthetic":
         return importlib.import_module("plumkeras.data_pipelines.synthetic").make_synthetic
     raise AttributeError(f"module 'plumkeras.data_pipelines' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

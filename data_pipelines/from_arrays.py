@@ -33,7 +33,7 @@ def split_fields(modalities, lengths=None, labels=None, ids=None):
         raise DataError(f"lengths for {unknown[0]!r}, which has no features; there are {listing(given)}")
     features, found = {}, {}
     for m, value in given.items():
-        features[m], found[m] = _padded(m, value, lengths.get(m))
+        features[m], found[m] = padded(m, value, lengths.get(m))
     counts = {m: len(array) for m, array in features.items()}
     first, count = next(iter(counts.items()))
     labels = None if labels is None else np.asarray(labels)
@@ -58,8 +58,17 @@ def split_fields(modalities, lengths=None, labels=None, ids=None):
     }
 
 
-def _padded(name, value, lengths):
-    """Sequences as one array: float32 `[N, T, F]`, zero past the lengths, and the lengths int32 `[N]`."""
+def padded(name, value, lengths):
+    """Sequences as one array: float32 `[N, T, F]`, zero past the lengths, and the lengths int32 `[N]`.
+
+    Args:
+        name: str. The modality, for errors.
+        value: a list of `[T, F]` arrays (None or empty: missing), `[N, T, F]`, or `[N, F]`.
+        lengths: `[N]` or None: every frame counts.
+
+    Raises:
+        DataError: a rank, a width or a length does not fit.
+    """
     rows = _as_array(value)
     if rows is None:
         rows, own = _joined(name, value)

@@ -14,6 +14,7 @@ _HOMES = {
     "PLUMNet": "plumkeras.plum_net",
     "AlignmentTrainer": "plumkeras.trainers",
     "RefinementTrainer": "plumkeras.trainers",
+    "train": "plumkeras.recipes.python_api",
     "load_run": "plumkeras.recipes.run",
     "export_saved_model": "plumkeras.export",
 }
@@ -41,7 +42,7 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted([*globals(), *__all__])
+    return sorted(__all__)
 
 
 # So that Keras alone reads a saved network: `import keras, plumkeras`, in either order, then `keras.saving.load_model`.

@@ -29,6 +29,10 @@ def __getattr__(name):
     raise AttributeError(f"module 'plumkeras.recipes' has no attribute {name!r}")
 
 
+def __dir__():
+    return sorted(__all__)
+
+
 def recipe_names():
     """Names of the recipes that come with the package."""
     return tuple(_RECIPES)

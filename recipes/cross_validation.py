@@ -18,11 +18,11 @@ def fold_directory(directory, number):
     return Path(directory) / f"fold_{number}"
 
 
-def cross_validate(config, dataset, directory, verbose=1, resume=False, overwrite=True, warnings=None):
+def cross_validate(config, dataset, directory, verbose=1, resume=False, overwrite=True, warnings=None, callbacks=None):
     """For each fold: test it, validate on the next, train on the rest. Each is a run directory, `fold_<k>`.
 
     Args:
-        config, directory, verbose, resume, overwrite, warnings: as in `train`.
+        config, directory, verbose, resume, overwrite, warnings, callbacks: as in `train`.
         dataset: `Dataset` whose split `all` has `folds`.
 
     Returns:
@@ -41,10 +41,10 @@ def cross_validate(config, dataset, directory, verbose=1, resume=False, overwrit
             check_output(directory, overwrite, resume)
         if warnings is None:
             warnings = training_warnings(config, dataset)
-        return _cross_validate(config, dataset, directory, numbers, verbose, resume, warnings)
+        return _cross_validate(config, dataset, directory, numbers, verbose, resume, warnings, callbacks)
 
 
-def _cross_validate(config, dataset, directory, numbers, verbose, resume, warnings):
+def _cross_validate(config, dataset, directory, numbers, verbose, resume, warnings, callbacks):
     if resume and run_directory.holds_run(directory):
         run_directory.check_same(directory, config, dataset, keras.backend.backend())
         run_directory.clear_partial_files(directory)
@@ -57,7 +57,8 @@ def _cross_validate(config, dataset, directory, numbers, verbose, resume, warnin
             print(f"Fold {number} ({numbers.index(number) + 1} of {len(numbers)})", flush=True)
         fold = fold_dataset(dataset, number)
         described = describe_fold(dataset, number)
-        train(config, fold, fold_directory(directory, number), verbose, resume=True, fold=described)
+        where = fold_directory(directory, number)
+        train(config, fold, where, verbose, resume=True, fold=described, callbacks=callbacks)
         constants[fold_masks(dataset, number)["test"]] = predictions.constant(dataset.task, fold["train"].labels)
         # What was compiled for the fold would be kept to the end otherwise.
         keras.utils.clear_session()

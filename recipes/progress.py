@@ -1,4 +1,4 @@
-"""Keras's progress bar with the few numbers a person follows; the history and TensorBoard hold every term."""
+"""Progress of a stage with the few numbers a person follows; the history and TensorBoard hold every term."""
 
 import sys
 
@@ -41,6 +41,55 @@ class StageProgress(keras.callbacks.ProgbarLogger):
 
     def on_epoch_end(self, epoch, logs=None):
         super().on_epoch_end(epoch, _shown(logs))
+
+
+class NotebookProgress(keras.callbacks.Callback):
+    """One line for a stage in a notebook, replaced after each epoch.
+
+    Args:
+        stage: `"alignment"` or `"refinement"`.
+    """
+
+    def __init__(self, stage):
+        super().__init__()
+        self.stage = stage
+
+    def on_train_begin(self, logs=None):
+        from IPython.display import display
+
+        self._line = f"{STAGE_TITLES[self.stage]}: starting; the first epoch is the slowest"
+        self._place = display(_Line(self._line), display_id=True)
+
+    def on_epoch_end(self, epoch, logs=None):
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in _shown(logs).items())
+        self._line = f"{STAGE_TITLES[self.stage]}: epoch {epoch + 1} of {self.params['epochs']}: {shown}"
+        self._place.update(_Line(self._line))
+
+    def on_train_end(self, logs=None):
+        if (best := getattr(self.model, "best_epoch", None)) is not None:
+            self._place.update(_Line(f"{self._line}; kept: epoch {best + 1}, the best on validation"))
+
+
+class _Line:
+    """A text that a notebook shows as it is, without quotes."""
+
+    def __init__(self, text):
+        self._text = text
+
+    def __repr__(self):
+        return self._text
+
+
+def in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this process."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython and ipython.get_ipython()
+    return bool(shell) and hasattr(shell, "kernel")
+
+
+def stage_progress(stage, done=0):
+    """The progress callback for where this process prints: a notebook, or a terminal or file."""
+    return NotebookProgress(stage) if in_notebook() else StageProgress(stage, done)
 
 
 def _shown(logs):

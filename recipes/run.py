@@ -1,5 +1,7 @@
 """A finished run, or an export of one: its configuration and its network, ready to predict."""
 
+import csv
+import html
 import warnings
 from pathlib import Path
 
@@ -8,37 +10,143 @@ import numpy as np
 from plumkeras.backends import check_backend
 from plumkeras.data_pipelines import Dataset, Split, load, normalize_samples, with_validation
 from plumkeras.data_pipelines.fingerprint import DriftWarning, drift
+from plumkeras.data_pipelines.from_arrays import padded
+from plumkeras.data_pipelines.schema import html_table
 from plumkeras.features import complete_inputs
-from plumkeras.recipes import checks, exported, fold_runs, predictions, run_directory
-from plumkeras.recipes.config import ConfigError
+from plumkeras.recipes import checks, cross_validated, exported, fold_runs, predictions, run_directory, terminal
+from plumkeras.recipes.config import ConfigError, SyntheticRecipeConfig
 from plumkeras.recipes.protocol import prepare
+from plumkeras.recipes.synthetic import generate
+from plumkeras.recipes.terminal import metric_rows
+from plumkeras.visualization import STAGE_TITLES
 
 
 class DataWarning(UserWarning):
     """Data that can be predicted, but about which something is suspicious or missing."""
 
 
+# What `Run.embeddings` gives of each modality.
+EMBEDDINGS = ("aligned_embedding", "aligned_common", "common_embedding", "private_embedding", "refined_embedding")
+
+
 class Run:
-    """What `load_run` returns.
+    """A finished run: what `train` and `load_run` return.
 
     Attributes:
         directory: Path of the run.
         config: `RecipeConfig`, as resolved when the run was trained.
         network: the trained `PLUMNet`.
         fingerprint: dict, what the training features look like; or `None`, of a run of an earlier version.
+        data: `Dataset` that the run was trained on, where `train` has just returned it, else `None`.
     """
+
+    # Keeps the temporary directory of a run that was given none.
+    scratch = None
+    data = None
 
     def __init__(self, directory, config, network, fingerprint=None):
         self.directory, self.config, self.network = Path(directory), config, network
         self.fingerprint = fingerprint
 
+    @property
+    def metrics(self) -> dict:
+        """What `metrics.json` holds: the metrics of `valid` and of `test` (None where it was not measured)."""
+        return run_directory.read_metrics(self.directory / run_directory.METRICS)
+
+    @property
+    def history(self) -> dict:
+        """Dict by stage (`alignment`, `refinement`) of dicts of float arrays `[epochs]`, by quantity."""
+        found = {}
+        for stage in STAGE_TITLES:
+            path = self.directory / f"{stage}_history.csv"
+            if path.is_file():
+                with path.open(newline="", encoding="utf-8") as file:
+                    header, *rows = csv.reader(file)
+                columns = np.array(rows, dtype="float64").reshape(len(rows), len(header)).T
+                found[stage] = dict(zip(header, columns, strict=True))
+        return found
+
+    def __repr__(self):
+        return f"<{type(self).__name__} {self.config.name}, seed {self.config.seed}: {self._told()}>"
+
+    def _repr_html_(self):
+        rows, convention = metric_rows(self._measured(), self.network.task)
+        table = html_table(f"Run {self.config.name}, seed {self.config.seed}", [["", *self._measured()], *rows])
+        return f"{table}<p><small>{html.escape(convention)}</small></p>"
+
+    def _measured(self):
+        return {name: self.metrics[name] for name in ("valid", "test") if self.metrics.get(name)}
+
+    def _told(self):
+        """The first two metrics of the last split measured."""
+        name, report = list(self._measured().items())[-1]
+        first = [f"{key} {value:.3f}" for key, value in report.items() if isinstance(value, float)][:2]
+        return f"{name} {', '.join(first)}, n {report['n']}"
+
+    def summary(self):
+        """Prints what was trained on what, and the metrics with their conventions and numbers of samples."""
+        terminal.print_run(self)
+
+    def evaluate(self, data=None, split=None) -> dict:
+        """Measures the run.
+
+        Args:
+            data: the path of a feature file, a `Dataset` or a `Split`, with labels. None: what the run was trained on.
+            split: name of the split. By default `test`, or the only one there is.
+
+        Returns:
+            Dict, as `metrics.sentiment_report` or `metrics.classification_report`.
+
+        Raises:
+            DataError: as `predict`; or the samples have no labels, or those of another task.
+            ConfigError: the run's own data are not there any more, or have changed.
+        """
+        dataset, name = self._prepared(self._own_data() if data is None else data, split)
+        described = {"task": self.network.task, "num_classes": self.network.num_classes}
+        checks.check_labels(described, dataset, name)
+        return predictions.report(dataset, dataset[name].labels, self._predict_split(dataset, name, 256))
+
+    def embeddings(self, data=None, split=None) -> dict:
+        """Vectors of each modality, for plots and probes.
+
+        Args:
+            data, split: as in `predict`; no data: what the run was trained on.
+
+        Returns:
+            Dict by modality of dicts of float32 `[N, d]`: `aligned_embedding`, `aligned_common`, `common_embedding`,
+            `private_embedding`, `refined_embedding`, as far as the network's modules give them. Zero where a sample
+            lacks the modality.
+        """
+        outputs = self.predict(self._own_data() if data is None else data, split)
+        return {
+            m: {name: outputs[f"{m}_{name}"] for name in EMBEDDINGS if f"{m}_{name}" in outputs}
+            for m in self.network.modalities
+        }
+
+    def _own_data(self):
+        """The data set that the run was trained on."""
+        if self.data is not None:
+            return self.data
+        known = run_directory.read_description(description_path(self.directory)).get("data") or {}
+        path, sha256 = known.get("path"), known.get("sha256")
+        if path is None and isinstance(self.config, SyntheticRecipeConfig):
+            return generate(self.config.synthetic)[0]
+        if path is None:
+            raise ConfigError(f"{self.directory}: was trained on data in memory, which it does not hold; give `data`")
+        if not Path(path).exists():
+            raise ConfigError(f"{self.directory}: its data are not at {path} any more; give `data`")
+        dataset = load(path, label_range=self.config.label_range)
+        if run_directory.sha256(dataset) != sha256:
+            raise ConfigError(f"{self.directory}: {path} has changed since the run was trained on it; give `data`")
+        return dataset
+
     def predict(self, data, split=None, batch_size=256, max_bytes=None):
         """Predicts new samples.
 
         Args:
-            data: the path of a feature file, a `Dataset`, or a dict of arrays: per modality `<modality>` `[N, T, F]`
-                (or `[N, F]`, one frame each) and `<modality>_length` `[N]` (by default every frame counts). A modality
-                that the dict lacks is missing for every sample, with a warning.
+            data: the path of a feature file, a `Dataset`, a `Split`, or a dict of arrays: per modality `<modality>`
+                `[N, T, F]`, `[N, F]` (one frame each) or a list of `[T, F]`, and `<modality>_length` `[N]` (by default
+                every frame counts). A modality that the dict lacks is missing for every sample, with a warning.
             split: name of the split of a file or `Dataset`. By default `test`, or the only one there is. The run of a
                 fold has `train`, `valid`, `test` and `all` of a file with folds.
             batch_size: int. Defaults to `256`.
@@ -56,14 +164,21 @@ class Run:
             FoldWarning: of a file with folds, the fold that was left out is predicted by default, and in `all` are
                 samples that the network was trained on.
         """
+        dataset, name = self._prepared(data, split, max_bytes)
+        return self._predict_split(dataset, name, batch_size)
+
+    def _prepared(self, data, split, max_bytes=None):
+        """The data as the network reads them: a data set with one split, and its name."""
         if isinstance(data, dict):
-            return self._predict_split(self._dataset_of(data), "all", batch_size)
+            return self._dataset_of(data), "all"
+        if isinstance(data, Split):
+            data = Dataset({"all": data}, label_range=self.config.label_range)
         if not isinstance(data, Dataset):
             data = load(data, label_range=self.config.label_range, max_bytes=max_bytes)
         path = description_path(self.directory)
         dataset, name, told = split_for(path, self.config, self.network.feature_dims, data, split)
         fold_runs.warn_of_part(told, split)
-        return self._predict_split(dataset, name, batch_size)
+        return dataset, name
 
     def drift(self, split):
         """What says that a split's features are not such as the network was trained on: a list of sentences."""
@@ -77,6 +192,13 @@ class Run:
         return predictions.predict_split(self.network, dataset[name], batch_size)
 
     def _dataset_of(self, arrays):
+        arrays = dict(arrays)
+        for m in self.network.modalities:
+            if isinstance(arrays.get(m), (list, tuple)):
+                if all(item is None for item in arrays[m]):
+                    arrays.pop(m)  # Missing for every sample.
+                else:
+                    arrays[m], arrays[f"{m}_length"] = padded(m, arrays[m], arrays.get(f"{m}_length"))
         complete = complete_inputs(arrays, self.network.feature_dims, may_be_absent=True)
         features = {m: complete[m] for m in self.network.modalities}
         lengths = {m: complete[f"{m}_length"] for m in self.network.modalities}
@@ -95,6 +217,13 @@ class ExportedRun(Run):
         network: `plumkeras.recipes.exported.ExportedNetwork`.
         fingerprint: dict or `None`.
     """
+
+    history = {}  # noqa: RUF012 -- an export keeps none, and it is never written to
+
+    @property
+    def metrics(self) -> dict:
+        """The metrics of the run that was exported, by split."""
+        return run_directory.read_description(exported.metadata_path(self.directory)).get("metrics", {})
 
 
 def description_path(directory):
@@ -145,7 +274,7 @@ def load_run(directory):
             A directory that holds a run is loaded as a run, whatever else is in it.
 
     Returns:
-        `Run`, or `ExportedRun`.
+        `Run`, `ExportedRun`, or, of a cross-validated directory, `CrossValidation`.
 
     Raises:
         ConfigError: there is no finished run and no export, or one of the files cannot be read.
@@ -153,6 +282,8 @@ def load_run(directory):
     version = exported.find_version(directory)
     if version is not None:
         return ExportedRun(version, *exported.read_export(version))
+    if cross_validated.is_cross_validation(directory):
+        return cross_validated.CrossValidation(directory, load_run)
     checks.check_run(directory)
     config = run_directory.read_config(Path(directory) / run_directory.CONFIG)
     known = run_directory.read_fingerprint(Path(directory) / run_directory.FINGERPRINT)

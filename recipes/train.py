@@ -20,7 +20,7 @@ from plumkeras.recipes.checkpoint import CheckpointFile, StageCheckpoint
 from plumkeras.recipes.checks import check_dataset, check_output, measured_splits, training_warnings
 from plumkeras.recipes.config import ConfigError, TrainingError
 from plumkeras.recipes.feed import feed
-from plumkeras.recipes.progress import StageProgress
+from plumkeras.recipes.progress import stage_progress
 from plumkeras.trainers import AlignmentTrainer, RefinementTrainer
 
 
@@ -175,12 +175,13 @@ class Training:
             self.network.adapt(self.data.in_order)
             self.trainers = build_trainers(config, self.network, self.data.steps_per_epoch)
 
-    def fit(self, directory=None, verbose=1):
+    def fit(self, directory=None, verbose=1, callbacks=None):
         """Trains both stages, from the checkpoint in the directory on if there is one.
 
         Args:
             directory: where checkpoints, TensorBoard logs and histories go; `None`: nowhere.
             verbose: 0 or 1, progress bars.
+            callbacks: dict by stage of lists of Keras callbacks, or `None`.
 
         Returns:
             Dict of histories by stage (`alignment`, `refinement`); the number of the best epoch, from 0, stands in
@@ -199,7 +200,9 @@ class Training:
                 continue
             here = position if position and position.stage == stage else None
             with self.parallel.scope():
-                histories[stage] = self._fit_stage(stage, trainer, directory, verbose, file, histories, here)
+                histories[stage] = self._fit_stage(
+                    stage, trainer, directory, verbose, file, histories, here, (callbacks or {}).get(stage, ())
+                )
         best = self.trainers["refinement"].best_epoch
         if best is None:
             raise TrainingError(
@@ -209,7 +212,7 @@ class Training:
         histories["refinement"]["best_epoch"] = best
         return histories
 
-    def _fit_stage(self, stage, trainer, directory, verbose, file, histories, position):
+    def _fit_stage(self, stage, trainer, directory, verbose, file, histories, position, more):
         options = getattr(self.config, stage)
         done = 0
         if position:
@@ -218,7 +221,7 @@ class Training:
         early_stopping = next((c for c in callbacks if isinstance(c, keras.callbacks.EarlyStopping)), None)
         checkpoint = StageCheckpoint(file, stage, histories, position, early_stopping)
         try:
-            self.data.fit(stage, trainer, [*callbacks, checkpoint], done)
+            self.data.fit(stage, trainer, [*callbacks, *more, checkpoint], done)
         except NonFiniteLossError as error:
             ids = ", ".join(map(str, self.data.sample_ids(stage, error.epoch, error.step)))
             kept = "" if file is None or not file.path.exists() else "; the checkpoint before it is untouched"
@@ -257,12 +260,22 @@ def _callbacks(options, stage, directory, verbose, done):
         if keras.backend.backend() == "tensorflow":  # Keras writes TensorBoard logs by TensorFlow alone.
             callbacks.append(keras.callbacks.TensorBoard(str(Path(directory) / run_directory.LOGS / stage)))
     if verbose:
-        callbacks.append(StageProgress(stage, done))
+        callbacks.append(stage_progress(stage, done))
     return callbacks
 
 
 @data_errors()
-def train(config, dataset, directory, verbose=1, resume=False, overwrite=True, fold=None, warnings=None):
+def train(
+    config,
+    dataset,
+    directory,
+    verbose=1,
+    resume=False,
+    overwrite=True,
+    fold=None,
+    warnings=None,
+    callbacks=None,
+):
     """A whole run: trains both stages, measures `valid` and `test` once, and writes the run directory.
 
     Args:
@@ -276,6 +289,7 @@ def train(config, dataset, directory, verbose=1, resume=False, overwrite=True, f
         overwrite: bool. Whether a run that the directory holds, and that is not gone on with, may be cleared away.
         fold: dict or None. Of the run of a fold, what its `config.json` says of the fold.
         warnings: what `checks.training_warnings` says of the data, where it is known already.
+        callbacks: dict by stage of lists of Keras callbacks, or None.
 
     Returns:
         Dict of what `metrics.json` holds, `valid`, `test` (None where it was not measured) and `warnings`, and
@@ -292,13 +306,13 @@ def train(config, dataset, directory, verbose=1, resume=False, overwrite=True, f
         if not overwrite:
             # Again: another process may have finished a run there since it was checked.
             check_output(directory, overwrite, resume)
-        metrics = _train(config, dataset, directory, verbose, resume, fold, warnings)
+        metrics = _train(config, dataset, directory, verbose, resume, fold, warnings, callbacks)
     last = measured_splits(dataset)[-1]
     baseline = predictions.baseline_report(dataset, dataset["train"].labels, dataset[last].labels)
     return {**metrics, "baseline": baseline}
 
 
-def _train(config, dataset, directory, verbose, resume, fold, warnings):
+def _train(config, dataset, directory, verbose, resume, fold, warnings, callbacks):
     going_on = resume and run_directory.holds_run(directory)
     if going_on:
         run_directory.check_same(directory, config, dataset, keras.backend.backend())
@@ -316,7 +330,7 @@ def _train(config, dataset, directory, verbose, resume, fold, warnings):
             if not going_on:
                 # Only now, when nothing of the user's can be wrong any more, does an earlier run make place.
                 run_directory.start(directory, config, dataset, training.network, warnings, fold)
-            _finish(directory, training, training.fit(directory, verbose), dataset, warnings)
+            _finish(directory, training, training.fit(directory, verbose, callbacks), dataset, warnings)
     return run_directory.read_metrics(directory / run_directory.METRICS)
 
 

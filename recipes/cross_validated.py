@@ -1,0 +1,105 @@
+"""A finished cross-validation: its pooled metrics, the runs of its folds, and the mean of their predictions."""
+
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from plumkeras.data_pipelines import Dataset, Split, load
+from plumkeras.recipes import run_directory
+from plumkeras.recipes.fold_runs import FoldWarning
+
+_FOLD = re.compile(r"fold_(-?\d+)")
+
+
+def is_cross_validation(directory) -> bool:
+    """Whether a directory holds a cross-validation: folds, and no network of its own."""
+    directory = Path(directory)
+    has_folds = directory.is_dir() and any(_FOLD.fullmatch(path.name) for path in directory.iterdir())
+    return has_folds and run_directory.holds_run(directory) and not (directory / run_directory.NETWORK).exists()
+
+
+class CrossValidation:
+    """What `train` and `load_run` return of data with folds.
+
+    Args:
+        directory: path of the cross-validation.
+        load_fold: callable from the path of a fold's run to its `Run`.
+
+    Attributes:
+        config: `RecipeConfig`, of all folds.
+        folds: tuple of the numbers of the folds.
+    """
+
+    scratch = None
+    data = None
+
+    def __init__(self, directory, load_fold):
+        self.directory = Path(directory)
+        self.config = run_directory.read_config(self.directory / run_directory.CONFIG)
+        found = (_FOLD.fullmatch(path.name) for path in self.directory.iterdir())
+        self.folds = tuple(sorted(int(match[1]) for match in found if match))
+        self._load_fold, self._runs = load_fold, {}
+
+    @property
+    def metrics(self) -> dict:
+        """What `metrics.json` holds: the metrics of the pooled predictions, `valid` and `test`, and of each fold."""
+        return run_directory.read_metrics(self.directory / run_directory.METRICS)
+
+    def __repr__(self):
+        report = self.metrics["test"]
+        first = [f"{key} {value:.3f}" for key, value in report.items() if isinstance(value, float)][:2]
+        told = f"pooled test {', '.join(first)}, n {report['n']}"
+        return f"<CrossValidation {self.config.name}, {len(self.folds)} folds, seed {self.config.seed}: {told}>"
+
+    def run(self, fold: int):
+        """The `Run` of a fold. Raises `KeyError` for a number that there is not."""
+        if fold not in self.folds:
+            raise KeyError(f"fold {fold}; there are {self.folds}")
+        if fold not in self._runs:
+            self._runs[fold] = self._load_fold(self.directory / f"fold_{fold}")
+        return self._runs[fold]
+
+    def predict(self, data, split=None, batch_size=256) -> dict:
+        """The mean over the folds' networks of what they predict for new samples.
+
+        Args:
+            data, split, batch_size: as in `Run.predict`.
+
+        Returns:
+            Dict of arrays: `prediction`, and per modality `present`, `soft_label` and `hard_label` (the most probable
+            class of the mean; -1 where the modality is missing). Embeddings of different networks have no mean.
+
+        Warns:
+            FoldWarning: the data have folds, so some networks were trained on some of the samples.
+        """
+        if not isinstance(data, (dict, Dataset, Split)):
+            data = load(data, label_range=self.config.label_range)
+        if isinstance(data, Dataset) and split is None and "all" in data and data["all"].folds is not None:
+            warnings.warn(
+                f"{data.path or 'the data'}: the mean over {len(self.folds)} networks, most of which were trained on "
+                "these samples; predictions of unseen samples are in predictions_test.csv",
+                FoldWarning,
+                stacklevel=2,
+            )
+            split = "all"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FoldWarning)
+            outputs = [self.run(fold).predict(data, split, batch_size) for fold in self.folds]
+        return mean_outputs(outputs)
+
+
+def mean_outputs(outputs: list) -> dict:
+    """The mean of several networks' predictions and label distributions; see `CrossValidation.predict`."""
+    found = {"prediction": np.mean([one["prediction"] for one in outputs], axis=0)}
+    for name in outputs[0]:
+        m = name.removesuffix("_present")
+        if name == m:
+            continue
+        found[name] = outputs[0][name]
+        if f"{m}_soft_label" in outputs[0]:
+            soft = np.mean([one[f"{m}_soft_label"] for one in outputs], axis=0)
+            found[f"{m}_soft_label"] = soft
+            found[f"{m}_hard_label"] = np.where(found[name], soft.argmax(axis=1), -1).astype("int32")
+    return found
