@@ -48,8 +48,24 @@ def find_recipe(name):
     Raises:
         ConfigError: for an unknown name, or a file that fails or sets no `recipe`.
     """
+    return read_recipe(name)[0]
+
+
+def read_recipe(name):
+    """The configuration of a recipe, and the function that makes its callbacks.
+
+    Args:
+        name: as in `find_recipe`. A recipe file may define a function `callbacks` without arguments, which returns
+            Keras callbacks as `plumkeras.train` takes them.
+
+    Returns:
+        `RecipeConfig`, and the function or None.
+
+    Raises:
+        ConfigError: as `find_recipe`; or `callbacks` is no function.
+    """
     if name in _RECIPES:
-        return _RECIPES[name]
+        return _RECIPES[name], None
     path = Path(name)
     if path.suffix != ".py" and not path.exists():
         hint = nearest(name, _RECIPES)
@@ -76,4 +92,10 @@ def _read_recipe_file(path):
     if not isinstance(recipe, RecipeConfig):
         raise ConfigError(f"{path}: a recipe file sets `recipe` to a plumkeras.recipes.RecipeConfig; found {recipe!r}")
     # As if replayed from JSON: that checks the type of every value.
-    return from_dict(to_dict(recipe), str(path))
+    callbacks = getattr(module, "callbacks", None)
+    if not (callbacks is None or callable(callbacks)):
+        raise ConfigError(
+            f"{path}: `callbacks` is a {type(callbacks).__name__}; a function that returns callbacks is expected, so "
+            "that each run has its own"
+        )
+    return from_dict(to_dict(recipe), str(path)), callbacks

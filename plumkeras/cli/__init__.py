@@ -59,8 +59,8 @@ def main(arguments=None):
         # The reader of a pipe went away, as `head` does; nothing more can be written there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
-    except KeyboardInterrupt:
-        print("plumkeras: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"plumkeras: interrupted{f'; {stop}' if str(stop) else ''}", file=sys.stderr)
         return 130
 
 

@@ -73,5 +73,5 @@ def run_predict(arguments):
     for sentence in run.drift(dataset[name]):
         warn(sentence)
     outputs = predictions.predict_split(run.network, dataset[name])
-    predictions.write_csv(options.output, dataset[name].ids, run.network, outputs)
+    predictions.write_csv(options.output, dataset[name], run.network, outputs, run.config.objective.label_classes)
     say(f"{options.output}: {len(dataset[name])} predictions of {name}")

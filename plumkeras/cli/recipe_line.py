@@ -3,11 +3,11 @@
 import dataclasses
 
 from plumkeras.cli.words import UsageError, parse, take
-from plumkeras.recipes import RecipeConfig, find_recipe, recipe_names, run_directory
+from plumkeras.recipes import RecipeConfig, read_recipe, recipe_names, run_directory
 
 
 def parse_recipe(options, arguments, command, **required):
-    """The options, and the recipe (by name, file or `--config`) with its overrides.
+    """The options, the recipe (by name, file or `--config`) with its overrides, and the callbacks of its file or None.
 
     Args:
         options: dataclass of the command's own options.
@@ -15,12 +15,12 @@ def parse_recipe(options, arguments, command, **required):
         command: its name.
         **required: `tyro.MISSING` for every option that has no default.
     """
-    arguments = list(arguments)
+    arguments, callbacks = list(arguments), None
     if arguments and not arguments[0].startswith("-"):
         named = arguments.pop(0)
         if take(list(arguments), "--config") is not None:
             raise UsageError(f"--config takes the place of a recipe; leave out {named!r} or --config")
-        recipe = find_recipe(named)
+        recipe, callbacks = read_recipe(named)
     elif (replayed := take(arguments, "--config")) is not None:
         named, recipe = f"--config {replayed}", run_directory.read_config(replayed)
     elif {"-h", "--help"} & set(arguments):
@@ -33,6 +33,7 @@ def parse_recipe(options, arguments, command, **required):
     )
     default = line(**required, **{f.name: getattr(recipe, f.name) for f in dataclasses.fields(recipe)})
     parsed = parse(line, arguments, f"plumkeras {command} {named}", default)
-    return tuple(
+    given, recipe = (
         kind(**{f.name: getattr(parsed, f.name) for f in dataclasses.fields(kind)}) for kind in (options, type(recipe))
     )
+    return given, recipe, callbacks

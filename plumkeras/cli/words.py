@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import shlex
 import sys
 from typing import Annotated
 
@@ -70,6 +71,12 @@ def take(arguments, option):
         if argument.startswith(f"{option}="):
             return arguments.pop(index).split("=", 1)[1]
     return None
+
+
+def resuming(command, arguments):
+    """The command line that goes on with what was interrupted."""
+    kept = [str(word) for word in arguments if word not in ("--overwrite", "--resume")]
+    return shlex.join(["plumkeras", command, *kept, "--resume"])
 
 
 def _one_line(box):

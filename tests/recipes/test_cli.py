@@ -79,11 +79,13 @@ def test_saved_predictions_are_those_of_the_metrics(tiny_run):
     test = make_synthetic({"train": 64, "valid": 32, "test": 32})[0]["test"]
     rows = _rows(tiny_run / "predictions_test.csv")
     assert [row["id"] for row in rows] == list(test.ids)
+    np.testing.assert_array_equal(np.array([row["label"] for row in rows], "float32"), test.labels)
     metrics = json.loads((tiny_run / "metrics.json").read_text())["test"]
     measured = sentiment_report(test.labels, np.array([row["prediction"] for row in rows], dtype="float32"))
     assert measured == pytest.approx(metrics, rel=1e-6)
     for m in ("text", "audio", "vision"):
-        soft = np.array([[row[f"{m}_soft_label_{k}"] for k in range(3)] for row in rows], dtype="float64")
+        columns = [f"{m}_soft_label_{name}" for name in ("negative", "neutral", "positive")]
+        soft = np.array([[row[column] for column in columns] for row in rows], dtype="float64")
         np.testing.assert_allclose(soft.sum(axis=1), 1, atol=1e-5)
         np.testing.assert_array_equal(soft.argmax(axis=1), [int(row[f"{m}_hard_label"]) for row in rows])
 
