@@ -21,7 +21,8 @@ PREDICTIONS, DISAGREEMENT, TIMINGS = "predictions.png", "disagreement.png", "tim
 SEARCH = "search.json"
 # What the training features look like; see `plumkeras.data_pipelines.fingerprint`.
 FINGERPRINT = "fingerprint.json"
-# Kept while a run is under way; see `plumkeras.recipes.checkpoint`.
+# Kept while a run is under way, and after it where more epochs of stage 2 may follow; see
+# `plumkeras.recipes.checkpoint`.
 CHECKPOINT = "checkpoint.npz"
 # What is cleared away first no longer passes for a finished run, or for one to go on with.
 _FILES = (

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from plumkeras.data_pipelines.report import by_field
 from plumkeras.recipes.escaping import for_terminal
 
 
@@ -24,8 +25,8 @@ def make_table(title, *columns):
 
 
 def print_warnings(warnings, console):
-    """One line a warning."""
-    for warning in warnings:
+    """One line a warning; what is said of several splits, once."""
+    for warning in by_field(warnings):
         console.print(f"[yellow]warning:[/yellow] {escape(warning)}")
 
 
