@@ -26,6 +26,7 @@ from plumkeras.recipes.progress import stage_progress
 from plumkeras.recipes.timings import StageTimer
 from plumkeras.recipes.user_callbacks import callbacks_by_stage
 from plumkeras.trainers import AlignmentTrainer, RefinementTrainer
+from plumkeras.trainers.backend import Adam, AdamW
 
 
 def network_shape(config, dataset):
@@ -250,8 +251,8 @@ def make_optimizer(options, steps_per_epoch):
         rate = keras.optimizers.schedules.CosineDecay(rate, max(options.epochs * steps_per_epoch, 1), alpha=0.05)
     shared = {"learning_rate": rate, "clipnorm": options.clipnorm or None}
     if options.weight_decay:
-        return keras.optimizers.AdamW(weight_decay=options.weight_decay, **shared)
-    return keras.optimizers.Adam(**shared)
+        return AdamW(weight_decay=options.weight_decay, **shared)
+    return Adam(**shared)
 
 
 def _shown_metrics(network):
