@@ -12,7 +12,10 @@ from plumkeras.cli.words import parse, say
 
 @dataclasses.dataclass(frozen=True)
 class Export:
-    """Writes a run as the next version of a served model, in the layout of TensorFlow Serving."""
+    """Writes a run as the next version of a served model, in the layout of TensorFlow Serving.
+
+    plumkeras export runs/mosi served/mosi
+    """
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory; of a cross-validated run, that of a fold."""

@@ -20,7 +20,7 @@ def print_trial(results, console=None):
     console.print(
         f"Trial {trial.number} ({len(ended)} of {results.search.trials} done{escape(by)}): {escape(said)}{best}",
         highlight=False,
-        soft_wrap=True,
+        soft_wrap=not console.is_terminal,
     )
 
 

@@ -23,6 +23,12 @@ def make_table(title, *columns):
     return table
 
 
+def table_width(rows):
+    """The columns that a table of these texts, its header among them, takes where no cell is folded."""
+    columns = list(zip(*rows, strict=True))
+    return sum(max(map(len, column)) + 3 for column in columns) + 1
+
+
 def print_warnings(warnings, console):
     """One line a warning."""
     for warning in warnings:
