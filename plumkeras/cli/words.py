@@ -83,6 +83,11 @@ def say(line):
     print(_wrapped(for_terminal(line), sys.stdout))
 
 
+def note(line):
+    """As `say`, on standard error: where standard output is for a program."""
+    print(_wrapped(for_terminal(line), sys.stderr), file=sys.stderr)
+
+
 def warn(sentence):
     """Prints a warning on standard error, as `complain`."""
     complain(f"warning: {sentence}")
