@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from plumkeras.cli.starting import quiet_start
-from plumkeras.cli.words import parse, say
+from plumkeras.cli.words import parse, say, say_command
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,4 +37,4 @@ def run_export(arguments):
         import keras  # noqa: F401 - started here, with what it prints held back
     made = export_run(*asked)
     say(f"{made.version}: SavedModel with the signatures {', '.join(made.signatures)}")
-    say(f"Serve it, from {options.directory}: {made.docker}")
+    say_command(f"Serve it, from {options.directory}:", made.docker)

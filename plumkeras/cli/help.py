@@ -2,10 +2,11 @@
 
 import argparse
 import inspect
-import re
 import shutil
 import textwrap
 import typing
+
+from plumkeras.wrapping import fill_command
 
 if typing.TYPE_CHECKING:
     from plumkeras.cli.options import Option
@@ -85,22 +86,10 @@ def filled(text: str, indent: int = 0) -> str:
     parts = []
     for paragraph in text.split("\n\n"):
         if paragraph.lstrip().startswith("plumkeras "):
-            parts.append("\n".join(_command(line.strip()) for line in paragraph.splitlines()))
+            parts.append("\n".join(fill_command(line.strip(), width()) for line in paragraph.splitlines()))
         else:
             parts.append(textwrap.fill(" ".join(paragraph.split()), width() - indent))
     return "\n\n".join(parts)
-
-
-def _command(line):
-    """A command that can be copied, broken before its options where the terminal is narrow."""
-    first, *options = re.split(" (?=--)", line)
-    lines = [f"  {first}"]
-    for option in options:
-        if len(lines[-1]) + len(option) + 3 <= width():
-            lines[-1] += f" {option}"
-        else:
-            lines.append(f"      {option}")
-    return " \\\n".join(lines)
 
 
 def listing(rows: dict[str, str]) -> str:

@@ -6,7 +6,6 @@ import itertools
 import re
 import shutil
 import sys
-import textwrap
 from typing import Annotated
 
 import tyro
@@ -17,6 +16,7 @@ from plumkeras.data_pipelines import DataError
 from plumkeras.nearest import nearest
 from plumkeras.recipes.config import ConfigError, TrainingError
 from plumkeras.recipes.escaping import for_terminal
+from plumkeras.wrapping import fill, fill_command
 
 _ABBREVIATIONS = {"lr": "learning-rate", "wd": "weight-decay", "bs": "batch-size", "o": "output", "out": "output"}
 _KINDS = {"INT": "a whole number", "N": "a whole number", "FLOAT": "a number", "LOW HIGH": "two numbers, LOW HIGH"}
@@ -98,11 +98,16 @@ def complain(text):
     print(_wrapped(f"plumkeras: {for_terminal(' '.join(text.split()))}", sys.stderr), file=sys.stderr)
 
 
+def say_command(intro, command):
+    """Prints a command to copy behind what it does; on a terminal on lines of its own, broken at the options."""
+    if not sys.stdout.isatty():
+        return say(f"{intro} {command}")
+    say(intro)
+    print(for_terminal(fill_command(command, shutil.get_terminal_size().columns)))
+
+
 def _wrapped(line, file):
-    if not file.isatty():
-        return line
-    # A path stays whole, so that it can be copied.
-    return textwrap.fill(line, shutil.get_terminal_size().columns, break_long_words=False, break_on_hyphens=False)
+    return fill(line, shutil.get_terminal_size().columns) if file.isatty() else line
 
 
 def check_max_bytes(value):

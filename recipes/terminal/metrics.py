@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from plumkeras.recipes.terminal.tables import make_table, table_width
+from plumkeras.recipes.terminal.tables import print_table
 
 _REGRESSION = {
     "mae": "MAE",
@@ -37,7 +37,7 @@ _CONVENTIONS = {
 
 
 def print_metrics(reports, task, console=None):
-    """Prints metrics with their conventions and numbers of samples: a column each, or a row each where many do not fit.
+    """Prints metrics with their conventions and numbers of samples: a column each, or a row where columns do not fit.
 
     Args:
         reports: dict from split name to `sentiment_report`, `sims_report` or `classification_report`.
@@ -45,27 +45,8 @@ def print_metrics(reports, task, console=None):
     """
     console = console or Console()
     rows, convention = metric_rows(reports, task)
-    title = "Metrics"
-    for header, *body in _parts([["", *reports], *rows], console.width):
-        table = make_table(title, *header)
-        for row in body:
-            table.add_row(*row)
-        console.print(table)
-        title = "Metrics, continued"
+    print_table("Metrics", [["", *reports], *rows], console)
     console.print(convention, style="dim")
-
-
-def _parts(rows, width):
-    """The tables to print, each a header and its rows: one, or where that is too wide one row a split, in few parts."""
-    if table_width(rows) <= width:
-        return [rows]
-    names, *columns = rows
-    for count in range(1, len(columns) + 1):
-        size = -(-len(columns) // count)
-        groups = [columns[start : start + size] for start in range(0, len(columns), size)]
-        parts = [list(zip(names, *group, strict=True)) for group in groups]
-        if size == 1 or all(table_width(part) <= width for part in parts):
-            return parts
 
 
 def metric_rows(reports, task):
