@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -102,6 +103,28 @@ def test_benchmarks(columns):
         },
     }
     assert " 123456.78 " in printed(terminal.print_serving_benchmark, served, columns=columns)
+
+
+@WIDTHS
+def test_the_progress_of_a_stage(columns, capsys, monkeypatch):
+    from plumkeras.recipes.progress import StageProgress
+
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    names = ("loss", "prediction_loss", "val_loss", "val_prediction_loss", "val_corr")
+    logs = {name: -0.1234 - number for number, name in enumerate(names)}
+    progress = StageProgress("refinement")
+    progress.set_params({"epochs": 2, "steps": 512})
+    progress.set_model(SimpleNamespace(best_epoch=1))
+    progress.on_train_begin()
+    progress.on_epoch_begin(0)
+    for batch in range(512):
+        progress.on_train_batch_end(batch, {"loss": 10.1234, "prediction_loss": 10.1234})
+    progress.on_epoch_end(0, logs)
+    progress.on_train_end()
+    text = re.sub("\x1b\\[[0-9;]*m|\b", "", capsys.readouterr().out)
+    assert max(map(len, re.split("[\r\n]", text))) <= columns
+    assert all(f"{name}: {value:.4f}" in text for name, value in logs.items())
 
 
 def test_a_command_is_broken_at_its_options_alone():
