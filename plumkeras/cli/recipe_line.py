@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from plumkeras.cli.help import is_asked
 from plumkeras.cli.words import UsageError, parse, take
 from plumkeras.recipes import RecipeConfig, read_recipe, recipe_names, run_directory
 
@@ -23,16 +24,27 @@ def parse_recipe(options, arguments, command, **required):
         recipe, callbacks = read_recipe(named)
     elif (replayed := take(arguments, "--config")) is not None:
         named, recipe = f"--config {replayed}", run_directory.read_config(replayed)
-    elif {"-h", "--help"} & set(arguments):
+    elif is_asked(arguments):
         named, recipe = "RECIPE", RecipeConfig(name="RECIPE")
     else:
-        raise UsageError(f"{command} needs a recipe: {', '.join(recipe_names())}, a recipe file, or --config FILE")
+        raise UsageError(
+            f"{command} needs a recipe, as in `plumkeras {command} synthetic`: {', '.join(recipe_names())}, a recipe "
+            "file, or --config FILE"
+        )
     # One flat line: the options of the command, then the fields of the recipe with the recipe's own values.
     line = dataclasses.make_dataclass(
         command, [], bases=(type(recipe), options), frozen=True, namespace={"__doc__": options.__doc__}
     )
     default = line(**required, **{f.name: getattr(recipe, f.name) for f in dataclasses.fields(recipe)})
-    parsed = parse(line, arguments, f"plumkeras {command} {named}", default)
+    parsed = parse(
+        line,
+        arguments,
+        f"plumkeras {command} {named}",
+        default,
+        headings={RecipeConfig: "recipe"},
+        # What stands for a recipe has none of its values.
+        show_defaults=named != "RECIPE",
+    )
     given, recipe = (
         kind(**{f.name: getattr(parsed, f.name) for f in dataclasses.fields(kind)}) for kind in (options, type(recipe))
     )

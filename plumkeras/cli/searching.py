@@ -20,6 +20,8 @@ class Tune(SearchOptions):
 
     RECIPE is a name or the path of a recipe file; `--config FILE.json` in its place begins from a run's configuration.
     The options below are the command's own, then the recipe's fields with the recipe's values.
+
+        plumkeras tune mosi_frozen --data mosi_text_audio.npz --output searches/mosi --trials 20
     """
 
     output: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None

@@ -21,9 +21,12 @@ class Train:
     RECIPE is a name or the path of a recipe file; `--config FILE.json` in its place replays a run's configuration, or
     the best one of a search. The options below are the command's own, then the recipe's fields with the recipe's
     values.
+
+        plumkeras train mosi_frozen --data mosi_text_audio.npz --output runs/mosi --seed 1
+        plumkeras train --config runs/mosi/config.json --data mosi_text_audio.npz --output runs/again
     """
 
-    output: Path
+    output: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """The run directory to make."""
     data: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
     """Feature file or folder, of any format that `inspect` knows, or shards. `synthetic` needs none."""

@@ -394,8 +394,8 @@ def test_the_commands_export_and_predict_with_the_export(tiny_run, dataset, tmp_
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--data", "x.npz"], "leave out --data"),
-        (["--recipe", "mosi"], "leave out --recipe"),
+        (["--data", "x.npz"], "unknown option --data"),
+        (["--recipe", "mosi"], "unknown option --recipe"),
         (["--seconds=0"], "--seconds must be"),
         (["--calls=0"], "--calls must be at least 1"),
     ],
