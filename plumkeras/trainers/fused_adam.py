@@ -36,22 +36,23 @@ class _OneKernel:
 
     def _distributed_tf_update_step(self, distribution, grads_and_vars, learning_rate):
         step = tf.cast(tf.convert_to_tensor(self.iterations) + 1, "float32")
-        powers = tf.pow(self.beta_1, step), tf.pow(self.beta_2, step)
+        numbers = [tf.constant(x, "float32") for x in (self.beta_1, self.beta_2, self.epsilon)]
+        numbers += [tf.pow(self.beta_1, step), tf.pow(self.beta_2, step)]
 
-        def update(variable, gradient, learning_rate, *powers):
+        def update(variable, gradient, learning_rate, *numbers):
             rate = tf.cast(learning_rate, variable.dtype)
             if self.weight_decay is not None and self._use_weight_decay(variable):
                 variable.assign_sub(variable * (rate * self.weight_decay))
             if self.amsgrad or not isinstance(gradient, tf.Tensor):
                 return self.update_step(gradient, variable, learning_rate)
             index = self._get_variable_index(variable)
-            beta_1, beta_2, epsilon = (tf.constant(x, variable.dtype) for x in (self.beta_1, self.beta_2, self.epsilon))
+            beta_1, beta_2, epsilon, *powers = (tf.cast(number, variable.dtype) for number in numbers)
             return tf.raw_ops.ResourceApplyAdam(
                 var=variable.handle,
                 m=self._momentums[index].value.handle,
                 v=self._velocities[index].value.handle,
-                beta1_power=tf.cast(powers[0], variable.dtype),
-                beta2_power=tf.cast(powers[1], variable.dtype),
+                beta1_power=powers[0],
+                beta2_power=powers[1],
                 lr=rate,
                 beta1=beta_1,
                 beta2=beta_2,
@@ -60,7 +61,7 @@ class _OneKernel:
             )
 
         for gradient, variable in grads_and_vars:
-            distribution.extended.update(variable, update, args=(gradient, learning_rate, *powers), group=False)
+            distribution.extended.update(variable, update, args=(gradient, learning_rate, *numbers), group=False)
 
 
 class FusedAdam(_OneKernel, keras.optimizers.Adam):
