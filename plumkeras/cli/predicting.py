@@ -122,7 +122,7 @@ def _measure_folds(options, tell):
         import keras  # noqa: F401 - started here, with what it prints held back
     report = fold_evaluation.measure_parts(cross, parts, name, is_own)
     kind = "pooled" if is_own else "mean"
-    title = f"{kind} {name}" if is_own else f"mean of {len(parts)} networks"
+    title = f"mean of {len(parts)} networks" if not is_own else "pooled" if name == "test" else f"pooled {name}"
     rows = {f"fold {number}": metrics for number, metrics in report["folds"].items()} | {title: report[kind]}
     told = _told(dataset, name, report[kind], _baseline(cross, name) if is_own else None)
     folds = {str(number): metrics for number, metrics in report["folds"].items()}

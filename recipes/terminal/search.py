@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from plumkeras.recipes.terminal.tables import escape, print_table
+from plumkeras.recipes.terminal.tables import escape, print_line, print_table
 from plumkeras.wrapping import fill_command
 
 
@@ -12,17 +12,12 @@ def print_trial(results, console=None):
     Args:
         results: `search_results.SearchResults`.
     """
-    console = console or Console()
     ended = [trial for trial in results.trials if trial.status != "running"]
     trial = max(ended, key=lambda trial: trial.order)
     by = "" if trial.worker in (None, "here") else f", by {trial.worker}"
     said = f"failed: {trial.reason}" if trial.status == "failed" else f"{trial.objective:.4f}"
     best = f"; best so far {results.best.objective:.4f}, trial {results.best.number}" if results.best else ""
-    console.print(
-        f"Trial {trial.number} ({len(ended)} of {results.search.trials} done{escape(by)}): {escape(said)}{best}",
-        highlight=False,
-        soft_wrap=not console.is_terminal,
-    )
+    print_line(f"Trial {trial.number} ({len(ended)} of {results.search.trials} done{by}): {said}{best}", console)
 
 
 def print_search(results, directory, console=None, shown=4):

@@ -60,6 +60,12 @@ def _width(rows):
     return sum(max(map(cell_len, column)) + 3 for column in columns) + 1
 
 
+def print_line(text, console=None):
+    """Prints a line of plain text as it is; wrapped where it goes to a terminal."""
+    console = console or Console()
+    console.print(escape(text), highlight=False, soft_wrap=not console.is_terminal)
+
+
 def print_warnings(warnings, console):
     """One line a warning; what is said of several splits, once."""
     for warning in by_field(warnings):
