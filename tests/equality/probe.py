@@ -73,7 +73,7 @@ CASES = {
                 "include_self": True,
             },
             **_STAGES,
-            # Clips nearly every gradient.
+            # Clips the larger gradients.
             "refinement": {**_STAGES["refinement"], "clipnorm": 0.01, "weight_decay": 1e-2},
         },
         # Become sample weights, which no recipe asks for.
