@@ -448,13 +448,13 @@ def test_a_full_disk_elsewhere_is_one_line_too(tmp_path):
 
 def test_a_history_is_cut_to_whole_rows_byte_for_byte(tmp_path):
     path = tmp_path / "alignment_history.csv"
-    whole = b"epoch,loss\r\n" + b"".join(b"%d,0.%d\r\n" % (epoch, epoch) for epoch in range(12))
-    # The row of epoch 12, of which a full disk took one byte: it would pass for another row of epoch 1.
+    whole = b"epoch,loss\r\n" + b"".join(b"%d,0.%d\r\n" % (epoch, epoch) for epoch in range(1, 13))
+    # The row of epoch 13, of which a full disk took one byte: it would pass for another row of epoch 1.
     path.write_bytes(whole + b"1")
     run_directory.cut_history(path, 12)
     assert path.read_bytes() == whole
     run_directory.cut_history(path, 2)
-    assert path.read_bytes() == b"epoch,loss\r\n0,0.0\r\n1,0.1\r\n"
+    assert path.read_bytes() == b"epoch,loss\r\n1,0.1\r\n2,0.2\r\n"
     run_directory.cut_history(tmp_path / "refinement_history.csv", 2)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
