@@ -188,5 +188,5 @@ def _predict_folds(options):
     for sentence in run.drift(split):
         warn(sentence)
     outputs = cross_validated.mean_outputs(list(fold_evaluation.predict_folds(cross, parts, name).values()))
-    predictions.write_csv(options.output, split.ids, run.network, outputs)
+    predictions.write_csv(options.output, split, run.network, outputs, run.config.objective.label_classes)
     say(f"{options.output}: {len(split)} predictions of {name}, the mean over the networks of {len(parts)} folds")

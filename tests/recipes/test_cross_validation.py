@@ -117,8 +117,9 @@ def test_a_cross_validation_is_measured_on_its_own_data(run, tmp_path, capsys):
         assert told["folds"][number] == pytest.approx(metrics, abs=1e-5, nan_ok=True)
     assert told["metrics"] == pytest.approx(kept["test"], abs=1e-5)
     rows = _rows(tmp_path / "metrics.csv")
-    assert [row[""] for row in rows] == ["fold 0", "fold 1", "fold 2", "fold 4", "pooled"]
-    assert float(rows[-1]["mae"]) == told["metrics"]["mae"]
+    assert [row[""] for row in rows] == ["fold 0", "fold 1", "fold 2", "fold 4", "pooled", "pooled, baseline"]
+    assert float(rows[-2]["mae"]) == told["metrics"]["mae"]
+    assert told["baseline"] == kept["baseline"]["test"] and float(rows[-1]["mae"]) == told["baseline"]["mae"]
     assert load_run(directory).evaluate(split="valid")["pooled"] == pytest.approx(kept["valid"], abs=1e-5)
 
     save_npz(folded(count=12), tmp_path / "other.npz")
