@@ -73,7 +73,7 @@ def test_stage_1_names_the_step_and_the_terms_of_a_spoiled_sample():
     assert (error.epoch, error.step) == (0, 3)
     assert set(error.terms) == {"inter_loss", "text_intra_loss", "text_common_loss", "text_private_loss"}
     assert counter.steps == [0, 1, 2] and counter.epochs == 0
-    for words in ("inter_loss", "text_private_loss", "step 3 of epoch 0"):
+    for words in ("inter_loss", "text_private_loss", "step 4 of epoch 1"):
         assert words in str(error)
     assert "audio" not in str(error)
 
@@ -108,6 +108,6 @@ def test_terms_that_are_finite_alone_and_not_together():
     guard.on_epoch_begin(4)
     guard.on_train_batch_end(0, {"loss": 3e38, "prediction_loss": 2e38, "inter_loss": 1e38})
     for loss in (np.float32("inf"), float("nan"), -np.inf):
-        with pytest.raises(NonFiniteLossError, match="loss not finite at step 1 of epoch 4") as caught:
+        with pytest.raises(NonFiniteLossError, match="loss not finite at step 2 of epoch 5") as caught:
             guard.on_train_batch_end(1, {"loss": loss, "prediction_loss": 2e38, "inter_loss": 2e38})
         assert caught.value.terms == ("loss",)
