@@ -13,7 +13,7 @@ def samples(n):  # yours: an array [frames, features] per sample, or None where 
     return {"text": text, "audio": audio, "labels": y}
 
 
-data = Dataset.from_arrays(train=samples(64), valid=samples(32), test=samples(32))
-run = plumkeras.train("mosi_frozen", data, network={"hidden_dim": 16}, refinement={"epochs": 4})
+data = Dataset.from_arrays(train=samples(256), valid=samples(64), test=samples(64))
+run = plumkeras.train("mosi_frozen", data, network={"hidden_dim": 32}, refinement={"epochs": 8})
 print(run.metrics["test"], run.embeddings(data["test"])["text"]["private_embedding"].shape)
 print(run.predict({"text": [rng.normal(2, 1, size=(7, 16))]})["prediction"])  # without audio
