@@ -5,6 +5,8 @@ the file is read. What takes a pass over the features is in `suspicions` and `de
 """
 
 import dataclasses
+import itertools
+import re
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from plumkeras.features import cleaned_words
 
 # A crafted file can give rise to a warning for every few bytes, and nobody reads so many.
 _MAX_WARNINGS = 1000
+_OF_A_SPLIT = re.compile(r"(\w+)/([^:]+): (.*)", re.DOTALL)
 
 
 @known_arguments_only()
@@ -65,3 +68,32 @@ def shared_ids(dataset):
             if len(both):
                 found.append((first, second, len(both), str(both[0])))
     return found
+
+
+def by_field(warnings):
+    """Sentences of which those that say the same of several splits are one, for a person to read.
+
+    Args:
+        warnings: iterable of str, as in `Report.warnings`: `train/audio: 3 of 9 samples lack it`.
+
+    Returns:
+        A list of str: `audio: 3 of 9 samples lack it in train, 1 of 4 samples lack it in valid`.
+    """
+    groups = {}
+    for sentence in warnings:
+        found = _OF_A_SPLIT.fullmatch(sentence)
+        split, field, text = found.groups() if found else (None, None, sentence)
+        kind = (field, re.sub(r"\d+", "0", text)) if found else (None, sentence)
+        groups.setdefault(kind, []).append((split, text))
+    merged = []
+    for (field, _), said in groups.items():
+        if len(said) == 1:
+            split, text = said[0]
+            merged.append(text if split is None else f"{split}/{field}: {text}")
+            continue
+        # What they begin with in common is said once.
+        words = [f"{text} in {split}".split(" ") for split, text in said]
+        same = sum(1 for _ in itertools.takewhile(lambda at: len(set(at)) == 1, zip(*words, strict=False)))
+        parts = ", ".join(" ".join(sentence[same:]) for sentence in words)
+        merged.append(" ".join([f"{field}:", *words[0][:same], parts]))
+    return merged

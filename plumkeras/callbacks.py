@@ -17,7 +17,7 @@ class NonFiniteLossError(FloatingPointError):
 
     def __init__(self, epoch, step, terms):
         self.epoch, self.step, self.terms = epoch, step, tuple(terms)
-        super().__init__(f"{', '.join(self.terms)} not finite at step {step} of epoch {epoch} (both counted from 0)")
+        super().__init__(f"{', '.join(self.terms)} not finite at step {step + 1} of epoch {epoch + 1}")
 
 
 @known_arguments_only()

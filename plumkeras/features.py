@@ -159,6 +159,9 @@ def clean_block(block, counts):
     """The array with what is not finite, or beyond the limit, set to 0 and added to `counts`."""
     if block.dtype.kind in "iub":
         block = block.astype("float64")
+    elif block.dtype == np.float16:
+        # It becomes float32 in any case, and NumPy compares float16 ten times as slowly.
+        block = block.astype("float32")
     if not is_dirty(block):
         return block
     # A long double may not fit, and then is infinite.

@@ -154,8 +154,8 @@ class StageCheckpoint(keras.callbacks.Callback):
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 kept = "; the checkpoint before it is untouched" if self.file.path.exists() else ""
                 raise TrainingError(
-                    f"training diverged in stage {self.stage}: {variable.path} is not finite after epoch {epoch} "
-                    f"(counted from 0){kept}; try a smaller {self.stage}.learning_rate"
+                    f"training diverged in stage {self.stage}: {variable.path} is not finite after epoch {epoch + 1}"
+                    f"{kept}; try a smaller {self.stage}.learning_rate"
                 )
         facts = {}
         keep = getattr(self.model, "keep_best", None)

@@ -138,6 +138,13 @@ def check_picture_target(path, overwrite):
         raise ConfigError(f"--plot {path}: a PNG file is written; end its name in .png")
 
 
+def check_metrics_target(path, overwrite):
+    """Raises `ConfigError` as `check_csv_target`, or unless the file is named as one of JSON or csv."""
+    if Path(path).suffix.lower() not in (".json", ".csv"):
+        raise ConfigError(f"--output {path}: metrics are written as JSON or csv; end its name in .json or .csv")
+    _check_file_target("--output", Path(path), overwrite, "a .json or .csv file")
+
+
 def check_npz_target(path, overwrite):
     """Raises `ConfigError` as `check_csv_target`."""
     _check_file_target("--output", Path(path), overwrite, "an npz file")

@@ -8,7 +8,9 @@ import numpy as np
 
 from plumkeras.data_pipelines import Dataset, Split, load
 from plumkeras.recipes import run_directory
+from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.fold_runs import FoldWarning
+from plumkeras.recipes.own_data import own_data
 
 _FOLD = re.compile(r"fold_(-?\d+)")
 
@@ -30,6 +32,9 @@ class CrossValidation:
     Attributes:
         config: `RecipeConfig`, of all folds.
         folds: tuple of the numbers of the folds.
+
+    Raises:
+        ConfigError: the cross-validation is not finished.
     """
 
     scratch = None
@@ -37,6 +42,10 @@ class CrossValidation:
 
     def __init__(self, directory, load_fold):
         self.directory = Path(directory)
+        if not run_directory.is_finished(self.directory):
+            raise ConfigError(
+                f"{directory}: the cross-validation is not finished; go on with it by plumkeras train --resume"
+            )
         self.config = run_directory.read_config(self.directory / run_directory.CONFIG)
         found = (_FOLD.fullmatch(path.name) for path in self.directory.iterdir())
         self.folds = tuple(sorted(int(match[1]) for match in found if match))
@@ -61,6 +70,31 @@ class CrossValidation:
             self._runs[fold] = self._load_fold(self.directory / f"fold_{fold}")
         return self._runs[fold]
 
+    def evaluate(self, data=None, split=None) -> dict:
+        """Measures the folds' networks, on the cross-validation's own data or on others.
+
+        Args:
+            data: the path of a feature file or a `Dataset`, with labels. None: what the networks were trained on.
+            split: name of the split. Of its own data `test`, the default, or `valid`; of others as in `predict`.
+
+        Returns:
+            Dict as of `fold_evaluation.evaluate_folds`: `split`, `folds`, and `pooled` or `mean`.
+
+        Raises:
+            DataError: as `Run.evaluate`.
+            ConfigError: as `Run.evaluate`.
+        """
+        # Late: it imports this module.
+        from plumkeras.recipes.fold_evaluation import evaluate_folds
+
+        if data is None:
+            data = self.data
+        if data is None:
+            data = own_data(self.directory / run_directory.CONFIG, self.config)
+        elif not isinstance(data, Dataset):
+            data = load(data, label_range=self.config.label_range)
+        return evaluate_folds(self, data, split)
+
     def predict(self, data, split=None, batch_size=256) -> dict:
         """The mean over the folds' networks of what they predict for new samples.
 
@@ -76,18 +110,26 @@ class CrossValidation:
         """
         if not isinstance(data, (dict, Dataset, Split)):
             data = load(data, label_range=self.config.label_range)
-        if isinstance(data, Dataset) and split is None and "all" in data and data["all"].folds is not None:
-            warnings.warn(
-                f"{data.path or 'the data'}: the mean over {len(self.folds)} networks, most of which were trained on "
-                "these samples; predictions of unseen samples are in predictions_test.csv",
-                FoldWarning,
-                stacklevel=2,
-            )
+        if isinstance(data, Dataset) and split is None and has_folds(data):
+            warnings.warn(mean_of_seen(self, data), FoldWarning, stacklevel=2)
             split = "all"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FoldWarning)
             outputs = [self.run(fold).predict(data, split, batch_size) for fold in self.folds]
         return mean_outputs(outputs)
+
+
+def has_folds(dataset) -> bool:
+    """Whether a data set has folds in place of splits."""
+    return "all" in dataset and dataset["all"].folds is not None
+
+
+def mean_of_seen(cross, dataset) -> str:
+    """The warning about a mean over networks of data with folds, which most of them may have been trained on."""
+    return (
+        f"{dataset.path or 'the data'}: the mean over {len(cross.folds)} networks, most of which were trained on these "
+        "samples; predictions of unseen samples are in predictions_test.csv"
+    )
 
 
 def mean_outputs(outputs: list) -> dict:

@@ -9,6 +9,8 @@ import numpy as np
 
 from plumkeras.recipes import predictions, run_directory
 from plumkeras.recipes.checks import check_dataset, check_output, training_warnings
+from plumkeras.recipes.earlier_network import recorded_source
+from plumkeras.recipes.pictures import write_pictures
 from plumkeras.recipes.protocol import describe_fold, fold_dataset, fold_masks, fold_numbers
 from plumkeras.recipes.train import network_shape, train
 
@@ -18,16 +20,28 @@ def fold_directory(directory, number):
     return Path(directory) / f"fold_{number}"
 
 
-def cross_validate(config, dataset, directory, verbose=1, resume=False, overwrite=True, warnings=None, callbacks=None):
+def cross_validate(
+    config,
+    dataset,
+    directory,
+    verbose=1,
+    resume=False,
+    overwrite=True,
+    warnings=None,
+    callbacks=None,
+    init_from=None,
+):
     """For each fold: test it, validate on the next, train on the rest. Each is a run directory, `fold_<k>`.
 
     Args:
-        config, directory, verbose, resume, overwrite, warnings, callbacks: as in `train`.
+        config, directory, verbose, resume, overwrite, warnings, callbacks, init_from: as in `train`.
         dataset: `Dataset` whose split `all` has `folds`.
 
     Returns:
         Dict of what `metrics.json` holds: `test` and `valid`, the metrics of all folds' predictions pooled (every
-        sample is tested once and validated once), and `folds`, by number the `test` metrics of each; and `baseline`.
+        sample is tested once and validated once); `baseline`, the same for the constants of the folds' training labels;
+        `folds`, by number the `test` metrics of each; `best_epoch`, by number; `parameters`, of one network; and
+        `warnings`.
 
     Raises:
         As `train`.
@@ -41,38 +55,47 @@ def cross_validate(config, dataset, directory, verbose=1, resume=False, overwrit
             check_output(directory, overwrite, resume)
         if warnings is None:
             warnings = training_warnings(config, dataset)
-        return _cross_validate(config, dataset, directory, numbers, verbose, resume, warnings, callbacks)
+        return _cross_validate(config, dataset, directory, numbers, verbose, resume, warnings, callbacks, init_from)
 
 
-def _cross_validate(config, dataset, directory, numbers, verbose, resume, warnings, callbacks):
+def _cross_validate(config, dataset, directory, numbers, verbose, resume, warnings, callbacks, init_from):
     if resume and run_directory.holds_run(directory):
         run_directory.check_same(directory, config, dataset, keras.backend.backend())
+        run_directory.raise_epochs(directory, config)
+        init_from = recorded_source(directory, init_from)
         run_directory.clear_partial_files(directory)
     else:
         shape = network_shape(config, fold_dataset(dataset, numbers[0]))
-        run_directory.start(directory, config, dataset, types.SimpleNamespace(**shape), warnings)
-    constants = np.empty(len(dataset["all"]))
+        run_directory.start(directory, config, dataset, types.SimpleNamespace(**shape), warnings, None, init_from)
+    constants = {name: np.empty(len(dataset["all"])) for name in ("valid", "test")}
+    finished = {}
     for number in numbers:
         if verbose:
             print(f"Fold {number} ({numbers.index(number) + 1} of {len(numbers)})", flush=True)
         fold = fold_dataset(dataset, number)
         described = describe_fold(dataset, number)
         where = fold_directory(directory, number)
-        train(config, fold, where, verbose, resume=True, fold=described, callbacks=callbacks)
-        constants[fold_masks(dataset, number)["test"]] = predictions.constant(dataset.task, fold["train"].labels)
+        options = {"resume": True, "fold": described, "callbacks": callbacks, "init_from": init_from}
+        finished[str(number)] = train(config, fold, where, verbose, **options)
+        for name, values in constants.items():
+            values[fold_masks(dataset, number)[name]] = predictions.constant(dataset.task, fold["train"].labels)
         # What was compiled for the fold would be kept to the end otherwise.
         keras.utils.clear_session()
-    metrics = {name: _pool(directory, dataset, numbers, name) for name in ("valid", "test")}
-    metrics["folds"] = {
-        str(number): run_directory.read_metrics(fold_directory(directory, number) / run_directory.METRICS)["test"]
-        for number in numbers
+    metrics = {name: _pool(config, directory, dataset, numbers, name) for name in ("valid", "test")}
+    metrics["baseline"] = {
+        name: predictions.report(dataset, dataset["all"].labels, {"prediction": values})
+        for name, values in constants.items()
     }
+    metrics["folds"] = {number: found["test"] for number, found in finished.items()}
+    # Runs of version 0.1.0 say neither.
+    metrics["best_epoch"] = {number: found.get("best_epoch") for number, found in finished.items()}
+    metrics["parameters"] = next(iter(finished.values())).get("parameters")
     metrics["warnings"] = warnings
     run_directory.write_json(directory / run_directory.METRICS, metrics)
-    return {**metrics, "baseline": predictions.report(dataset, dataset["all"].labels, {"prediction": constants})}
+    return metrics
 
 
-def _pool(directory, dataset, numbers, name):
+def _pool(config, directory, dataset, numbers, name):
     """Puts the folds' predictions together in the order of the file, and measures them."""
     rows = [None] * len(dataset["all"])
     for number in numbers:
@@ -85,6 +108,12 @@ def _pool(directory, dataset, numbers, name):
     with partial.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([header, *rows])
     partial.replace(path)
+    columns = dict(zip(header, np.array(rows).T, strict=True))
     kind = "float32" if dataset.task == "regression" else "int32"
-    predicted = np.array([row[header.index("prediction")] for row in rows]).astype(kind)
-    return predictions.report(dataset, dataset["all"].labels, {"prediction": predicted})
+    predicted, labels = columns["prediction"].astype(kind), dataset["all"].labels
+    if name == "test":
+        hard = {c.removesuffix("_hard_label"): v.astype(int) for c, v in columns.items() if c.endswith("_hard_label")}
+        shape = network_shape(config, dataset)
+        names = predictions.class_names(dataset.task, shape["num_classes"], config.objective.label_classes)
+        write_pictures(directory, name, dataset.task, labels, predicted, hard, names)
+    return predictions.report(dataset, labels, {"prediction": predicted})

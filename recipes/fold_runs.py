@@ -26,7 +26,7 @@ def fold_part(path, dataset, split=None):
     Raises:
         DataError: there is no such split.
     """
-    number = _fold_of(path, dataset)
+    number = fold_of(path, dataset)
     if number is None:
         return dataset, None
     masks, name = fold_masks(dataset, number), split or "test"
@@ -56,7 +56,7 @@ def warn_of_part(told, split):
         warnings.warn(told, FoldWarning, stacklevel=3)
 
 
-def _fold_of(path, dataset):
+def fold_of(path, dataset):
     """The number of the fold that a run left out, if the data set has such folds; else `None`."""
     if "all" not in dataset or dataset["all"].folds is None:
         return None

@@ -41,16 +41,41 @@ def baseline_report(dataset, train_labels, labels):
     return report(dataset, labels, {"prediction": np.full(len(labels), constant(dataset.task, train_labels))})
 
 
-def write_csv(path, ids, network, outputs):
-    """Writes `id, prediction` and, in classification, `probability_<k>`; then each modality's label distribution.
+def class_names(task, num_classes, label_classes="sign3"):
+    """Names of the classes `0..C-1` in files and pictures: `negative`, `neutral`, `positive`, or their numbers.
 
-    Regression: `prediction` is the value. Classification: the class. With prototype labels, per modality
-    `<modality>_hard_label` (-1: the modality is missing) and `<modality>_soft_label_<k>`. An id that a spreadsheet
-    would take for a formula gets an apostrophe in front, see `escaping.for_csv`. An existing file is replaced only once
-    the new one is complete.
+    Args:
+        task: `"regression"` or `"classification"`.
+        num_classes: int.
+        label_classes: the scheme that makes classes of a regression's labels, `objective.label_classes` of a recipe.
+    """
+    if task == "regression" and label_classes == "sign3":
+        return ["negative", "neutral", "positive"]
+    return [str(k) for k in range(num_classes)]
+
+
+def write_csv(path, split, network, outputs, label_classes="sign3"):
+    """Writes what a network says of a split, a row a sample.
+
+    The columns: `id`; `label` and `text` where the split has them; `prediction`, the value or the class; in
+    classification `probability_<k>`; with prototype labels, per modality, `<modality>_hard_label` (-1: the modality is
+    missing) and `<modality>_soft_label_<name>`, see `class_names`. A text that a spreadsheet would take for a formula
+    gets an apostrophe in front, see `escaping.for_csv`. An existing file is replaced only once the new one is complete.
+
+    Args:
+        path: the file.
+        split: `Split`.
+        network: what predicted: `task`, `num_classes` and `prototype_generators` are read.
+        outputs: dict of arrays, from `predict_split`.
+        label_classes: as in `class_names`.
     """
     prediction = outputs["prediction"]
-    columns = {"id": ids}
+    names = class_names(network.task, network.num_classes, label_classes)
+    columns = {"id": split.ids}
+    if split.labels is not None:
+        columns["label"] = split.labels
+    if split.raw_text is not None:
+        columns["text"] = split.raw_text
     if network.task == "regression":
         columns["prediction"] = prediction
     else:
@@ -59,7 +84,7 @@ def write_csv(path, ids, network, outputs):
     for m in network.prototype_generators:
         columns[f"{m}_hard_label"] = outputs[f"{m}_hard_label"]
         soft = outputs[f"{m}_soft_label"]
-        columns.update({f"{m}_soft_label_{k}": soft[:, k] for k in range(soft.shape[1])})
+        columns.update({f"{m}_soft_label_{name}": soft[:, k] for k, name in enumerate(names)})
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:

@@ -1,16 +1,21 @@
 """Progress of a stage with the few numbers a person follows; the history and TensorBoard hold every term."""
 
+import shutil
 import sys
 
 import keras
 
 from plumkeras.visualization import STAGE_TITLES
+from plumkeras.wrapping import fill
 
+# In the order in which they are shown.
 _SHOWN = ("loss", "val_loss", "prediction_loss", "val_prediction_loss", "val_corr", "val_accuracy")
 
 
 class StageProgress(keras.callbacks.ProgbarLogger):
     """`ProgbarLogger` that names the stage and shows some of the metrics.
+
+    On a terminal what does not fit beside the bar stands on a line below it.
 
     Args:
         stage: `"alignment"` or `"refinement"`.
@@ -37,10 +42,28 @@ class StageProgress(keras.callbacks.ProgbarLogger):
             print(f"Kept: epoch {best + 1}, the best on validation")
 
     def on_train_batch_end(self, batch, logs=None):
-        super().on_train_batch_end(batch, _shown(logs))
+        shown = _shown(logs)
+        super().on_train_batch_end(batch, {name: shown[name] for name in shown if name in self._beside()})
 
     def on_epoch_end(self, epoch, logs=None):
-        super().on_epoch_end(epoch, _shown(logs))
+        shown, beside = _shown(logs), self._beside()
+        super().on_epoch_end(epoch, {name: shown[name] for name in shown if name in beside})
+        if below := [f"{name}: {value:.4f}" for name, value in shown.items() if name not in beside]:
+            print(fill(f"  {' - '.join(below)}", shutil.get_terminal_size().columns))
+
+    def _beside(self):
+        """The metrics that fit beside the bar, by their longest values; all of them in a log file."""
+        if self.verbose != 1:
+            return _SHOWN
+        # The bar is 20 wide; count and time of a step need some more.
+        room = shutil.get_terminal_size().columns - 20 - 2 * len(str(self.target or 0)) - 18
+        names = []
+        for name in _SHOWN:
+            room -= len(f" - {name}: -10.1234")
+            if room < 0:
+                break
+            names.append(name)
+        return names
 
 
 class NotebookProgress(keras.callbacks.Callback):

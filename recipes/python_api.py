@@ -2,27 +2,28 @@
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from plumkeras.data_pipelines import Dataset, load, open_shards, tfrecord, with_validation
-from plumkeras.nearest import nearest
-from plumkeras.recipes import RecipeConfig, find_recipe
+from plumkeras.recipes import RecipeConfig, read_recipe
 from plumkeras.recipes.checks import check_dataset, check_output
 from plumkeras.recipes.config import ConfigError, SyntheticRecipeConfig, with_values
+from plumkeras.recipes.earlier_network import check_source
 from plumkeras.recipes.protocol import fold_dataset, fold_numbers, prepare
 from plumkeras.recipes.run import Run, load_run
 from plumkeras.recipes.synthetic import generate
-
-STAGES = ("alignment", "refinement")
+from plumkeras.recipes.user_callbacks import check_callbacks
 
 
 def train(
     recipe: str | RecipeConfig,
     data: str | os.PathLike | Dataset | None = None,
     output: str | os.PathLike | None = None,
-    seed: int = 0,
-    callbacks: list | dict | None = None,
+    seed: int | None = None,
+    callbacks: list | dict | Callable | None = None,
     *,
+    init_from: str | os.PathLike | None = None,
     resume: bool = False,
     overwrite: bool = False,
     verbose: int = 1,
@@ -37,8 +38,12 @@ def train(
         data: path of a feature file, a `Dataset`, or None for a recipe that generates its data. Data with folds are
             cross-validated.
         output: the run directory to make. None: the run lives as long as what is returned, in a temporary directory.
-        seed: seed of weights, dropout and data order. Defaults to `0`.
-        callbacks: Keras callbacks for both stages, or a dict of lists by stage, `alignment` and `refinement`.
+        seed: seed of weights, dropout and data order. None: the recipe's, which is 0 unless it says otherwise.
+        callbacks: Keras callbacks for both stages; a dict of lists by stage, `alignment` and `refinement`; or a
+            function without arguments that returns either, called for each run, so that each fold has its own. None:
+            those of the recipe file, which may define such a function, `callbacks`.
+        init_from: an earlier run, whose weights and standardisation this one starts from. It must have the same
+            modalities, widths and network.
         resume: whether to go on with the run in `output`. Defaults to `False`.
         overwrite: whether a run in `output` may be replaced. Defaults to `False`.
         verbose: 0 or 1, progress.
@@ -52,8 +57,9 @@ def train(
         DataError: the data cannot be read or trained on.
         TrainingError: training diverged, or the run cannot be written.
     """
-    config = resolve(recipe, {**fields, "seed": seed})
-    by_stage = stage_callbacks(callbacks)
+    config, own_callbacks = resolve(recipe, fields if seed is None else {**fields, "seed": seed})
+    callbacks = own_callbacks if callbacks is None else callbacks
+    check_callbacks(callbacks)
     if resume and overwrite:
         raise ConfigError("overwrite=True replaces a run and resume=True goes on with it; choose one")
     if output is not None:
@@ -63,6 +69,8 @@ def train(
     numbers = fold_numbers(dataset)
     for part in [fold_dataset(dataset, number) for number in numbers] or [dataset]:
         check_dataset(config, part)
+    if init_from is not None:
+        check_source(init_from, config, dataset)
     # Late: they start a backend.
     from plumkeras.recipes import cross_validation
     from plumkeras.recipes import train as training
@@ -73,7 +81,14 @@ def train(
         scratch = tempfile.TemporaryDirectory(prefix="plumkeras-")
         output = Path(scratch.name) / config.name
     run_all(
-        config, dataset, output, verbose=verbose, resume=resume, overwrite=overwrite or not resume, callbacks=by_stage
+        config,
+        dataset,
+        output,
+        verbose=verbose,
+        resume=resume,
+        overwrite=overwrite or not resume,
+        callbacks=callbacks,
+        init_from=init_from,
     )
     run = load_run(output)
     run.data = given
@@ -81,8 +96,8 @@ def train(
     return run
 
 
-def resolve(recipe: str | RecipeConfig, fields: dict) -> RecipeConfig:
-    """The configuration of a recipe with some of its fields replaced.
+def resolve(recipe: str | RecipeConfig, fields: dict) -> tuple:
+    """The configuration of a recipe with some of its fields replaced, and the callbacks of its file, or None.
 
     Args:
         recipe: name, path of a recipe file, or `RecipeConfig`.
@@ -91,25 +106,12 @@ def resolve(recipe: str | RecipeConfig, fields: dict) -> RecipeConfig:
     Raises:
         ConfigError: the recipe or a field does not exist, or a value does not fit; names the nearest.
     """
-    config = recipe if isinstance(recipe, RecipeConfig) else find_recipe(os.fspath(recipe))
+    config, callbacks = (recipe, None) if isinstance(recipe, RecipeConfig) else read_recipe(os.fspath(recipe))
     values = {}
     for name, value in fields.items():
         section = {f"{name}.{part}": v for part, v in value.items()} if isinstance(value, dict) else {name: value}
         values.update(section)
-    return with_values(config, values, f"recipe {config.name!r}")
-
-
-def stage_callbacks(callbacks: list | dict | None) -> dict:
-    """Callbacks as a dict of lists by stage; a list serves both stages."""
-    if callbacks is None:
-        return {}
-    if not isinstance(callbacks, dict):
-        callbacks = dict.fromkeys(STAGES, callbacks)
-    for stage in callbacks:
-        if stage not in STAGES:
-            hint = nearest(stage, STAGES) or f"; there are {' and '.join(STAGES)}"
-            raise ConfigError(f"callbacks: there is no stage {stage!r}{hint}")
-    return {stage: list(c) if isinstance(c, (list, tuple)) else [c] for stage, c in callbacks.items()}
+    return with_values(config, values, f"recipe {config.name!r}"), callbacks
 
 
 def _read(config, data):

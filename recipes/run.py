@@ -14,9 +14,9 @@ from plumkeras.data_pipelines.from_arrays import padded
 from plumkeras.data_pipelines.schema import html_table
 from plumkeras.features import complete_inputs
 from plumkeras.recipes import checks, cross_validated, exported, fold_runs, predictions, run_directory, terminal
-from plumkeras.recipes.config import ConfigError, SyntheticRecipeConfig
+from plumkeras.recipes.config import ConfigError
+from plumkeras.recipes.own_data import own_data
 from plumkeras.recipes.protocol import prepare
-from plumkeras.recipes.synthetic import generate
 from plumkeras.recipes.terminal import metric_rows
 from plumkeras.visualization import STAGE_TITLES
 
@@ -127,18 +127,7 @@ class Run:
         """The data set that the run was trained on."""
         if self.data is not None:
             return self.data
-        known = run_directory.read_description(description_path(self.directory)).get("data") or {}
-        path, sha256 = known.get("path"), known.get("sha256")
-        if path is None and isinstance(self.config, SyntheticRecipeConfig):
-            return generate(self.config.synthetic)[0]
-        if path is None:
-            raise ConfigError(f"{self.directory}: was trained on data in memory, which it does not hold; give `data`")
-        if not Path(path).exists():
-            raise ConfigError(f"{self.directory}: its data are not at {path} any more; give `data`")
-        dataset = load(path, label_range=self.config.label_range)
-        if run_directory.sha256(dataset) != sha256:
-            raise ConfigError(f"{self.directory}: {path} has changed since the run was trained on it; give `data`")
-        return dataset
+        return own_data(description_path(self.directory), self.config)
 
     def predict(self, data, split=None, batch_size=256, max_bytes=None):
         """Predicts new samples.

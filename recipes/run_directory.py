@@ -16,18 +16,21 @@ from plumkeras.data_pipelines.fingerprint import fingerprint
 from plumkeras.recipes.config import ConfigError, from_dict, read_json, to_dict
 
 CONFIG, METRICS, NETWORK, LOGS, PICTURE = "config.json", "metrics.json", "network.keras", "logs", "losses.png"
+PREDICTIONS, DISAGREEMENT, TIMINGS = "predictions.png", "disagreement.png", "timings.json"
 # What a search for hyper-parameters is.
 SEARCH = "search.json"
 # What the training features look like; see `plumkeras.data_pipelines.fingerprint`.
 FINGERPRINT = "fingerprint.json"
-# Kept while a run is under way; see `plumkeras.recipes.checkpoint`.
+# Kept while a run is under way, and after it where more epochs of stage 2 may follow; see
+# `plumkeras.recipes.checkpoint`.
 CHECKPOINT = "checkpoint.npz"
 # What is cleared away first no longer passes for a finished run, or for one to go on with.
 _FILES = (
-    *(METRICS, CHECKPOINT, NETWORK, PICTURE, FINGERPRINT),
+    *(METRICS, CHECKPOINT, NETWORK, PICTURE, PREDICTIONS, DISAGREEMENT, FINGERPRINT, TIMINGS),
     *("alignment_history.csv", "refinement_history.csv", "predictions_valid.csv", "predictions_test.csv"),
 )
 _ROWS = 256
+_EPOCHS = "refinement.epochs"
 _PACKAGES = ("plumkeras", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy")
 _BACKENDS = {"tensorflow": {"tensorflow", "tensorflow-cpu"}, "jax": {"jax"}, "torch": {"torch"}}
 
@@ -65,7 +68,7 @@ def _config_errors(directory):
         raise ConfigError(f"{directory}: cannot be written to: {error.strerror or error}") from None
 
 
-def start(directory, config, dataset, network, data_warnings=(), fold=None):
+def start(directory, config, dataset, network, data_warnings=(), fold=None, init_from=None):
     """Makes the directory, clears an earlier run of ours out of it, and writes `config.json`. Other files stay.
 
     Args:
@@ -75,6 +78,7 @@ def start(directory, config, dataset, network, data_warnings=(), fold=None):
         network: what has `feature_dims`, `task` and `num_classes`.
         data_warnings: what is suspicious about the data, sentences.
         fold: dict or None. Of the run of a fold, which it is.
+        init_from: path of the earlier run from whose network this one starts, or None.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
@@ -88,6 +92,8 @@ def start(directory, config, dataset, network, data_warnings=(), fold=None):
                 path.rmdir()  # Unless it holds other files.
     # Replaced, never removed: killed at any point, the directory is known for ours.
     values = {"run_id": uuid.uuid4().hex, **describe(config, dataset, network), "fold": fold}
+    if init_from is not None:
+        values["init_from"] = {"path": str(Path(init_from).absolute()), "run_id": run_id(init_from)}
     values["warnings"] = list(data_warnings)
     write_json(directory / CONFIG, values)
 
@@ -271,11 +277,48 @@ def check_same(directory, config, dataset, backend=None):
     now["data.sha256"] = sha256(dataset)
     if backend is not None:
         then["backend"], now["backend"] = values.get("backend", backend), backend
+    if _may_be_raised(then, now):
+        del then[_EPOCHS], now[_EPOCHS]
     if field := first_difference(then, now):
+        further = ""
+        if field == _EPOCHS:
+            further = f", or train its network further in a new run by --init-from {directory}"
         raise ConfigError(
             f"--resume: {field} has changed: the run in {directory} has {then.get(field)!r}, and now it is "
-            f"{now.get(field)!r}; go on with what the run has, or choose another --output"
+            f"{now.get(field)!r}; go on with what the run has, or choose another --output{further}"
         )
+
+
+def _may_be_raised(then, now):
+    """Whether stage 2 has more epochs now, on a schedule that does not depend on their number."""
+    is_constant = then["refinement.schedule"] == now["refinement.schedule"] == "constant"
+    return is_constant and then[_EPOCHS] < now[_EPOCHS]
+
+
+def raises_epochs(directory, config):
+    """Whether a run is to go on with more epochs of stage 2 than it was begun with; see `check_same`."""
+    then = read_config(Path(directory) / CONFIG)
+    return then.refinement.epochs < config.refinement.epochs
+
+
+def raise_epochs(directory, config):
+    """Makes a finished run one to go on with, and keeps the number of its epochs, where `raises_epochs`.
+
+    Raises:
+        ConfigError: the run is finished, and its last checkpoint is gone.
+    """
+    directory = Path(directory)
+    if not raises_epochs(directory, config):
+        return
+    is_cross_validation = not (directory / NETWORK).exists()
+    if is_finished(directory) and not (is_cross_validation or (directory / CHECKPOINT).exists()):
+        raise ConfigError(
+            f"--resume: the run in {directory} is finished and holds no {CHECKPOINT} to go on from (it stopped early, "
+            f"is of an earlier version, or the file was deleted); train its network further by --init-from {directory}"
+        )
+    # In this order: killed in between, the run is unfinished and can be gone on with either way.
+    (directory / METRICS).unlink(missing_ok=True)
+    write_json(directory / CONFIG, {**read_description(directory / CONFIG), "recipe": to_dict(config)})
 
 
 def first_difference(then, now):
@@ -301,9 +344,12 @@ def cut_history(path, epochs):
         return
     # Bytes, since what was written is to stay as it is. A row that was being written when the run was killed or the
     # disk was full may be cut anywhere; it is of a later epoch in any case.
-    header_and_rows = path.read_bytes().splitlines(keepends=True)[: epochs + 1]
+    header, *rows = path.read_bytes().splitlines(keepends=True)[: epochs + 1] or [b""]
+    if rows and rows[0].startswith(b"0,"):
+        # Version 0.1.0 counted epochs from 0.
+        rows = [b"%d,%s" % (number, row.partition(b",")[2]) for number, row in enumerate(rows, 1)]
     partial = partial_path(path)
-    partial.write_bytes(b"".join(header_and_rows))
+    partial.write_bytes(b"".join([header, *rows]))
     partial.replace(path)
 
 

@@ -19,9 +19,14 @@ from plumkeras.recipes import predictions, run_directory
 from plumkeras.recipes.checkpoint import CheckpointFile, StageCheckpoint
 from plumkeras.recipes.checks import check_dataset, check_output, measured_splits, training_warnings
 from plumkeras.recipes.config import ConfigError, TrainingError
+from plumkeras.recipes.earlier_network import recorded_source, take_weights
 from plumkeras.recipes.feed import feed
+from plumkeras.recipes.pictures import write_pictures
 from plumkeras.recipes.progress import stage_progress
+from plumkeras.recipes.timings import StageTimer
+from plumkeras.recipes.user_callbacks import callbacks_by_stage
 from plumkeras.trainers import AlignmentTrainer, RefinementTrainer
+from plumkeras.trainers.backend import Adam, AdamW
 
 
 def network_shape(config, dataset):
@@ -161,18 +166,23 @@ class Training:
         config: `RecipeConfig`.
         dataset: `Dataset` with `train` and `valid`; `test` is not read.
         network: what `seeded_network` has just returned for both. By default it is called here.
+        init_from: path of an earlier run, whose weights and standardisation the network takes; or None.
 
     Raises:
         ConfigError: the devices that the recipe asks for are not there.
     """
 
-    def __init__(self, config, dataset, network=None):
+    def __init__(self, config, dataset, network=None, init_from=None):
         self.network = seeded_network(config, dataset) if network is None else network
         self.parallel = _devices(config)
         self.config = config
+        self.stopped_early = False
         with self.parallel.scope():
             self.data = StageData(config, dataset, self.network.modalities)
-            self.network.adapt(self.data.in_order)
+            if init_from is None:
+                self.network.adapt(self.data.in_order)
+            else:
+                take_weights(self.network, init_from)
             self.trainers = build_trainers(config, self.network, self.data.steps_per_epoch)
 
     def fit(self, directory=None, verbose=1, callbacks=None):
@@ -181,7 +191,7 @@ class Training:
         Args:
             directory: where checkpoints, TensorBoard logs and histories go; `None`: nowhere.
             verbose: 0 or 1, progress bars.
-            callbacks: dict by stage of lists of Keras callbacks, or `None`.
+            callbacks: as in `plumkeras.train`.
 
         Returns:
             Dict of histories by stage (`alignment`, `refinement`); the number of the best epoch, from 0, stands in
@@ -190,6 +200,7 @@ class Training:
         Raises:
             TrainingError: training diverged, or a checkpoint cannot be written or read.
         """
+        callbacks = callbacks_by_stage(callbacks)
         file = None if directory is None else CheckpointFile(directory)
         position = file and file.read()
         histories = {}
@@ -201,7 +212,7 @@ class Training:
             here = position if position and position.stage == stage else None
             with self.parallel.scope():
                 histories[stage] = self._fit_stage(
-                    stage, trainer, directory, verbose, file, histories, here, (callbacks or {}).get(stage, ())
+                    stage, trainer, directory, verbose, file, histories, here, callbacks.get(stage, ())
                 )
         best = self.trainers["refinement"].best_epoch
         if best is None:
@@ -229,6 +240,7 @@ class Training:
                 f"training diverged in stage {stage}: {error}, on the samples {ids}{kept}; try a "
                 f"{stage}.learning_rate below {options.learning_rate:g}"
             ) from error
+        self.stopped_early = trainer.stop_training or bool(position and position.stopped)
         return checkpoint.history
 
 
@@ -239,8 +251,8 @@ def make_optimizer(options, steps_per_epoch):
         rate = keras.optimizers.schedules.CosineDecay(rate, max(options.epochs * steps_per_epoch, 1), alpha=0.05)
     shared = {"learning_rate": rate, "clipnorm": options.clipnorm or None}
     if options.weight_decay:
-        return keras.optimizers.AdamW(weight_decay=options.weight_decay, **shared)
-    return keras.optimizers.Adam(**shared)
+        return AdamW(weight_decay=options.weight_decay, **shared)
+    return Adam(**shared)
 
 
 def _shown_metrics(network):
@@ -256,12 +268,19 @@ def _callbacks(options, stage, directory, verbose, done):
     if directory is not None:
         path = Path(directory) / f"{stage}_history.csv"
         run_directory.cut_history(path, done)
-        callbacks.append(keras.callbacks.CSVLogger(str(path), append=bool(done)))
+        callbacks += [HistoryFile(str(path), append=bool(done)), StageTimer(directory, stage, done)]
         if keras.backend.backend() == "tensorflow":  # Keras writes TensorBoard logs by TensorFlow alone.
             callbacks.append(keras.callbacks.TensorBoard(str(Path(directory) / run_directory.LOGS / stage)))
     if verbose:
         callbacks.append(stage_progress(stage, done))
     return callbacks
+
+
+class HistoryFile(keras.callbacks.CSVLogger):
+    """A csv file with a row an epoch, counted from 1."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch + 1, logs)
 
 
 @data_errors()
@@ -275,6 +294,7 @@ def train(
     fold=None,
     warnings=None,
     callbacks=None,
+    init_from=None,
 ):
     """A whole run: trains both stages, measures `valid` and `test` once, and writes the run directory.
 
@@ -284,16 +304,19 @@ def train(
             none.
         directory: path of the run directory. A run that it holds is cleared away, or gone on with.
         verbose: 0 or 1, progress bars.
-        resume: bool. Whether to go on with the directory's run, which must have had the same configuration and data.
-            Without a run there, this one starts from the beginning.
+        resume: bool. Whether to go on with the directory's run, which must have had the same configuration and data;
+            `refinement.epochs` may be higher where the schedule is constant. Without a run there, this one starts from
+            the beginning.
         overwrite: bool. Whether a run that the directory holds, and that is not gone on with, may be cleared away.
         fold: dict or None. Of the run of a fold, what its `config.json` says of the fold.
         warnings: what `checks.training_warnings` says of the data, where it is known already.
-        callbacks: dict by stage of lists of Keras callbacks, or None.
+        callbacks: as in `plumkeras.train`.
+        init_from: path of an earlier run from whose network this one starts, or None.
 
     Returns:
-        Dict of what `metrics.json` holds, `valid`, `test` (None where it was not measured) and `warnings`, and
-        `baseline`, the same metrics of the training labels' median or most frequent class on the last split measured.
+        Dict of what `metrics.json` holds: `valid` and `test` (None where it was not measured); `baseline`, the same
+        metrics of the training labels' median or most frequent class; `best_epoch`, the epoch of stage 2 that was kept,
+        counted from 1; `parameters`, how many there are; and `warnings`.
 
     Raises:
         ConfigError, DataError: the configuration or the data do not fit, each other or those of the run to resume; or
@@ -306,30 +329,31 @@ def train(
         if not overwrite:
             # Again: another process may have finished a run there since it was checked.
             check_output(directory, overwrite, resume)
-        metrics = _train(config, dataset, directory, verbose, resume, fold, warnings, callbacks)
-    last = measured_splits(dataset)[-1]
-    baseline = predictions.baseline_report(dataset, dataset["train"].labels, dataset[last].labels)
-    return {**metrics, "baseline": baseline}
+        return _train(config, dataset, directory, verbose, resume, fold, warnings, callbacks, init_from)
 
 
-def _train(config, dataset, directory, verbose, resume, fold, warnings, callbacks):
+def _train(config, dataset, directory, verbose, resume, fold, warnings, callbacks, init_from):
     going_on = resume and run_directory.holds_run(directory)
     if going_on:
         run_directory.check_same(directory, config, dataset, keras.backend.backend())
+        init_from = recorded_source(directory, init_from)
+        run_directory.raise_epochs(directory, config)
     if going_on and run_directory.is_finished(directory):
         # A process that was killed between the two left it.
-        CheckpointFile(directory).remove()
+        _clear_checkpoint(directory, config)
         run_directory.clear_partial_files(directory)
     else:
         if going_on:
             run_directory.warn_of_other_versions(directory / run_directory.CONFIG)
-        training = Training(config, dataset)
+            if CheckpointFile(directory).path.exists():
+                init_from = None  # The checkpoint holds every weight.
+        training = Training(config, dataset, init_from=init_from)
         if warnings is None:
             warnings = training_warnings(config, dataset)
         with _writing(directory):
             if not going_on:
                 # Only now, when nothing of the user's can be wrong any more, does an earlier run make place.
-                run_directory.start(directory, config, dataset, training.network, warnings, fold)
+                run_directory.start(directory, config, dataset, training.network, warnings, fold, init_from)
             _finish(directory, training, training.fit(directory, verbose, callbacks), dataset, warnings)
     return run_directory.read_metrics(directory / run_directory.METRICS)
 
@@ -352,15 +376,16 @@ def _writing(directory):
 
 def _finish(directory, training, histories, dataset, warnings):
     """Writes what a trained run leaves; `metrics.json` comes last, and says that the run is finished."""
-    network = training.network
+    network, config = training.network, training.config
     target = directory / run_directory.NETWORK
     partial = run_directory.partial_path(target)
     network.save(partial)
     partial.replace(target)
     visualization.plot_losses(histories, directory / run_directory.PICTURE)
     run_directory.write_fingerprint(directory, dataset, network.modalities)
-    metrics = {"valid": None, "test": None}
-    for name in metrics:
+    metrics = {"valid": None, "test": None, "baseline": {}}
+    measured = measured_splits(dataset)
+    for name in ("valid", "test"):
         if name not in dataset:
             continue
         split = dataset[name]
@@ -368,6 +393,22 @@ def _finish(directory, training, histories, dataset, warnings):
             outputs = predictions.predict_split(network, split)
         if split.labels is not None:
             metrics[name] = predictions.report(dataset, split.labels, outputs)
-        predictions.write_csv(directory / f"predictions_{name}.csv", split.ids, network, outputs)
+            metrics["baseline"][name] = predictions.baseline_report(dataset, dataset["train"].labels, split.labels)
+        scheme = config.objective.label_classes
+        predictions.write_csv(directory / f"predictions_{name}.csv", split, network, outputs, scheme)
+        if name == measured[-1]:
+            predicted = outputs["prediction"]
+            predicted = predicted if network.task == "regression" else predicted.argmax(axis=1)
+            hard_labels = {m: outputs[f"{m}_hard_label"] for m in network.prototype_generators}
+            names = predictions.class_names(network.task, network.num_classes, scheme)
+            write_pictures(directory, name, network.task, split.labels, predicted, hard_labels, names)
+    metrics["best_epoch"] = histories["refinement"]["best_epoch"] + 1
+    metrics["parameters"] = network.count_params()
     run_directory.write_json(directory / run_directory.METRICS, {**metrics, "warnings": warnings})
-    CheckpointFile(directory).remove()
+    _clear_checkpoint(directory, config, training.stopped_early)
+
+
+def _clear_checkpoint(directory, config, stopped_early=False):
+    """Removes the checkpoint of a finished run, unless `--resume` may go on from it with more epochs."""
+    if stopped_early or config.refinement.schedule != "constant":
+        CheckpointFile(directory).remove()

@@ -279,10 +279,9 @@ def run_search(search, options, directory=None, resume=False, overwrite=True):
         print(f"The search is over; {count} trials were run here")
         return
     if search.fold is not None:
-        print(
+        terminal.print_line(
             f"Fold {search.fold} ({search.held_out} samples) takes no part. In a cross-validation by the best "
-            "configuration, its metrics alone are of samples that the search has not seen",
-            flush=True,
+            "configuration, its metrics alone are of samples that the search has not seen"
         )
     chief = options.chief and split_address("--chief", options.chief)
     results = tune(search, directory, resume, chief, terminal.print_trial, overwrite)

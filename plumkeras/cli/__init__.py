@@ -4,41 +4,22 @@ import importlib
 import os
 import sys
 
+from plumkeras.cli.help import filled, listing
 from plumkeras.nearest import nearest
-from plumkeras.recipes import recipe_names
+from plumkeras.recipes import recipe_names, recipe_summaries
 
-SUMMARY = """\
-usage: plumkeras COMMAND ...
-
-PLUM-Net (AAAI 2026) in Keras 3: sentiment, humor and sarcasm from text, audio and vision.
-
-commands:
-  train RECIPE --data PATH --output DIR    train both stages, measure valid and test, write a run directory
-  evaluate RUN --data PATH                 the standard metrics of a run, or of an export, on a split of a file
-  predict RUN --data PATH --output CSV     predictions with each modality's label distribution
-  tune RECIPE --data PATH --output DIR     search a recipe's hyper-parameters on validation alone
-  export RUN DIR                           a SavedModel for TensorFlow Serving, with a model card
-  inspect PATH                             what a feature file holds, and what is wrong with it
-  convert PATH DIR                         write a feature file as TFRecord shards, which stream
-  extract CLIPS --output FILE.npz          features of sound, transcripts and frames, as a native file
-  benchmark epoch --data PATH              time an epoch with length-aware batches against padded ones
-  benchmark data                           measure conversion, reading and memory on generated data of MOSEI's size
-  benchmark serve                          latency of a served network beside the network itself, and a load test
-
-recipes: {recipes}, or the path of a recipe file
-`plumkeras COMMAND --help` shows the options; `plumkeras train RECIPE --help` those of a recipe.
-"""
-# Module and function of each command; the module is imported when it is asked for.
+# Module and function of each command, and what `plumkeras --help` says of it; the module is imported when it is asked
+# for.
 COMMANDS = {
-    "train": ("training", "run_train"),
-    "evaluate": ("predicting", "run_evaluate"),
-    "predict": ("predicting", "run_predict"),
-    "tune": ("searching", "run_tune"),
-    "export": ("exporting", "run_export"),
-    "inspect": ("features", "run_inspect"),
-    "convert": ("features", "run_convert"),
-    "extract": ("features", "run_extract"),
-    "benchmark": ("benchmarks", "run_benchmark"),
+    "train": ("training", "run_train", "train both stages, measure valid and test, write a run directory"),
+    "evaluate": ("predicting", "run_evaluate", "measure a run, or an export of one, on its own data or another file"),
+    "predict": ("predicting", "run_predict", "write predictions, with each modality's label distribution, to a file"),
+    "tune": ("searching", "run_tune", "search a recipe's hyper-parameters on validation alone"),
+    "export": ("exporting", "run_export", "write a run as a SavedModel for TensorFlow Serving, with a model card"),
+    "inspect": ("features", "run_inspect", "show what a feature file holds, and what is wrong with it"),
+    "convert": ("features", "run_convert", "write a feature file as TFRecord shards, which stream"),
+    "extract": ("features", "run_extract", "turn sound, transcripts and frames into a feature file"),
+    "benchmark": ("benchmarks", "run_benchmark", "time training, reading or serving on this machine"),
 }
 
 
@@ -46,8 +27,10 @@ def main(arguments=None):
     """Runs a command line; returns the exit status: 0, 2 for a mistake of the user, 130 when interrupted."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        if arguments[:1] == ["help"]:
+            arguments = [*arguments[1:], "--help"]
         if not arguments or arguments[0] in ("-h", "--help"):
-            print(SUMMARY.format(recipes=", ".join(recipe_names())), end="")
+            print(_overview())
             return 0
         if arguments[0] == "--version":
             import plumkeras
@@ -59,8 +42,8 @@ def main(arguments=None):
         # The reader of a pipe went away, as `head` does; nothing more can be written there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
-    except KeyboardInterrupt:
-        print("plumkeras: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"plumkeras: interrupted{f'; {stop}' if str(stop) else ''}", file=sys.stderr)
         return 130
 
 
@@ -68,14 +51,12 @@ def _run(arguments):
     """Runs a command; returns 0, or 2 after the one line that says what is wrong."""
     # Late, so that the help is there at once.
     from plumkeras.cli.starting import check_start, quiet
-    from plumkeras.cli.words import EXPECTED_ERRORS, UsageError
-    from plumkeras.recipes.escaping import for_terminal
+    from plumkeras.cli.words import EXPECTED_ERRORS, UsageError, complain
 
     try:
         if arguments[0] not in COMMANDS:
-            hint = nearest(arguments[0], COMMANDS) or f"; there are {', '.join(COMMANDS)}"
-            raise UsageError(f"unknown command {arguments[0]!r}{hint}")
-        module, function = COMMANDS[arguments[0]]
+            raise UsageError(f"unknown command {arguments[0]!r}{_meant(arguments[0])}")
+        module, function, _ = COMMANDS[arguments[0]]
         run = getattr(importlib.import_module(f"plumkeras.cli.{module}"), function)
         with quiet():
             check_start(arguments)
@@ -84,5 +65,30 @@ def _run(arguments):
     except BrokenPipeError:
         raise
     except EXPECTED_ERRORS as error:
-        print(f"plumkeras: error: {for_terminal(' '.join(str(error).split()))}", file=sys.stderr)
+        complain(f"error: {error}")
         return 2
+
+
+def _meant(command):
+    if command in recipe_names():
+        return f", which is a recipe; did you mean 'train {command}'?"
+    return nearest(command, COMMANDS) or f"; there are {', '.join(COMMANDS)}"
+
+
+def _overview():
+    commands = {name: summary for name, (_, _, summary) in COMMANDS.items()}
+    return "\n".join(
+        [
+            "usage: plumkeras COMMAND ...\n",
+            filled("PLUM-Net (AAAI 2026) in Keras 3: sentiment, humor and sarcasm from text, audio and vision."),
+            f"\ncommands:\n{listing(commands)}",
+            f"\nrecipes, for train and tune:\n{listing(recipe_summaries())}\n",
+            filled(
+                "A recipe may also be the path of a Python file of yours, or the configuration of a run:\n\n"
+                "    plumkeras train --config runs/first/config.json --output runs/second\n\n"
+                "`plumkeras help COMMAND` shows the options of a command, with an example; `plumkeras train RECIPE "
+                "--help` shows what a recipe sets. To begin, without any data:\n\n"
+                "    plumkeras train synthetic --output runs/synthetic"
+            ),
+        ]
+    )

@@ -8,27 +8,52 @@ from plumkeras.recipes.protocol import prepare
 from plumkeras.recipes.synthetic import generate
 
 
-def for_run(directory, data, split=None, max_bytes=None):
-    """What to put to a run or an export: the data set with one split, its name, and what is said of the network.
+def for_run(directory, data, split=None, max_bytes=None, tell=say):
+    """What to put to a run or an export: the data set with one split, and what is known of it.
 
     Of the run of a fold, and a file with folds, the split is the part of the file that `split` names, and a line says
     what it is.
 
     Args:
         directory: path of the run or the export.
-        data: path of the feature file, or None.
+        data: path of the feature file, or None: the run's own data.
         split: name of the split, or None: `test`, or the only one there is.
         max_bytes: int or None, as in `load`.
+        tell: callable that prints a line.
+
+    Returns:
+        `Dataset`, the name of its split, what is said of the network, and whether the data are the run's own.
     """
     from plumkeras.recipes.run import description_path, split_for
 
     path = description_path(directory)
     described, recipe = run_directory.read_network(path), run_directory.read_config(path)
-    loaded = _load(data, recipe, max_bytes)
+    loaded, is_own = load_for(path, recipe, data, max_bytes, tell)
     dataset, name, told = split_for(path, recipe, described["feature_dims"], loaded, split)
     if told is not None:
-        (warn if split == "all" else say)(told)
-    return dataset, name, described
+        (warn if split == "all" else tell)(told)
+    return dataset, name, described, is_own
+
+
+def load_for(path, recipe, data, max_bytes=None, tell=say):
+    """The data set to put to a run: of a file, or the run's own, which a line says; and whether it is the run's own.
+
+    Args:
+        path: the file that describes the run.
+        recipe: `RecipeConfig` of the run.
+        data, max_bytes, tell: as in `for_run`.
+    """
+    from plumkeras.recipes.own_data import is_own, own_data
+
+    if data is not None:
+        loaded = load_path(data, recipe.label_range, max_bytes)
+        return loaded, is_own(path, recipe, loaded)
+    loaded = own_data(path, recipe, "--data PATH", lambda source: load_path(source, recipe.label_range, max_bytes))
+    if loaded.path is None:
+        tell("Data: generated as for the run")
+    else:
+        tell(f"Data: {loaded.path}, the run's own (same SHA-256)")
+    return loaded, True
 
 
 def read_for_training(path, recipe, max_bytes=None):

@@ -7,12 +7,15 @@ from typing import Annotated
 import tyro
 
 from plumkeras.cli.starting import quiet_start
-from plumkeras.cli.words import parse, say
+from plumkeras.cli.words import parse, say, say_command
 
 
 @dataclasses.dataclass(frozen=True)
 class Export:
-    """Writes a run as the next version of a served model, in the layout of TensorFlow Serving."""
+    """Writes a run as the next version of a served model, in the layout of TensorFlow Serving.
+
+    plumkeras export runs/mosi served/mosi
+    """
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory; of a cross-validated run, that of a fold."""
@@ -34,4 +37,4 @@ def run_export(arguments):
         import keras  # noqa: F401 - started here, with what it prints held back
     made = export_run(*asked)
     say(f"{made.version}: SavedModel with the signatures {', '.join(made.signatures)}")
-    say(f"Serve it, from {options.directory}: {made.docker}")
+    say_command(f"Serve it, from {options.directory}:", made.docker)

@@ -17,7 +17,10 @@ from plumkeras.recipes.config import check_label_range
 
 @dataclasses.dataclass(frozen=True)
 class Inspect:
-    """What a feature file or folder holds, what was cleaned, and what is suspicious."""
+    """Shows what a feature file or folder holds, what was cleaned, and what is suspicious.
+
+    plumkeras inspect mosi_text_audio.npz --plot mosi.png
+    """
 
     path: tyro.conf.Positional[Path]
     """Feature file or folder; shards stay in their files."""
@@ -34,7 +37,10 @@ class Inspect:
 
 @dataclasses.dataclass(frozen=True)
 class Convert:
-    """Writes TFRecord shards and schema.json, from which data larger than memory stream."""
+    """Writes TFRecord shards and schema.json, from which data larger than memory stream.
+
+    plumkeras convert aligned_50.pkl mosei_shards
+    """
 
     path: tyro.conf.Positional[Path]
     """Feature file or folder."""
@@ -52,11 +58,14 @@ class Convert:
 @dataclasses.dataclass(frozen=True)
 class Extract(AudioOptions, TextOptions, VisionOptions):
     """Features of a folder of clips: log-mel of the sound, and of transcripts and frames with `--text-encoder` and
-    `--frames`. For a data set that has texts and no vectors of them: the same with token vectors."""
+    `--frames`. For a data set that has texts and no vectors of them: the same with token vectors.
+
+        plumkeras extract clips --output clips.npz --text-encoder bert-base-uncased
+    """
 
     path: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="CLIPS")]
     """Folder of WAV, FLAC, MP3 and OGG files; or a feature file or folder with texts."""
-    output: Path
+    output: Annotated[Path, tyro.conf.arg(metavar="FILE.npz")]
     """The npz file to write."""
     labels: Path | None = None
     """The csv of the clips; by default label.csv in the folder. Columns: video_id and clip_id, or id, or path; text,
@@ -113,7 +122,8 @@ def run_convert(arguments):
 
 
 def run_extract(arguments):
-    options = parse(Extract, arguments, "plumkeras extract")
+    headings = {AudioOptions: "sound", TextOptions: "text", VisionOptions: "frame"}
+    options = parse(Extract, arguments, "plumkeras extract", headings=headings)
     from plumkeras.recipes import terminal
     from plumkeras.recipes.checks import check_npz_target
 

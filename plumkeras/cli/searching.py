@@ -9,7 +9,7 @@ import tyro
 from plumkeras.cli.data_sets import read_for_training
 from plumkeras.cli.recipe_line import parse_recipe
 from plumkeras.cli.starting import quiet_start
-from plumkeras.cli.words import MaxBytes, UsageError
+from plumkeras.cli.words import MaxBytes, UsageError, resuming, warn
 from plumkeras.recipes import run_directory
 from plumkeras.recipes.search import SearchOptions, plan
 
@@ -20,6 +20,8 @@ class Tune(SearchOptions):
 
     RECIPE is a name or the path of a recipe file; `--config FILE.json` in its place begins from a run's configuration.
     The options below are the command's own, then the recipe's fields with the recipe's values.
+
+        plumkeras tune mosi_frozen --data mosi_text_audio.npz --output searches/mosi --trials 20
     """
 
     output: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
@@ -34,7 +36,7 @@ class Tune(SearchOptions):
 
 
 def run_tune(arguments):
-    options, recipe = parse_recipe(Tune, arguments, "tune")
+    options, recipe, callbacks = parse_recipe(Tune, arguments, "tune")
     from plumkeras.recipes.checks import check_search_output
 
     if options.overwrite and options.resume:
@@ -48,7 +50,14 @@ def run_tune(arguments):
     from plumkeras.recipes import terminal
     from plumkeras.recipes.checks import data_warnings
 
+    if callbacks is not None:
+        warn("the callbacks of the recipe file take no part in a search")
     terminal.print_data(search.dataset, data_warnings(recipe, search.dataset))
     with quiet_start():
         from plumkeras.recipes.tuning import run_search
-    run_search(search, options, options.output, options.resume, options.overwrite)
+    try:
+        run_search(search, options, options.output, options.resume, options.overwrite)
+    except KeyboardInterrupt:
+        if options.output is None:
+            raise
+        raise KeyboardInterrupt(f"go on with: {resuming('tune', arguments)}") from None

@@ -9,7 +9,7 @@ import tyro
 from plumkeras.cli.data_sets import read_for_training
 from plumkeras.cli.recipe_line import parse_recipe
 from plumkeras.cli.starting import quiet_start
-from plumkeras.cli.words import MaxBytes, UsageError, say
+from plumkeras.cli.words import MaxBytes, UsageError, resuming, say
 from plumkeras.recipes import run_directory
 from plumkeras.recipes.protocol import fold_dataset, fold_numbers
 
@@ -21,9 +21,12 @@ class Train:
     RECIPE is a name or the path of a recipe file; `--config FILE.json` in its place replays a run's configuration, or
     the best one of a search. The options below are the command's own, then the recipe's fields with the recipe's
     values.
+
+        plumkeras train mosi_frozen --data mosi_text_audio.npz --output runs/mosi --seed 1
+        plumkeras train --config runs/mosi/config.json --data mosi_text_audio.npz --output runs/again
     """
 
-    output: Path
+    output: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """The run directory to make."""
     data: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
     """Feature file or folder, of any format that `inspect` knows, or shards. `synthetic` needs none."""
@@ -31,12 +34,15 @@ class Train:
     """Replace a run that the output directory holds."""
     resume: bool = False
     """Go on with the output directory's run where it was stopped; start it where there is none."""
+    init_from: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
+    """Start from the network of an earlier run: its weights and standardisation."""
     max_bytes: MaxBytes = None
 
 
 def run_train(arguments):
-    options, recipe = parse_recipe(Train, arguments, "train", output=tyro.MISSING)
+    options, recipe, callbacks = parse_recipe(Train, arguments, "train", output=tyro.MISSING)
     from plumkeras.recipes.checks import check_dataset, check_output, training_warnings
+    from plumkeras.recipes.earlier_network import check_source
 
     if options.overwrite and options.resume:
         raise UsageError("--overwrite replaces a run and --resume goes on with it; choose one")
@@ -46,10 +52,12 @@ def run_train(arguments):
     folds = fold_numbers(dataset)
     for part in [fold_dataset(dataset, number) for number in folds] or [dataset]:
         check_dataset(recipe, part)
+    if options.init_from is not None:
+        check_source(options.init_from, recipe, dataset)
     going_on = options.resume and run_directory.holds_run(options.output)
     if going_on:
         run_directory.check_same(options.output, recipe, dataset)
-        if run_directory.is_finished(options.output):
+        if run_directory.is_finished(options.output) and not run_directory.raises_epochs(options.output, recipe):
             say(f"{options.output}: this run is finished; its metrics:")
     from plumkeras.recipes import terminal
 
@@ -59,12 +67,29 @@ def run_train(arguments):
         from plumkeras.recipes.cross_validation import cross_validate
         from plumkeras.recipes.train import train
     run = cross_validate if folds else train
-    how = {"resume": options.resume, "overwrite": options.overwrite, "warnings": warnings}
-    metrics = run(recipe, dataset, options.output, **how)
+    how = {"resume": options.resume, "overwrite": options.overwrite, "init_from": options.init_from}
+    how |= {"warnings": warnings, "callbacks": callbacks}
+    try:
+        metrics = run(recipe, dataset, options.output, **how)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_how_to_go_on(options.output, arguments)) from None
     rows = {name: metrics[name] for name in ("valid", "test") if metrics[name] is not None}
-    rows[f"{list(rows)[-1]}, baseline"] = metrics["baseline"]
+    last = list(rows)[-1]
     if folds:
-        rows = {f"fold {number}": report for number, report in metrics["folds"].items()}
-        rows |= {"pooled": metrics["test"], "pooled, baseline": metrics["baseline"]}
+        rows = {f"fold {number}": report for number, report in metrics["folds"].items()} | {"pooled": metrics["test"]}
+    # A finished run of version 0.1.0 has none.
+    if baseline := metrics.get("baseline"):
+        rows[f"{list(rows)[-1]}, baseline"] = baseline[last]
     terminal.print_metrics(rows, dataset.task)
     say(f"Run directory: {options.output}")
+
+
+def _how_to_go_on(directory, arguments):
+    """What an interrupted run says: the command that goes on with it."""
+    if not run_directory.holds_run(directory):
+        return "nothing was written yet"
+    kept = any(directory.glob("**/" + run_directory.CHECKPOINT)) or any(
+        directory.glob("fold_*/" + run_directory.METRICS)
+    )
+    begin = "go on from the last finished epoch" if kept else "no epoch was finished; begin again"
+    return f"{begin} with: {resuming('train', arguments)}"

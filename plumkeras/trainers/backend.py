@@ -1,4 +1,4 @@
-"""The one place where the backend's `train_step` is chosen."""
+"""The one place where the backend's `train_step` and optimizers are chosen."""
 
 import keras
 
@@ -8,10 +8,16 @@ check_backend()
 
 _BACKEND = keras.backend.backend()
 if _BACKEND == "tensorflow":
+    from plumkeras.trainers.fused_adam import FusedAdam as Adam
+    from plumkeras.trainers.fused_adam import FusedAdamW as AdamW
     from plumkeras.trainers.tensorflow import TensorFlowTrainer as BackendTrainer
 elif _BACKEND == "jax":
+    from keras.optimizers import Adam, AdamW
+
     from plumkeras.trainers.jax import JAXTrainer as BackendTrainer
 else:
+    from keras.optimizers import Adam, AdamW
+
     from plumkeras.trainers.torch import TorchTrainer as BackendTrainer
 
-__all__ = ["BackendTrainer"]
+__all__ = ["Adam", "AdamW", "BackendTrainer"]

@@ -5,7 +5,7 @@ from plumkeras.recipes.terminal.data_sets import print_conversion, print_data, p
 from plumkeras.recipes.terminal.metrics import metric_rows, print_metrics
 from plumkeras.recipes.terminal.runs import print_run
 from plumkeras.recipes.terminal.search import print_search, print_trial
-from plumkeras.recipes.terminal.tables import counting
+from plumkeras.recipes.terminal.tables import counting, print_line
 
 __all__ = [
     "counting",
@@ -16,6 +16,7 @@ __all__ = [
     "print_data_benchmark",
     "print_description",
     "print_extraction",
+    "print_line",
     "print_metrics",
     "print_run",
     "print_search",

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from plumkeras.recipes.terminal.tables import make_table
+from plumkeras.recipes.terminal.tables import print_table
 
 _REGRESSION = {
     "mae": "MAE",
@@ -37,7 +37,7 @@ _CONVENTIONS = {
 
 
 def print_metrics(reports, task, console=None):
-    """Prints metrics, one column a split, with their conventions and numbers of samples.
+    """Prints metrics with their conventions and numbers of samples: a column each, or a row where columns do not fit.
 
     Args:
         reports: dict from split name to `sentiment_report`, `sims_report` or `classification_report`.
@@ -45,10 +45,7 @@ def print_metrics(reports, task, console=None):
     """
     console = console or Console()
     rows, convention = metric_rows(reports, task)
-    table = make_table("Metrics", "", *reports)
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
+    print_table("Metrics", [["", *reports], *rows], console)
     console.print(convention, style="dim")
 
 

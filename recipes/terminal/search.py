@@ -2,7 +2,8 @@
 
 from rich.console import Console
 
-from plumkeras.recipes.terminal.tables import escape, make_table
+from plumkeras.recipes.terminal.tables import escape, print_line, print_table
+from plumkeras.wrapping import fill_command
 
 
 def print_trial(results, console=None):
@@ -11,17 +12,12 @@ def print_trial(results, console=None):
     Args:
         results: `search_results.SearchResults`.
     """
-    console = console or Console()
     ended = [trial for trial in results.trials if trial.status != "running"]
     trial = max(ended, key=lambda trial: trial.order)
     by = "" if trial.worker in (None, "here") else f", by {trial.worker}"
     said = f"failed: {trial.reason}" if trial.status == "failed" else f"{trial.objective:.4f}"
     best = f"; best so far {results.best.objective:.4f}, trial {results.best.number}" if results.best else ""
-    console.print(
-        f"Trial {trial.number} ({len(ended)} of {results.search.trials} done{escape(by)}): {escape(said)}{best}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    print_line(f"Trial {trial.number} ({len(ended)} of {results.search.trials} done{by}): {said}{best}", console)
 
 
 def print_search(results, directory, console=None, shown=4):
@@ -37,13 +33,11 @@ def print_search(results, directory, console=None, shown=4):
     ranked = sorted(results.completed, key=lambda trial: trial.objective)[:shown]
     if results.own is not None and results.own not in ranked:
         ranked.append(results.own)
-    table = make_table(f"Search: {search.algorithm}, {len(results.trials)} trials", "", *map(_trial_title, ranked))
-    table.add_row("objective", *(f"{trial.objective:.4f}" for trial in ranked))
+    rows = [["", *map(_trial_title, ranked)], ["objective", *(f"{trial.objective:.4f}" for trial in ranked)]]
     if len(search.seeds) > 1:
-        table.add_row("std over seeds (ddof 1)", *(f"{trial.objective_std:.4f}" for trial in ranked))
-    for field in results.fields:
-        table.add_row(field, *(_setting(trial.values[field]) for trial in ranked))
-    console.print(table)
+        rows.append(["std over seeds (ddof 1)", *(f"{trial.objective_std:.4f}" for trial in ranked)])
+    rows += [[field, *(_setting(trial.values[field]) for trial in ranked)] for field in results.fields]
+    print_table(f"Search: {search.algorithm}, {len(results.trials)} trials", rows, console)
     seeds = ", ".join(map(str, search.seeds))
     over = f"mean over the seeds {seeds}" if len(search.seeds) > 1 else f"seed {seeds}"
     console.print(
@@ -60,7 +54,10 @@ def print_search(results, directory, console=None, shown=4):
     console.print(_gain(results))
     data = "" if search.dataset.path is None else f" --data {search.dataset.path}"
     line = f"plumkeras train --config {directory / 'best_config.json'}{data} --output RUN"
-    console.print(f"Train the best configuration: {escape(line)}", soft_wrap=True, highlight=False)
+    if console.is_terminal:
+        console.print(f"Train the best configuration:\n{escape(fill_command(line, console.width))}", highlight=False)
+    else:
+        console.print(f"Train the best configuration: {escape(line)}", soft_wrap=True, highlight=False)
 
 
 def _trial_title(trial):
@@ -69,8 +66,8 @@ def _trial_title(trial):
 
 def _setting(value):
     if isinstance(value, (list, tuple)):
-        return escape(" ".join(map(str, value)) or "none")
-    return f"{value:g}" if isinstance(value, float) else escape(str(value))
+        return " ".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _gain(results):

@@ -3,10 +3,12 @@
 import contextlib
 
 from rich import markup
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from plumkeras.data_pipelines.report import by_field
 from plumkeras.recipes.escaping import for_terminal
 
 
@@ -23,9 +25,50 @@ def make_table(title, *columns):
     return table
 
 
+def print_table(title, rows, console):
+    """Prints a table, or where that is too wide its transpose, in as few tables as fit; no value is broken.
+
+    Args:
+        title: text.
+        rows: lists of texts, the first of them the header.
+        console: rich `Console`, whose width counts.
+    """
+    for number, (header, *body) in enumerate(_parts(rows, console.width)):
+        table = make_table(f"{title}, continued" if number else title, *map(escape, header))
+        for row in body:
+            table.add_row(*map(escape, row))
+        console.print(table)
+
+
+def _parts(rows, width):
+    """The tables to print, each a header and its rows."""
+    if _width(rows) <= width:
+        return [rows]
+    names, *columns = rows
+    for count in range(1, len(columns) + 1):
+        size = -(-len(columns) // count)
+        groups = [columns[start : start + size] for start in range(0, len(columns), size)]
+        parts = [list(zip(names, *group, strict=True)) for group in groups]
+        if all(_width(part) <= width for part in parts):
+            break
+    return parts
+
+
+def _width(rows):
+    """The width of a table of these texts in which no cell is folded."""
+    columns = zip(*rows, strict=True)
+    return sum(max(map(cell_len, column)) + 3 for column in columns) + 1
+
+
+def print_line(text, console=None):
+    """Prints a line of plain text as it is; wrapped where it goes to a terminal."""
+    console = console or Console()
+    console.print(escape(text), highlight=False, soft_wrap=not console.is_terminal)
+
+
 def print_warnings(warnings, console):
-    """One line a warning."""
-    for warning in warnings:
+    """One line a warning; what is said of several splits, once."""
+    for warning in by_field(warnings):
         console.print(f"[yellow]warning:[/yellow] {escape(warning)}")
 
 

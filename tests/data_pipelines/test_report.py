@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from plumkeras.data_pipelines import Dataset, Split, cleaning, convert, describe, known_files, open_shards
+from plumkeras.data_pipelines.report import by_field
 from plumkeras.data_pipelines.statistics import column_statistics
 
 
@@ -234,3 +235,23 @@ def test_numbers_of_samples_are_no_shared_ids():
     assert Dataset(splits("012", "012")).report.warnings == []
     (said,) = Dataset(splits("012", "123")).report.warnings
     assert said.startswith("2 ids stand both in train and in test, for one 1")
+
+
+def test_what_is_said_of_several_splits_is_said_once():
+    said = [
+        "train/audio: values set to 0: 4 NaN",
+        "a video stands in train and in valid",
+        "valid/audio: values set to 0: 12 NaN",
+        "train/text: 3 of 9 samples lack it",
+        "test/audio: values set to 0: 1 infinite",
+        "valid/text: 1 of 4 samples lack it",
+        "train/labels: no zero label",
+        "test/labels: no zero label",
+    ]
+    assert by_field(said) == [
+        "audio: values set to 0: 4 NaN in train, 12 NaN in valid",
+        "a video stands in train and in valid",
+        "text: 3 of 9 samples lack it in train, 1 of 4 samples lack it in valid",
+        "test/audio: values set to 0: 1 infinite",
+        "labels: no zero label in train, test",
+    ]

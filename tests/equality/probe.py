@@ -73,6 +73,8 @@ CASES = {
                 "include_self": True,
             },
             **_STAGES,
+            # Clips the larger gradients.
+            "refinement": {**_STAGES["refinement"], "clipnorm": 0.01, "weight_decay": 1e-2},
         },
         # Become sample weights, which no recipe asks for.
         "class_weight": {0: 2.0, 1: 1.0, 2: 0.5},

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+import plumkeras
 from plumkeras.cli import main
 from plumkeras.data_pipelines import Dataset, Split, convert, describe, load, make_synthetic, save_npz
 from plumkeras.data_pipelines.report import Report
@@ -44,13 +45,17 @@ def test_train_writes_a_whole_run_directory(tiny_run):
         "network.keras",
         "predictions_valid.csv",
         "predictions_test.csv",
+        "predictions.png",
+        "disagreement.png",
+        "timings.json",
+        "checkpoint.npz",
         "logs",
     }
     config = json.loads((tiny_run / "config.json").read_text())
     assert config["recipe"]["network"]["hidden_dim"] == 8 and config["seed"] == 0
     assert len(config["data"]["sha256"]) == 64 and config["versions"]["keras"]
     metrics = json.loads((tiny_run / "metrics.json").read_text())
-    assert set(metrics) == {"valid", "test", "warnings"}
+    assert set(metrics) == {"valid", "test", "baseline", "best_epoch", "parameters", "warnings"}
     assert list(metrics["test"]) == (
         ["mae", "corr", "acc7", "acc5", "acc2_has0", "f1_has0", "acc2_non0", "f1_non0", "n", "n_non0"]
     )
@@ -79,13 +84,31 @@ def test_saved_predictions_are_those_of_the_metrics(tiny_run):
     test = make_synthetic({"train": 64, "valid": 32, "test": 32})[0]["test"]
     rows = _rows(tiny_run / "predictions_test.csv")
     assert [row["id"] for row in rows] == list(test.ids)
+    np.testing.assert_array_equal(np.array([row["label"] for row in rows], "float32"), test.labels)
     metrics = json.loads((tiny_run / "metrics.json").read_text())["test"]
     measured = sentiment_report(test.labels, np.array([row["prediction"] for row in rows], dtype="float32"))
     assert measured == pytest.approx(metrics, rel=1e-6)
     for m in ("text", "audio", "vision"):
-        soft = np.array([[row[f"{m}_soft_label_{k}"] for k in range(3)] for row in rows], dtype="float64")
+        columns = [f"{m}_soft_label_{name}" for name in ("negative", "neutral", "positive")]
+        soft = np.array([[row[column] for column in columns] for row in rows], dtype="float64")
         np.testing.assert_allclose(soft.sum(axis=1), 1, atol=1e-5)
         np.testing.assert_array_equal(soft.argmax(axis=1), [int(row[f"{m}_hard_label"]) for row in rows])
+
+
+def test_a_run_tells_how_it_was_and_what_chance_gives(tiny_run):
+    found = json.loads((tiny_run / "metrics.json").read_text())
+    data = make_synthetic({"train": 64, "valid": 32, "test": 32})[0]
+    for name in ("valid", "test"):
+        chance = np.abs(data[name].labels - np.median(data["train"].labels)).mean()
+        assert found["baseline"][name]["mae"] == pytest.approx(chance, rel=1e-6) and found["baseline"][name]["n"] == 32
+    losses = [float(row["val_prediction_loss"]) for row in _rows(tiny_run / "refinement_history.csv")]
+    assert found["best_epoch"] == 1 + int(np.argmin(losses))
+    assert [row["epoch"] for row in _rows(tiny_run / "refinement_history.csv")] == ["1", "2"]
+    assert found["parameters"] == plumkeras.load_run(tiny_run).network.count_params()
+    seconds = json.loads((tiny_run / "timings.json").read_text())["epoch_seconds"]
+    assert [len(seconds[stage]) for stage in ("alignment", "refinement")] == [1, 2]
+    for name in ("losses.png", "predictions.png", "disagreement.png"):
+        assert (tiny_run / name).read_bytes().startswith(b"\x89PNG")
 
 
 def test_evaluate_repeats_the_metrics(tiny_run, capsys):

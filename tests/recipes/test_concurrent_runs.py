@@ -1,5 +1,6 @@
 """Two that write to one directory: one goes on, the other is told. And only what is ours is ever cleared away."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -69,7 +70,7 @@ def test_a_start_beside_a_run_is_told_who_runs(run, busy, tiny_options, capsys, 
 def test_a_run_keeps_others_out_from_beginning_to_end(tmp_path, dataset, monkeypatch):
     seen = []
 
-    def look(*arguments):
+    def look(*arguments, **options):
         with pytest.raises(ConfigError, match=f"process {os.getpid()} "):
             run_directory.check_unlocked(tmp_path / "run")
         seen.append(1)
@@ -168,12 +169,23 @@ def test_a_run_of_version_0_1_0_has_no_id_and_goes_on(tmp_path, dataset):
 
 def test_a_finished_run_is_rid_of_what_a_kill_left(run, tiny_options, capsys):
     before = tree(run)
-    (run / "checkpoint.npz").write_bytes(b"of the run")
     (run / "metrics.json.partial").write_bytes(b"{")
     (run / "partial.network.keras").write_bytes(b"half")
     assert main(["train", "synthetic", "--output", str(run), *tiny_options, "--resume"]) == 0
     assert "this run is finished" in capsys.readouterr().out
     assert tree(run) == before
+
+
+@pytest.mark.parametrize(
+    ("schedule", "stopped_early", "is_kept"),
+    [("constant", False, True), ("constant", True, False), ("cosine", False, False)],
+)
+def test_a_finished_run_keeps_a_checkpoint_that_more_epochs_can_follow(tmp_path, schedule, stopped_early, is_kept):
+    (tmp_path / "checkpoint.npz").write_bytes(b"of the run")
+    recipe = find_recipe("synthetic")
+    recipe = dataclasses.replace(recipe, refinement=dataclasses.replace(recipe.refinement, schedule=schedule))
+    training._clear_checkpoint(tmp_path, recipe, stopped_early)
+    assert (tmp_path / "checkpoint.npz").exists() == is_kept
 
 
 @pytest.mark.parametrize(

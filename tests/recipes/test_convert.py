@@ -106,7 +106,7 @@ def test_data_without_a_hash_are_known_by_their_samples(source, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--data", "x.npz"], "leave out --data"),
+        (["--data", "x.npz"], "unknown option --data"),
         (["--samples=0"], "--samples must be at least 1"),
         (["--recipe", "nonesuch"], "unknown recipe 'nonesuch'"),
     ],
@@ -118,7 +118,7 @@ def test_benchmark_data_is_refused(arguments, said, capsys):
 
 def test_benchmark_epoch_needs_data(capsys):
     assert main(["benchmark", "epoch"]) == 2
-    assert "needs --data PATH" in capsys.readouterr().err
+    assert "missing --data PATH" in capsys.readouterr().err
 
 
 @pytest.mark.verify

@@ -104,11 +104,51 @@ def test_resuming_trains_only_the_folds_that_are_not_finished(run, capsys):
     assert "pooled" in printed and "fold 4" in printed and "Stage 2" not in printed
 
 
-def test_a_cross_validation_is_no_single_run(run, capsys):
+def test_a_cross_validation_is_measured_on_its_own_data(run, tmp_path, capsys):
+    """Pooled and by fold, as when it was trained; of another file, the mean of the networks."""
     _, directory, command = run
-    assert main(["evaluate", str(directory), "--data", command[3]]) == 2
-    assert "holds a cross-validation; name the run of one fold" in capsys.readouterr().err
-    assert main(["evaluate", str(directory / "fold_0"), "--data", command[3], "--split", "all"]) == 0
+    kept = json.loads((directory / "metrics.json").read_text())
+    assert main(["evaluate", str(directory), "--json", "--output", str(tmp_path / "metrics.csv")]) == 0
+    captured = capsys.readouterr()
+    told = json.loads(captured.out)
+    assert "the run's own (same SHA-256)" in captured.err and command[3] in captured.err
+    assert told["of"] == "pooled" and told["split"] == "test"
+    for number, metrics in kept["folds"].items():
+        assert told["folds"][number] == pytest.approx(metrics, abs=1e-5, nan_ok=True)
+    assert told["metrics"] == pytest.approx(kept["test"], abs=1e-5)
+    rows = _rows(tmp_path / "metrics.csv")
+    assert [row[""] for row in rows] == ["fold 0", "fold 1", "fold 2", "fold 4", "pooled"]
+    assert float(rows[-1]["mae"]) == told["metrics"]["mae"]
+    assert load_run(directory).evaluate(split="valid")["pooled"] == pytest.approx(kept["valid"], abs=1e-5)
+
+    save_npz(folded(count=12), tmp_path / "other.npz")
+    assert main(["evaluate", str(directory), "--data", str(tmp_path / "other.npz")]) == 0
+    assert "mean of 4 networks" in capsys.readouterr().out
+    assert main(["evaluate", str(directory), "--split", "train"]) == 2
+    assert "test and valid are measured" in capsys.readouterr().err
+
+
+def test_a_cross_validation_predicts_the_mean_and_says_so(run, tmp_path, capsys):
+    dataset, directory, _ = run
+    split = dataclasses.replace(dataset["all"], folds=None, labels=None)
+    save_npz(Dataset({"all": split}), tmp_path / "new.npz")
+    line = ["predict", str(directory), "--data", str(tmp_path / "new.npz"), "--output", str(tmp_path / "p.csv")]
+    assert main(line) == 0
+    captured = capsys.readouterr()
+    assert "40 predictions of all, the mean over the networks of 4 folds" in captured.out and not captured.err
+    each = [load_run(directory / f"fold_{n}").predict(Dataset({"all": split}))["prediction"] for n in (0, 1, 2, 4)]
+    written = [float(row["prediction"]) for row in _rows(tmp_path / "p.csv")]
+    assert written == pytest.approx(np.mean(each, axis=0), abs=1e-5)
+    assert main(["predict", str(directory), "--output", str(tmp_path / "own.csv")]) == 0
+    assert "most of which were trained on these samples" in capsys.readouterr().err
+    assert len(_rows(tmp_path / "own.csv")) == 40
+
+
+def test_a_cross_validation_that_is_not_finished_is_refused(run, tmp_path, capsys):
+    copy = shutil.copytree(run[1], tmp_path / "copy")
+    (copy / "metrics.json").unlink()
+    assert main(["evaluate", str(copy)]) == 2
+    assert "not finished; go on with it by plumkeras train --resume" in capsys.readouterr().err
 
 
 def test_a_recipe_puts_context_in_front_or_refuses(run):
@@ -154,8 +194,9 @@ def test_a_fold_run_is_measured_on_the_samples_that_it_has_not_seen(run, fold_ru
     assert described == {"test": [0], "valid": [1], "train": [2, 4]}
     test = json.loads((fold_run / "metrics.json").read_text())["test"]
     count = int((dataset["all"].folds == 0).sum())
-    for more in ([], ["--split", "test"]):
-        assert main(["evaluate", str(fold_run), "--data", command[3], *more]) == 0
+    # The file is the fold's own, although the fold is known by its samples.
+    for more in ([], ["--data", command[3]], ["--data", command[3], "--split", "test"]):
+        assert main(["evaluate", str(fold_run), *more]) == 0
         printed = capsys.readouterr().out
         assert f"test is {count} of 40 samples, fold 0, which was left out" in " ".join(printed.split())
         assert f"{test['mae']:.3f}" in printed

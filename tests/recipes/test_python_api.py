@@ -1,5 +1,8 @@
 """`plumkeras.train` and the run that it returns."""
 
+import dataclasses
+import json
+import shlex
 import subprocess
 import sys
 
@@ -8,10 +11,12 @@ import numpy as np
 import pytest
 
 import plumkeras
-from plumkeras.data_pipelines import DataError, Dataset, Split, make_synthetic
+from plumkeras.cli import main
+from plumkeras.data_pipelines import DataError, Dataset, Split, make_synthetic, save_npz
 from plumkeras.recipes.config import ConfigError
 
 FIELDS = {
+    "modalities": ("text", "audio"),
     "network": {"hidden_dim": 8, "num_heads": 2, "num_layers": 1, "signed_log1p": ()},
     "alignment": {"epochs": 1},
     "refinement": {"epochs": 2},
@@ -66,8 +71,8 @@ def test_a_sample_without_audio(run, data):
 
 
 def test_evaluate_measures_the_runs_own_data_or_others(run, data):
-    assert run.evaluate() == run.metrics["test"]
-    assert run.evaluate(split="valid") == run.metrics["valid"]
+    assert run.evaluate() == pytest.approx(run.metrics["test"], rel=1e-6)
+    assert run.evaluate(split="valid") == pytest.approx(run.metrics["valid"], rel=1e-6)
     other = make_synthetic({"test": 20}, seed=2)[0]
     assert run.evaluate(other)["n"] == 20
     unlabelled = Split(data["test"].ids, data["test"].features, data["test"].lengths)
@@ -77,7 +82,7 @@ def test_evaluate_measures_the_runs_own_data_or_others(run, data):
 
 def test_embeddings_by_modality(run, data):
     found = run.embeddings(data["test"])
-    assert set(found) == {"text", "audio", "vision"}
+    assert set(found) == {"text", "audio"}
     assert found["text"]["private_embedding"].shape == (12, 8)
     names = ("aligned_embedding", "aligned_common", "common_embedding", "private_embedding", "refined_embedding")
     assert set(found["text"]) == set(names)
@@ -107,6 +112,70 @@ def test_output_and_callbacks(data, tmp_path):
         plumkeras.train("mosi", data, out, **HEAD_ALONE)
     resumed = plumkeras.train("mosi", data, out, seed=3, resume=True, **HEAD_ALONE)
     assert resumed.metrics == plumkeras.load_run(out).metrics
+
+
+def test_a_run_starts_from_an_earlier_network(data, tmp_path):
+    first = plumkeras.train("mosi", data, tmp_path / "first", **HEAD_ALONE)
+    still = {**HEAD_ALONE, "refinement": {"epochs": 1, "learning_rate": 1e-12}}
+    # Other data, whose statistics are others: those of the earlier network stay.
+    other = make_synthetic({"train": 16, "valid": 8, "test": 8}, seed=5)[0]
+    second = plumkeras.train("mosi", other, tmp_path / "second", init_from=tmp_path / "first", **still)
+    np.testing.assert_allclose(second.predict(data)["prediction"], first.predict(data)["prediction"], atol=1e-5)
+    described = [json.loads((tmp_path / name / "config.json").read_text()) for name in ("first", "second")]
+    assert described[1]["init_from"] == {"path": str(tmp_path / "first"), "run_id": described[0]["run_id"]}
+    wider = {**still, "network": {**still["network"], "hidden_dim": 16}}
+    with pytest.raises(ConfigError, match=r"network\.hidden_dim is 8 there and 16 here"):
+        plumkeras.train("mosi", data, tmp_path / "third", init_from=tmp_path / "first", **wider)
+    folds = Split(other["train"].ids, other["train"].features, other["train"].lengths, other["train"].labels)
+    folds = Dataset({"all": dataclasses.replace(folds, folds=np.arange(16) % 4)}, sha256=described[0]["data"]["sha256"])
+    with pytest.raises(ConfigError, match="whose folds this run tests"):
+        plumkeras.train("mosi", folds, tmp_path / "third", init_from=tmp_path / "first", **still)
+    assert not (tmp_path / "third").exists()
+
+
+RECIPE_FILE = """
+import keras
+from plumkeras.recipes.config import AlignmentConfig, NetworkConfig, RecipeConfig, RefinementConfig
+
+recipe = RecipeConfig(
+    name="mine",
+    modalities=("text",),
+    network=NetworkConfig(hidden_dim=8, num_layers=1, num_heads=2, modules=(), signed_log1p=()),
+    alignment=AlignmentConfig(epochs=1),
+    refinement=RefinementConfig(epochs=3),
+)
+
+
+class Interrupt(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+
+def callbacks():
+    return {"refinement": [Interrupt()]}
+"""
+
+
+def test_callbacks_of_a_recipe_file_and_an_interrupted_run(data, tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(RECIPE_FILE)
+    save_npz(data, tmp_path / "data.npz")
+    out = tmp_path / "run"
+    line = ["train", str(tmp_path / "mine.py"), "--data", str(tmp_path / "data.npz"), "--output", str(out)]
+    assert main(line) == 130
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    again = said.partition(" with: plumkeras ")[2]
+    assert "interrupted" in said and "last finished epoch" in said and shlex.split(again) == [*line, "--resume"]
+    # What it says goes on with the run, here with callbacks that let it.
+    (tmp_path / "mine.py").write_text(RECIPE_FILE.replace("epoch == 1", "epoch < 0"))
+    assert main(shlex.split(again)) == 0
+    assert len(plumkeras.load_run(out).history["refinement"]["loss"]) == 3
+    (tmp_path / "mine.py").write_text(RECIPE_FILE.replace('{"refinement": [Interrupt()]}', '{"refinment": []}'))
+    assert main([*line, "--overwrite"]) == 2
+    assert "did you mean 'refinement'" in capsys.readouterr().err
+    (tmp_path / "mine.py").write_text(RECIPE_FILE + "\ncallbacks = []\n")
+    assert main([*line, "--overwrite"]) == 2
+    assert "`callbacks` is a list; a function" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -172,9 +172,9 @@ def test_the_kills_came_where_they_were_wanted(chain):
 def test_histories_and_logs_of_a_resumed_run_are_complete(chain):
     for stage in ("alignment", "refinement"):
         epochs = column(chain.directory, stage, "epoch")
-        assert epochs == list(range(len(epochs))) and len(epochs) >= 3
+        assert epochs == list(range(1, len(epochs) + 1)) and len(epochs) >= 3
     # The row of the epoch whose checkpoint was never written was there, and has been written again, once.
-    assert column(chain.unfinished, "refinement", "epoch") == [0, 1, 2, 3]
+    assert column(chain.unfinished, "refinement", "epoch") == [1, 2, 3, 4]
     kept = tree(chain.directory)
     if keras.backend.backend() == "tensorflow":
         logs = {name for name in chain.first if name.startswith("logs")}
@@ -201,6 +201,38 @@ def test_a_finished_run_is_said_to_be_finished(reference, capsys):
     assert tree(reference) == before
 
 
+def test_more_epochs_of_a_finished_run_equal_a_run_that_had_them_from_the_start(tmp_path, capsys):
+    # The head alone, which is soon compiled; dropout, Adam and the best epoch have a state.
+    def options(epochs):
+        rest = [o for o in SMALL if not o.startswith("--refinement")]
+        stage = [f"--refinement.epochs={epochs}", "--refinement.learning-rate=1e-2"]
+        return ["--modalities", "text", "--network.modules", *rest, *stage]
+
+    whole = undisturbed(tmp_path / "whole", options(4))
+    raised = undisturbed(tmp_path / "raised", options(2))
+    before = tree(raised)
+    # Fewer are refused, and with the checkpoint gone so are more.
+    refused(capsys, command(raised, "--resume", options=options(1)), "refinement.epochs", "--init-from")
+    kept = (raised / "checkpoint.npz").rename(tmp_path / "kept.npz")
+    refused(capsys, command(raised, "--resume", options=options(4)), "holds no checkpoint.npz", "--init-from")
+    kept.rename(raised / "checkpoint.npz")
+    assert tree(raised) == before
+    finish(raised, options(4))
+    for name in ("metrics.json", "refinement_history.csv", "predictions_valid.csv", "predictions_test.csv"):
+        assert (raised / name).read_bytes() == (whole / name).read_bytes()
+    assert run_directory.read_config(raised / "config.json") == run_directory.read_config(whole / "config.json")
+    assert len(json.loads((raised / "timings.json").read_text())["epoch_seconds"]["refinement"]) == 4
+
+
+def test_a_history_of_version_0_1_0_goes_on_from_1(tmp_path):
+    path = tmp_path / "refinement_history.csv"
+    path.write_bytes(b"epoch,loss\r\n0,1.5\r\n1,1.25\r\n2,1")
+    run_directory.cut_history(path, 2)
+    assert path.read_bytes() == b"epoch,loss\r\n1,1.5\r\n2,1.25\r\n"
+    run_directory.cut_history(path, 1)
+    assert path.read_bytes() == b"epoch,loss\r\n1,1.5\r\n"
+
+
 def test_resume_and_overwrite_exclude_each_other(unfinished, capsys):
     before = tree(unfinished)
     refused(capsys, command(unfinished, "--resume", "--overwrite"), "--resume", "--overwrite")
@@ -223,7 +255,8 @@ def test_an_unfinished_run_is_told_from_a_finished_one(unfinished, capsys, tmp_p
     [
         (["--network.dropout=0.4"], ["network.dropout", "0.3", "0.4"]),
         (["--seed=1"], ["seed", "0", "1"]),
-        (["--refinement.epochs=13"], ["refinement.epochs", "12", "13"]),
+        (["--refinement.epochs=11"], ["refinement.epochs", "12", "11", "--init-from"]),
+        (["--refinement.epochs=13", "--refinement.schedule=cosine"], ["refinement.epochs", "12", "13", "--init-from"]),
         (["--objective.label-classes", "-1.0", "1.0"], ["objective.label_classes", "sign3", "[-1.0, 1.0]"]),
         (["--no-deterministic"], ["deterministic", "True", "False"]),
         (["--synthetic.data-seed=7"], ["synthetic.data_seed", "0", "7"]),
@@ -415,13 +448,13 @@ def test_a_full_disk_elsewhere_is_one_line_too(tmp_path):
 
 def test_a_history_is_cut_to_whole_rows_byte_for_byte(tmp_path):
     path = tmp_path / "alignment_history.csv"
-    whole = b"epoch,loss\r\n" + b"".join(b"%d,0.%d\r\n" % (epoch, epoch) for epoch in range(12))
-    # The row of epoch 12, of which a full disk took one byte: it would pass for another row of epoch 1.
+    whole = b"epoch,loss\r\n" + b"".join(b"%d,0.%d\r\n" % (epoch, epoch) for epoch in range(1, 13))
+    # The row of epoch 13, of which a full disk took one byte: it would pass for another row of epoch 1.
     path.write_bytes(whole + b"1")
     run_directory.cut_history(path, 12)
     assert path.read_bytes() == whole
     run_directory.cut_history(path, 2)
-    assert path.read_bytes() == b"epoch,loss\r\n0,0.0\r\n1,0.1\r\n"
+    assert path.read_bytes() == b"epoch,loss\r\n1,0.1\r\n2,0.2\r\n"
     run_directory.cut_history(tmp_path / "refinement_history.csv", 2)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 

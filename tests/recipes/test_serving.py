@@ -235,7 +235,7 @@ def test_an_export_predicts_what_its_run_predicts(runs, dataset, tmp_path):
         outputs = run.predict(dataset)
         assert set(outputs) >= {"prediction", "text_soft_label", "vision_hard_label"}
         path = tmp_path / f"{number}.csv"
-        predictions.write_csv(path, dataset["test"].ids, run.network, outputs)
+        predictions.write_csv(path, dataset["test"], run.network, outputs)
         lines.append([line.split(",") for line in path.read_text().splitlines()])
     assert lines[0][0] == lines[1][0] and len(lines[0]) == len(lines[1]) == 41
     for (id_, *values), (id_of_export, *values_of_export) in zip(lines[0][1:], lines[1][1:], strict=True):
@@ -394,8 +394,8 @@ def test_the_commands_export_and_predict_with_the_export(tiny_run, dataset, tmp_
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--data", "x.npz"], "leave out --data"),
-        (["--recipe", "mosi"], "leave out --recipe"),
+        (["--data", "x.npz"], "unknown option --data"),
+        (["--recipe", "mosi"], "unknown option --recipe"),
         (["--seconds=0"], "--seconds must be"),
         (["--calls=0"], "--calls must be at least 1"),
     ],

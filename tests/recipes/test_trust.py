@@ -168,12 +168,15 @@ def test_no_cell_is_a_formula(text, cell):
 
 def test_ids_read_back_from_a_csv_file_and_are_no_formulas(tmp_path):
     ids = np.array(["=1+1", "@x", "'", "a\nb", 'a,"b', "-3nNcZdcdvU", "-1.5", "\ud800"])
-    network = types.SimpleNamespace(task="regression", prototype_generators=())
-    predictions.write_csv(tmp_path / "p.csv", ids, network, {"prediction": np.full(len(ids), -1.5, "float32")})
+    network = types.SimpleNamespace(task="regression", num_classes=3, prototype_generators=())
+    split = types.SimpleNamespace(ids=ids, labels=None, raw_text=ids[::-1])
+    predictions.write_csv(tmp_path / "p.csv", split, network, {"prediction": np.full(len(ids), -1.5, "float32")})
     with (tmp_path / "p.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [escaping.from_csv(row["id"]) for row in rows] == [*ids[:-1], "\\ud800"]
-    assert not any(row["id"][0] in "=@+" for row in rows) and {row["prediction"] for row in rows} == {"-1.5"}
+    assert [escaping.from_csv(row["text"]) for row in rows] == ["\\ud800", *ids[-2::-1]]
+    assert not any(row[name][0] in "=@+" for row in rows for name in ("id", "text"))
+    assert {row["prediction"] for row in rows} == {"-1.5"}
 
 
 def test_no_control_character_reaches_the_terminal(tmp_path, capsys):

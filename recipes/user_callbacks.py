@@ -1,0 +1,42 @@
+"""Keras callbacks that a user hands to a run."""
+
+from plumkeras.nearest import nearest
+from plumkeras.recipes.config import ConfigError
+
+STAGES = ("alignment", "refinement")
+
+
+def check_callbacks(callbacks):
+    """Raises `ConfigError` unless callbacks are None, a callable, a list, or a dict by stage."""
+    if not callable(callbacks):
+        callbacks_by_stage(callbacks)
+
+
+def callbacks_by_stage(callbacks) -> dict:
+    """Callbacks as a dict of lists by stage.
+
+    Args:
+        callbacks: Keras callbacks for both stages, one or a list; a dict of them by stage; a function without arguments
+            that returns either, called for each run, so that each fold has its own; or None.
+
+    Raises:
+        ConfigError: there is no such stage, or something is no callback.
+    """
+    import keras
+
+    if callable(callbacks):
+        callbacks = callbacks()
+    if callbacks is None:
+        return {}
+    if not isinstance(callbacks, dict):
+        callbacks = dict.fromkeys(STAGES, callbacks)
+    found = {}
+    for stage, given in callbacks.items():
+        if stage not in STAGES:
+            hint = nearest(stage, STAGES) or f"; there are {' and '.join(STAGES)}"
+            raise ConfigError(f"callbacks: there is no stage {stage!r}{hint}")
+        found[stage] = list(given) if isinstance(given, (list, tuple)) else [given]
+        for callback in found[stage]:
+            if not isinstance(callback, keras.callbacks.Callback):
+                raise ConfigError(f"callbacks of {stage}: {callback!r:.80} is no keras.callbacks.Callback")
+    return found
