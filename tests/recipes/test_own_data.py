@@ -55,7 +55,7 @@ def test_own_data_that_are_gone_or_changed_are_refused(run_of_a_file, capsys):
 def test_an_export_needs_the_path_of_the_data(tmp_path):
     """It must not name the machine that it was made on."""
     (tmp_path / "plumkeras.json").write_text(json.dumps({"data": {"path": "features.npz", "sha256": "0"}}))
-    with pytest.raises(ConfigError, match="only the name of its run's data, features.npz; give `data`"):
+    with pytest.raises(ConfigError, match=r"only the name of its run's data, features\.npz; give `data`"):
         own_data(tmp_path / "plumkeras.json", find_recipe("mosi"))
 
 
