@@ -22,13 +22,15 @@ def own_data(path, config, instead="`data`", read=None):
         `Dataset`, as loaded or generated.
 
     Raises:
-        ConfigError: they were in memory, are not there any more, or have changed.
+        ConfigError: they were in memory, are not there any more, or have changed; or an export tells only their name.
     """
     source = _known(path).get("path")
     if source is None and isinstance(config, SyntheticRecipeConfig):
         return generate(config.synthetic)[0]
     if not isinstance(source, str):
         raise ConfigError(f"{path}: names no file of data, as of a run on data in memory; give {instead}")
+    if not Path(source).is_absolute():
+        raise ConfigError(f"{path}: an export keeps only the name of its run's data, {source}; give {instead}")
     if not Path(source).exists():
         raise ConfigError(f"{path}: its data are not at {source} any more; give {instead}")
     dataset = load(source, label_range=config.label_range) if read is None else read(source)

@@ -28,7 +28,7 @@ class Evaluate:
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory, of a cross-validation too; or export."""
     data: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
-    """Feature file; by default what the run was trained on."""
+    """Feature file; by default what the run was trained on. An export needs it."""
     split: str | None = None
     """Split to measure; by default test, or the only one of the file. For the run of a fold: test, the fold that was
     left out, valid, train or all."""
@@ -55,7 +55,7 @@ class Predict:
     output: Annotated[Path, tyro.conf.arg(metavar="FILE.csv")]
     """The csv file to write."""
     data: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
-    """Feature file; labels are not needed. By default what the run was trained on."""
+    """Feature file; labels are not needed. By default what the run was trained on; an export needs it."""
     split: str | None = None
     """Split to predict; by default test, or the only one of the file. For the run of a fold as in `evaluate`."""
     overwrite: bool = False

@@ -8,6 +8,9 @@ import pytest
 
 from plumkeras.cli import main
 from plumkeras.data_pipelines import Dataset, load, make_synthetic, save_npz
+from plumkeras.recipes import find_recipe
+from plumkeras.recipes.config import ConfigError
+from plumkeras.recipes.own_data import own_data
 from plumkeras.recipes.run_directory import read_config
 from plumkeras.recipes.synthetic import generate
 
@@ -47,6 +50,13 @@ def test_own_data_that_are_gone_or_changed_are_refused(run_of_a_file, capsys):
     data.unlink()
     assert main(["predict", str(run), "--output", str(run / "new.csv")]) == 2
     assert f"its data are not at {data} any more; give --data PATH" in capsys.readouterr().err
+
+
+def test_an_export_needs_the_path_of_the_data(tmp_path):
+    """It must not name the machine that it was made on."""
+    (tmp_path / "plumkeras.json").write_text(json.dumps({"data": {"path": "features.npz", "sha256": "0"}}))
+    with pytest.raises(ConfigError, match=r"only the name of its run's data, features\.npz; give `data`"):
+        own_data(tmp_path / "plumkeras.json", find_recipe("mosi"))
 
 
 def test_a_run_of_the_synthetic_recipe_generates_its_data(tiny_run, capsys):
