@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Tutorial: from arrays to predictions and embeddings
 #
-# Everything here runs in a few minutes on two CPU cores. The data are generated, so that we know what there is to find:
+# Everything here runs in a minute or two on two CPU cores. The data are generated, so we know what there is to find:
 # each modality shows one signal that all of them share and one that is private to it, and the label depends on both.
 
 # %%
@@ -30,7 +30,8 @@ from plumkeras.data_pipelines import Dataset, make_synthetic
 # modality (`None`). Here the arrays come out of a generator; yours come out of feature files or your own extraction.
 
 # %%
-source, truth = make_synthetic({"train": 512, "valid": 128, "test": 256}, missing_rate=0.1, seed=0)
+sizes, widths = {"train": 256, "valid": 64, "test": 192}, {"text": 24, "audio": 12}
+source, truth = make_synthetic(sizes, feature_dims=widths, missing_rate=0.1, seed=0)
 
 
 def ragged(split):
@@ -60,8 +61,8 @@ run = plumkeras.train(
     "mosi_frozen",
     dataset,
     network={"hidden_dim": 32, "num_heads": 4, "dropout": 0.1},
-    alignment={"epochs": 4, "learning_rate": 1e-3},
-    refinement={"epochs": 10, "learning_rate": 1e-3},
+    alignment={"epochs": 3, "learning_rate": 1e-3},
+    refinement={"epochs": 6, "learning_rate": 1e-3},
 )
 
 # %%
@@ -102,8 +103,7 @@ plt.show()
 # A sample that lacks a modality is predicted from the others.
 
 # %%
-sample = {"text": [train["text"][0]], "vision": [train["vision"][0]]}
-print(run.predict(sample)["prediction"], "with label", train["labels"][0])
+print(run.predict({"text": [test["text"][0]]})["prediction"], "with label", test["labels"][0])
 
 # %% [markdown]
 # ## Embeddings

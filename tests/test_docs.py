@@ -50,16 +50,21 @@ def place(tmp_path, monkeypatch):
                 (tmp_path / named[1]).write_text(text)
 
 
-# The README's block is the script of ten lines, which has tests of its own.
-@pytest.mark.parametrize("page", [p for p in PAGES[1:] if blocks(p, "python")], ids=lambda page: page.stem)
+# The README's block is the script of ten lines, which has tests of its own. An export takes long.
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=page.stem, marks=[pytest.mark.verify] if page.stem == "serving" else [])
+        for page in PAGES[1:]
+        if blocks(page, "python")
+    ],
+)
 def test_python_blocks_run(page, place, monkeypatch, capsys):
     from plumkeras.trainers.stages import StageTrainer
 
     # A few steps are taken sooner than a graph of them is made.
     compile_trainer = StageTrainer.compile
-    monkeypatch.setattr(
-        StageTrainer, "compile", lambda self, *a, **k: compile_trainer(self, *a, run_eagerly=True, **k)
-    )
+    monkeypatch.setattr(StageTrainer, "compile", lambda self, *a, **k: compile_trainer(self, *a, run_eagerly=True, **k))
     names = {"__name__": "__main__"}
     for _, text in blocks(page, "python"):
         exec(compile(text, page.name, "exec"), names)

@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import shlex
-import subprocess
-import sys
 
 import keras
 import numpy as np
