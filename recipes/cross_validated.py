@@ -11,6 +11,7 @@ from plumkeras.recipes import run_directory
 from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.fold_runs import FoldWarning
 from plumkeras.recipes.own_data import own_data
+from plumkeras.recipes.terminal import short_metrics
 
 _FOLD = re.compile(r"fold_(-?\d+)")
 
@@ -57,9 +58,7 @@ class CrossValidation:
         return run_directory.read_metrics(self.directory / run_directory.METRICS)
 
     def __repr__(self):
-        report = self.metrics["test"]
-        first = [f"{key} {value:.3f}" for key, value in report.items() if isinstance(value, float)][:2]
-        told = f"pooled test {', '.join(first)}, n {report['n']}"
+        told = f"pooled test {short_metrics(self.metrics['test'])}"
         return f"<CrossValidation {self.config.name}, {len(self.folds)} folds, seed {self.config.seed}: {told}>"
 
     def run(self, fold: int):

@@ -5,6 +5,7 @@ from pathlib import Path
 from plumkeras.recipes import run_directory
 from plumkeras.recipes.checks import check_run
 from plumkeras.recipes.config import ConfigError, to_dict
+from plumkeras.recipes.own_data import is_own
 
 # The fields that shape the network's weights.
 _FIELDS = ("hidden_dim", "num_layers", "num_heads", "modules", "fusion", "share_common_encoder")
@@ -43,17 +44,11 @@ def check_source(source, config, dataset):
                 f"--init-from {source}: {field} is {then[field]!r} there and {value!r} here; the networks must have "
                 "the same shape"
             )
-    if "all" in dataset and _is_of(dataset, run_directory.read_description(path).get("data") or {}):
+    if "all" in dataset and is_own(path, run_directory.read_config(path), dataset):
         raise ConfigError(
             f"--init-from {source}: was trained on {dataset.path or 'these data'}, whose folds this run tests: each "
             "fold must be tested by a network that has not seen it"
         )
-
-
-def _is_of(dataset, known):
-    """Whether the data of an earlier run are those of a data set; a fold's run knows the file by its path alone."""
-    same_file = dataset.path is not None and known.get("path") == str(Path(dataset.path).absolute())
-    return same_file or known.get("sha256") == run_directory.sha256(dataset)
 
 
 def _shape(config, modalities):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from plumkeras import visualization
+from plumkeras import prediction_pictures
 from plumkeras.recipes.run_directory import DISAGREEMENT, PREDICTIONS
 
 
@@ -20,8 +20,8 @@ def write_pictures(directory, split_name, task, labels, predicted, hard_labels, 
     """
     directory = Path(directory)
     if labels is not None and task == "regression":
-        visualization.plot_regression(labels, predicted, split_name, directory / PREDICTIONS)
+        prediction_pictures.plot_regression(labels, predicted, split_name, directory / PREDICTIONS)
     elif labels is not None:
-        visualization.plot_confusion(labels, predicted, names, split_name, directory / PREDICTIONS)
+        prediction_pictures.plot_confusion(labels, predicted, names, split_name, directory / PREDICTIONS)
     if len(hard_labels) > 1:
-        visualization.plot_disagreement(hard_labels, names, split_name, directory / DISAGREEMENT)
+        prediction_pictures.plot_disagreement(hard_labels, names, split_name, directory / DISAGREEMENT)

@@ -17,7 +17,7 @@ from plumkeras.recipes import checks, cross_validated, exported, fold_runs, pred
 from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.own_data import own_data
 from plumkeras.recipes.protocol import prepare
-from plumkeras.recipes.terminal import metric_rows
+from plumkeras.recipes.terminal import metric_rows, short_metrics
 from plumkeras.visualization import STAGE_TITLES
 
 
@@ -80,8 +80,7 @@ class Run:
     def _told(self):
         """The first two metrics of the last split measured."""
         name, report = list(self._measured().items())[-1]
-        first = [f"{key} {value:.3f}" for key, value in report.items() if isinstance(value, float)][:2]
-        return f"{name} {', '.join(first)}, n {report['n']}"
+        return f"{name} {short_metrics(report)}"
 
     def summary(self):
         """Prints what was trained on what, and the metrics with their conventions and numbers of samples."""

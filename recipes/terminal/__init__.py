@@ -2,7 +2,7 @@
 
 from plumkeras.recipes.terminal.benchmarks import print_benchmark, print_data_benchmark, print_serving_benchmark
 from plumkeras.recipes.terminal.data_sets import print_conversion, print_data, print_description, print_extraction
-from plumkeras.recipes.terminal.metrics import metric_rows, print_metrics
+from plumkeras.recipes.terminal.metrics import metric_rows, print_metrics, short_metrics
 from plumkeras.recipes.terminal.runs import print_run
 from plumkeras.recipes.terminal.search import print_search, print_trial
 from plumkeras.recipes.terminal.tables import counting, print_line
@@ -22,4 +22,5 @@ __all__ = [
     "print_search",
     "print_serving_benchmark",
     "print_trial",
+    "short_metrics",
 ]

@@ -49,6 +49,12 @@ def print_metrics(reports, task, console=None):
     console.print(convention, style="dim")
 
 
+def short_metrics(report):
+    """The first two metrics of a report and the number of samples, a text."""
+    first = [f"{key} {value:.3f}" for key, value in report.items() if isinstance(value, float)][:2]
+    return f"{', '.join(first)}, n {report['n']}"
+
+
 def metric_rows(reports, task):
     """The rows of a table of metrics, each its name and a text per report; and their conventions, a text."""
     kind = "sims" if any("acc3" in report for report in reports.values()) else task
