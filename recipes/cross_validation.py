@@ -97,12 +97,16 @@ def _cross_validate(config, dataset, directory, numbers, verbose, resume, warnin
 
 def _pool(config, directory, dataset, numbers, name):
     """Puts the folds' predictions together in the order of the file, and measures them."""
-    rows = [None] * len(dataset["all"])
+    rows, header = [None] * len(dataset["all"]), None
     for number in numbers:
         with (fold_directory(directory, number) / f"predictions_{name}.csv").open(newline="", encoding="utf-8") as file:
-            header, *found = csv.reader(file)
+            reader = csv.DictReader(file)
+            found, names = list(reader), reader.fieldnames
+        # Folds that version 0.1.0 has trained lack some columns.
+        header = names if header is None else [column for column in header if column in names]
         for position, row in zip(np.flatnonzero(fold_masks(dataset, number)[name]), found, strict=True):
             rows[position] = row
+    rows = [[row[column] for column in header] for row in rows]
     path = directory / f"predictions_{name}.csv"
     partial = run_directory.partial_path(path)
     with partial.open("w", newline="", encoding="utf-8") as file:

@@ -104,6 +104,29 @@ def test_resuming_trains_only_the_folds_that_are_not_finished(run, capsys):
     assert "pooled" in printed and "fold 4" in printed and "Stage 2" not in printed
 
 
+def test_a_fold_of_an_earlier_version_is_pooled_with_the_others(run, tmp_path):
+    """Version 0.1.0 wrote neither labels beside the predictions, nor a baseline, nor the kept epoch."""
+    _, directory, command = run
+    copy = shutil.copytree(directory, tmp_path / "copy")
+    metrics = json.loads((copy / "metrics.json").read_text())
+    (copy / "metrics.json").unlink()
+    for name in ("valid", "test"):
+        path = copy / "fold_0" / f"predictions_{name}.csv"
+        rows = _rows(path)
+        path.write_text(
+            "".join(f"{row['id']},{row['prediction']}\n" for row in [{"id": "id", "prediction": "prediction"}, *rows])
+        )
+    old = json.loads((copy / "fold_0" / "metrics.json").read_text())
+    (copy / "fold_0" / "metrics.json").write_text(
+        json.dumps({name: old[name] for name in ("valid", "test", "warnings")})
+    )
+    assert main([*command, "--output", str(copy), "--resume"]) == 0
+    found = json.loads((copy / "metrics.json").read_text())
+    assert found["test"] == metrics["test"] and found["baseline"] == metrics["baseline"]
+    assert found["best_epoch"] == {**metrics["best_epoch"], "0": None}
+    assert list(_rows(copy / "predictions_test.csv")[0]) == ["id", "prediction"]
+
+
 def test_a_cross_validation_is_measured_on_its_own_data(run, tmp_path, capsys):
     """Pooled and by fold, as when it was trained; of another file, the mean of the networks."""
     _, directory, command = run
