@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import stat
 import warnings
 from pathlib import Path
 
@@ -70,12 +71,16 @@ def check_unlocked(directory):
 def _acquire(directory):
     path = directory / NAME
     while True:
-        directory.mkdir(parents=True, exist_ok=True)
         try:
+            directory.mkdir(parents=True, exist_ok=True)
             # Not through a link, by which a directory from somebody else could have another file emptied.
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         except FileNotFoundError:
             continue  # Another process found the directory empty and removed it.
+        except FileExistsError as error:
+            if _is_directory_or_gone(error.filename):
+                continue  # Another process removed it while `mkdir` was checking what is there.
+            raise
         try:
             if not _lock(handle, directory):
                 path.unlink(missing_ok=True)
@@ -112,6 +117,13 @@ def _lock(handle, directory):
             stacklevel=4,
         )
         return False
+
+
+def _is_directory_or_gone(path):
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return True
 
 
 def _is_in_place(handle, path):

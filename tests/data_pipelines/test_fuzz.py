@@ -489,7 +489,7 @@ def test_hostile_files_cost_little(tmp_path, name):
     """Loading and describing one takes no more than 1 GiB and 10 seconds of CPU, whatever it holds."""
     path = build_hostile(name, tmp_path)
     child = subprocess.run(
-        [sys.executable, "-c", _MEASURED, str(path)], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", _MEASURED, str(path)], capture_output=True, text=True, timeout=600, check=False
     )
     assert child.returncode == 0, child.stderr[-2000:]
     seconds, memory, said = child.stdout.strip().split(" ", 2)

@@ -39,7 +39,7 @@ def test_a_killed_process_holds_nobody_up(tmp_path, lock_holder):
 
 
 def test_threads_exclude_each_other_and_one_at_a_time_gets_in(tmp_path):
-    inside, most, refused, done = [], [], [], []
+    inside, most, refused, done, errors = [], [], [], [], []
 
     def work():
         for _ in range(200):
@@ -51,14 +51,47 @@ def test_threads_exclude_each_other_and_one_at_a_time_gets_in(tmp_path):
                     done.append(1)
             except BlockingIOError:
                 refused.append(1)
+            except Exception as error:
+                errors.append(error)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    assert errors == []
     assert set(most) == {1} and len(done) + len(refused) == 800
     assert not list(tmp_path.rglob(locking.NAME))
+
+
+def test_a_directory_removed_while_it_is_made_is_made_again(tmp_path, monkeypatch):
+    """Another process that wrote nothing removes it, and `mkdir` reports a file that is no longer there."""
+    mkdir, calls = locking.Path.mkdir, []
+
+    def mkdir_late(self, *arguments, **options):
+        calls.append(self)
+        if len(calls) == 1:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self))
+        mkdir(self, *arguments, **options)
+
+    monkeypatch.setattr(locking.Path, "mkdir", mkdir_late)
+    with locking.locked(tmp_path / "run") as alone:
+        assert alone and (tmp_path / "run" / locking.NAME).exists()
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("below", ["", "run"])
+def test_a_dangling_link_in_place_of_a_directory_is_an_error(below, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FileExistsError, match="link"), locking.locked(tmp_path / "link" / below):
+        pytest.fail("there is no such directory")
+
+
+def test_a_file_in_place_of_the_directory_is_an_error(tmp_path):
+    (tmp_path / "run").write_text("precious")
+    with pytest.raises(FileExistsError, match="run"), locking.locked(tmp_path / "run"):
+        pytest.fail("it is a file")
+    assert (tmp_path / "run").read_text() == "precious"
 
 
 def test_a_file_system_without_locks_is_said_and_does_not_stop_anybody(tmp_path, monkeypatch):

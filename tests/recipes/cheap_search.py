@@ -2,7 +2,8 @@
 
     python cheap_search.py POINT DIRECTORY OPTIONS
 
-POINT is `never`, or `trial:N`, and the process kills itself (SIGKILL) in the N-th trial that it runs, counted from 0.
+POINT is `never`; or `trial:N`, and the process kills itself (SIGKILL) in the N-th trial that it runs, counted from 0;
+or `meet:PATH`, and its first trial lasts until another process has begun one too, each making a directory in PATH.
 OPTIONS is a JSON object of `SearchOptions`; `"resume": true` among them goes on with the directory's search.
 """
 
@@ -11,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 from plumkeras.data_pipelines import make_synthetic
@@ -62,6 +64,11 @@ def main(point, directory, options):
         begun.append(config)
         if point == f"trial:{len(begun) - 1}":
             os.kill(os.getpid(), signal.SIGKILL)
+        if point.startswith("meet:"):
+            place = Path(point.removeprefix("meet:"))
+            (place / str(os.getpid())).mkdir(parents=True, exist_ok=True)
+            while len(list(place.iterdir())) < 2:
+                time.sleep(0.05)
 
     make_cheap(setattr, before)
     tuning._PAUSE_SECONDS = 0.05

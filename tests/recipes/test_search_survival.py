@@ -201,7 +201,7 @@ def start(point, directory, **options):
 
 def finish(process):
     try:
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=1200)
     finally:
         process.kill()
     return process.returncode, out, err
@@ -238,7 +238,9 @@ def test_a_chief_and_workers_end_with_the_trials_of_one_process(cheap, tmp_path)
     chief = start("never", tmp_path / "run", **options, chief=address)
     # Alone with the chief, so that there is a trial for it whatever the machine's speed.
     lost = finish(start("trial:0", tmp_path / "none", **options, join=address, worker="lost"))
-    workers = [start("never", tmp_path / "none", **options, join=address, worker=name) for name in "ab"]
+    # Each keeps its first trial until the other has one, so that the search does not end before the second is there.
+    meet = f"meet:{tmp_path / 'met'}"
+    workers = [start(meet, tmp_path / "none", **options, join=address, worker=name) for name in "ab"]
     ended = [lost, *(finish(process) for process in (*workers, chief))]
     assert [code for code, _, _ in ended] == [-signal.SIGKILL, 0, 0, 0], ended
     assert rows(tmp_path / "run") == rows(tmp_path / "whole")
