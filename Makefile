@@ -5,11 +5,12 @@ EXTRA ?= cpu,dev
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TORCH := $(VENV)/.torch
+DOCS := $(VENV)/.docs
 RUN ?= runs/synthetic
 # Test files are spread over so many processes, each with a TensorFlow of its own (about 2 GB).
 WORKERS ?= 2
 
-.PHONY: demo test verify lint clean
+.PHONY: demo test verify lint docs tutorial clean
 
 demo: $(READY)  ## Train and evaluate PLUM-Net on generated data; ends with a table, a run directory and a picture.
 	$(BIN)/plumkeras train synthetic --output $(RUN) --overwrite
@@ -18,12 +19,18 @@ demo: $(READY)  ## Train and evaluate PLUM-Net on generated data; ends with a ta
 test: $(READY) $(TORCH)  ## Every test but the long proofs.
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not verify"
 
-verify: $(READY) $(TORCH)  ## The long proofs too.
+verify: $(READY) $(TORCH) $(DOCS)  ## The long proofs too.
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+docs: $(DOCS)  ## The documentation, into site/.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+tutorial: $(DOCS)  ## Runs docs/tutorial.py and keeps its outputs in docs/tutorial.ipynb.
+	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/jupytext --to ipynb --execute docs/tutorial.py
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed; set PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
@@ -38,5 +45,9 @@ $(TORCH): $(READY)
 	$(BIN)/python -m pip install --quiet "torch==2.13.0+cpu" || echo "No CPU build of torch here: its tests are skipped."
 	touch $(TORCH)
 
+$(DOCS): $(READY)
+	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRA),docs]"
+	touch $(DOCS)
+
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) runs site

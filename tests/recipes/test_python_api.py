@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import shlex
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -220,10 +218,3 @@ def test_public_names_alone_are_listed():
         assert not {"importlib", "np"} & set(dir(module))
         for name in dir(module):
             getattr(module, name)
-
-
-def test_the_ten_lines_run(repository):
-    script = repository / "docs" / "examples" / "ten_lines.py"
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "'n': 32" in done.stdout and "(32, 16)" in done.stdout
