@@ -100,7 +100,7 @@ axis.set(xlabel="label", ylabel="prediction", title=f"test: MAE {mae:.2f}, Corr 
 plt.show()
 
 # %% [markdown]
-# A sample that lacks a modality is predicted from the others.
+# A sample that lacks a modality is predicted from the others; a warning says which one is missing.
 
 # %%
 print(run.predict({"text": [test["text"][0]]})["prediction"], "with label", test["labels"][0])
