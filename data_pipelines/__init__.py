@@ -5,19 +5,19 @@ Importing this package, and loading, start neither TensorFlow nor Keras.
 
 import importlib
 
-from plumkeras.data_pipelines.carving import carve_validation, speaker_independent, with_validation
-from plumkeras.data_pipelines.context import join_context
-from plumkeras.data_pipelines.description import describe
+from plumkeras.data_pipelines.batches.py_dataset import make_sequence
+from plumkeras.data_pipelines.batches.tf_dataset import data_errors, make_dataset
+from plumkeras.data_pipelines.inspection.description import describe
+from plumkeras.data_pipelines.inspection.suspicions import suspicions
 from plumkeras.data_pipelines.loading import load
-from plumkeras.data_pipelines.normalizing import normalize_samples
-from plumkeras.data_pipelines.pipeline import data_errors, make_dataset
 from plumkeras.data_pipelines.saving import save_npz
-from plumkeras.data_pipelines.schema import MODALITIES, DataError, Dataset, Split
-from plumkeras.data_pipelines.sequence import make_sequence
-from plumkeras.data_pipelines.stored import StoredFeatures
-from plumkeras.data_pipelines.suspicions import suspicions
-from plumkeras.data_pipelines.tfrecord_reading import open_shards
-from plumkeras.data_pipelines.tfrecord_writing import convert
+from plumkeras.data_pipelines.schema.dataset import MODALITIES, DataError, Dataset, Split
+from plumkeras.data_pipelines.schema.stored import StoredFeatures
+from plumkeras.data_pipelines.shards.reading import open_shards
+from plumkeras.data_pipelines.shards.writing import convert
+from plumkeras.data_pipelines.transforms.carving import carve_validation, speaker_independent, with_validation
+from plumkeras.data_pipelines.transforms.context import join_context
+from plumkeras.data_pipelines.transforms.normalizing import normalize_samples
 
 __all__ = [
     "MODALITIES",

@@ -5,8 +5,8 @@ import tempfile
 
 import numpy as np
 
-from plumkeras.data_pipelines.readers.fields import LETTERS
-from plumkeras.data_pipelines.validation import DataError
+from plumkeras.data_pipelines.readers.shared.fields import LETTERS
+from plumkeras.data_pipelines.schema.validation import DataError
 
 
 def save_npz(dataset, path, overwrite=False):

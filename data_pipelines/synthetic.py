@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 
-from plumkeras.data_pipelines.schema import SPLITS, Dataset, Split
+from plumkeras.data_pipelines.schema.dataset import SPLITS, Dataset, Split
 
 NUM_SAMPLES = {"train": 768, "valid": 192, "test": 384}
 FEATURE_DIMS = {"text": 24, "audio": 12, "vision": 16}

@@ -11,17 +11,20 @@ from plumkeras.registration import register as _register
 __version__ = "0.1.0"
 
 _HOMES = {
-    "PLUMNet": "plumkeras.plum_net",
+    "PLUMNet": "plumkeras.models.plum_net",
     "AlignmentTrainer": "plumkeras.trainers",
     "RefinementTrainer": "plumkeras.trainers",
-    "train": "plumkeras.recipes.python_api",
-    "load_run": "plumkeras.recipes.run",
+    "train": "plumkeras.recipes.runs.train",
+    "load_run": "plumkeras.recipes.runs.run",
     "export_saved_model": "plumkeras.export",
 }
-_SUBMODULES = (
-    *("callbacks", "data_pipelines", "devices", "layers", "losses", "metrics", "recipes", "trainers"),
-    "visualization",
-)
+_SUBMODULES = {
+    **{
+        name: f"plumkeras.{name}"
+        for name in ("callbacks", "data_pipelines", "devices", "layers", "losses", "metrics", "recipes", "trainers")
+    },
+    "visualization": "plumkeras.recipes.views.pictures",
+}
 
 # Everything else imports Keras.
 _WITHOUT_KERAS = ("data_pipelines", "recipes", "load_run", "export_saved_model")
@@ -37,7 +40,7 @@ def __getattr__(name):
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     if name in _SUBMODULES:
-        return importlib.import_module(f"plumkeras.{name}")
+        return importlib.import_module(_SUBMODULES[name])
     raise AttributeError(f"module 'plumkeras' has no attribute {name!r}")
 
 

@@ -2,6 +2,6 @@
 
 import sys
 
-from plumkeras.cli import main
+from plumkeras.recipes.cli import main
 
 sys.exit(main())

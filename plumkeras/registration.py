@@ -21,8 +21,14 @@ _CLASSES = {
     "layers.task_conditioned_bifurcator": ("TaskConditionedBifurcator",),
     "layers.transformer": ("TransformerBlock", "TransformerEncoder"),
     "losses": ("BranchCrossentropy", "SupervisedContrastiveLoss"),
-    "metrics": ("ClassCentroids", "PearsonCorrelation", "RoundedAccuracy", "SentimentAccuracy", "SentimentF1"),
-    "plum_net": ("PLUMNet", "Prediction"),
+    "metrics.streaming": (
+        "ClassCentroids",
+        "PearsonCorrelation",
+        "RoundedAccuracy",
+        "SentimentAccuracy",
+        "SentimentF1",
+    ),
+    "models.plum_net": ("PLUMNet", "Prediction"),
 }
 
 

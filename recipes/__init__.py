@@ -35,7 +35,7 @@ __all__ = ["ConfigError", "RecipeConfig", "find_recipe", "load_run", "recipe_nam
 def __getattr__(name):
     # Late: reading a run takes more imports than the name of a recipe.
     if name == "load_run":
-        return importlib.import_module("plumkeras.recipes.run").load_run
+        return importlib.import_module("plumkeras.recipes.runs.run").load_run
     raise AttributeError(f"module 'plumkeras.recipes' has no attribute {name!r}")
 
 

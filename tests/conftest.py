@@ -73,7 +73,7 @@ def tiny_options():
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory):
     """Directory of a finished run of `synthetic`. Tests must not change it."""
-    from plumkeras.cli import main
+    from plumkeras.recipes.cli import main
 
     directory = tmp_path_factory.mktemp("runs") / "tiny"
     assert main(["train", "synthetic", "--output", str(directory), *TINY]) == 0

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import tyro
 
-from plumkeras.cli import main
+from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import to_dict
 from plumkeras.recipes.mosi import mosi
 
@@ -61,7 +61,7 @@ def place(tmp_path, monkeypatch):
     ],
 )
 def test_python_blocks_run(page, place, monkeypatch, capsys):
-    from plumkeras.trainers.stages import StageTrainer
+    from plumkeras.trainers.plum_stages import StageTrainer
 
     # A few steps are taken sooner than a graph of them is made.
     compile_trainer = StageTrainer.compile

@@ -7,9 +7,9 @@ import os
 
 import numpy as np
 
-from plumkeras.data_pipelines.readers import fields
-from plumkeras.data_pipelines.readers.splits import ALIASES
-from plumkeras.data_pipelines.validation import DataError, all_nan, check_complete, listing
+from plumkeras.data_pipelines.readers.shared import fields
+from plumkeras.data_pipelines.readers.shared.splits import ALIASES
+from plumkeras.data_pipelines.schema.validation import DataError, all_nan, check_complete, listing
 
 AUDIO_ENDINGS = (".wav", ".flac", ".mp3", ".ogg", ".oga")
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp")

@@ -12,9 +12,9 @@ import threading
 
 import numpy as np
 
-from plumkeras.data_pipelines.budget import Budget
+from plumkeras.data_pipelines.containers.budget import Budget
 from plumkeras.data_pipelines.extraction.extras import require
-from plumkeras.data_pipelines.validation import DataError
+from plumkeras.data_pipelines.schema.validation import DataError
 
 # Rates beyond are damage, and a filter that resamples them would be immense.
 _RATES = (1_000, 200_000)

@@ -5,14 +5,14 @@ import os
 
 import numpy as np
 
-from plumkeras.data_pipelines import cleaning
 from plumkeras.data_pipelines.extraction import audio, clips, vision
 from plumkeras.data_pipelines.extraction.text import TextEncoder, TextOptions
+from plumkeras.data_pipelines.features import cleaning
 from plumkeras.data_pipelines.loading import load
-from plumkeras.data_pipelines.readers import fields
-from plumkeras.data_pipelines.report import Report
-from plumkeras.data_pipelines.schema import MODALITIES, Dataset, Split
-from plumkeras.data_pipelines.validation import DataError, TokenIdsError
+from plumkeras.data_pipelines.readers.shared import fields
+from plumkeras.data_pipelines.schema.dataset import MODALITIES, Dataset, Split
+from plumkeras.data_pipelines.schema.report import Report
+from plumkeras.data_pipelines.schema.validation import DataError, TokenIdsError
 
 
 @dataclasses.dataclass(frozen=True)

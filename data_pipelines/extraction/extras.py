@@ -3,7 +3,7 @@
 import importlib
 import warnings
 
-from plumkeras.data_pipelines.validation import DataError
+from plumkeras.data_pipelines.schema.validation import DataError
 
 
 def require(module, extra, purpose):

@@ -8,7 +8,7 @@ import numpy as np
 from plumkeras import json_text
 from plumkeras.arguments import known_arguments_only
 from plumkeras.data_pipelines.extraction.extras import require
-from plumkeras.data_pipelines.validation import DataError
+from plumkeras.data_pipelines.schema.validation import DataError
 
 _FILES = ("config.json", "model.safetensors", "tokenizer.json")
 # Few lengths, so that few graphs are made.

@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 
 from plumkeras.arguments import known_arguments_only
-from plumkeras.data_pipelines.budget import Budget
+from plumkeras.data_pipelines.containers import hdf5
+from plumkeras.data_pipelines.containers.budget import Budget
 from plumkeras.data_pipelines.extraction.clips import IMAGE_ENDINGS
-from plumkeras.data_pipelines.readers import hdf5
-from plumkeras.data_pipelines.validation import DataError
+from plumkeras.data_pipelines.schema.validation import DataError
 
 _MAX_SIDE = 16_384
 

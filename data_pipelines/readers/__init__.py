@@ -5,24 +5,24 @@ import hashlib
 import os
 import re
 
-from plumkeras.data_pipelines.budget import reading
+from plumkeras.data_pipelines.containers import hdf5
+from plumkeras.data_pipelines.containers.budget import reading
 from plumkeras.data_pipelines.readers import (
     csd,
     foreign,
-    hdf5,
     label_csv,
     mmsa,
     mult,
     mustard,
     npz,
-    tfrecord,
+    shards,
     tuple_folder,
     tuples,
     ur_funny,
 )
-from plumkeras.data_pipelines.readers.names import rename_in_tree
-from plumkeras.data_pipelines.report import Report
-from plumkeras.data_pipelines.validation import DataError, listing
+from plumkeras.data_pipelines.readers.shared.names import rename_in_tree
+from plumkeras.data_pipelines.schema.report import Report
+from plumkeras.data_pipelines.schema.validation import DataError, listing
 
 # Each has `NAME`, `DESCRIPTION`, `matches(tree)` and `read(tree, release, path, ...)`.
 PICKLE_READERS = (mmsa, mult, tuples)
@@ -30,7 +30,7 @@ PICKLE_READERS = (mmsa, mult, tuples)
 # Each has `NAME`, `DESCRIPTION`, `matches(path)`, told by what the folder holds, `files(path)`, the relative names of
 # what it reads, and `read(path, report, ...)`. Without `files` a reader says itself what the hash is. The last takes
 # what is made of the files of others, and often stands beside them.
-DIRECTORY_READERS = (mustard, ur_funny, label_csv, csd, tfrecord, tuple_folder)
+DIRECTORY_READERS = (mustard, ur_funny, label_csv, csd, shards, tuple_folder)
 
 _EXPECTED = (
     "expected a dict with train, valid and test, each a dict with id, text, audio, vision, and regression_labels, "

@@ -23,15 +23,17 @@ import os
 
 import numpy as np
 
-from plumkeras.data_pipelines import cleaning
-from plumkeras.data_pipelines.budget import current
-from plumkeras.data_pipelines.readers import fields, foreign, hdf5, ragged, standard_folds
-from plumkeras.data_pipelines.readers.alignment import EPSILON, Timeline, collapse, is_interval, is_reference
-from plumkeras.data_pipelines.readers.assembling import assemble
+from plumkeras.data_pipelines.containers import hdf5
+from plumkeras.data_pipelines.containers.budget import current
+from plumkeras.data_pipelines.containers.pickles.values import as_text
+from plumkeras.data_pipelines.features import cleaning
+from plumkeras.data_pipelines.readers import csd_folds, foreign
+from plumkeras.data_pipelines.readers.csd_alignment import EPSILON, Timeline, collapse, is_interval, is_reference
 from plumkeras.data_pipelines.readers.csd_sequences import Sequence, Survey, look
-from plumkeras.data_pipelines.schema import Dataset
-from plumkeras.data_pipelines.unpickler_values import as_text
-from plumkeras.data_pipelines.validation import MODALITIES, DataError, listing
+from plumkeras.data_pipelines.readers.shared import fields, ragged
+from plumkeras.data_pipelines.readers.shared.assembling import assemble
+from plumkeras.data_pipelines.schema.dataset import Dataset
+from plumkeras.data_pipelines.schema.validation import MODALITIES, DataError, listing
 
 NAME = "csd"
 DESCRIPTION = "folder of .csd files of the CMU-MultimodalSDK (words or text vectors, features, labels)"
@@ -129,8 +131,8 @@ def _fold_lists(path):
 
 def _by_split(videos, path, report):
     """Dict from split to its videos."""
-    lists = {name: standard_folds.read(os.path.join(path, name)) for name in _fold_lists(path)}
-    lists["CMU-MOSI's standard folds"] = standard_folds.mosi()
+    lists = {name: csd_folds.read(os.path.join(path, name)) for name in _fold_lists(path)}
+    lists["CMU-MOSI's standard folds"] = csd_folds.mosi()
     for source, folds in lists.items():
         known = [video for video in videos if folds and video in folds]
         if len(known) < _MOSTLY * len(videos):

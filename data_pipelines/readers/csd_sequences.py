@@ -13,9 +13,10 @@ import re
 import numpy as np
 
 from plumkeras import json_text
-from plumkeras.data_pipelines.readers import foreign, hdf5
-from plumkeras.data_pipelines.unpickler_values import as_text
-from plumkeras.data_pipelines.validation import DataError, listing
+from plumkeras.data_pipelines.containers import hdf5
+from plumkeras.data_pipelines.containers.pickles.values import as_text
+from plumkeras.data_pipelines.readers import foreign
+from plumkeras.data_pipelines.schema.validation import DataError, listing
 
 # Words in a sequence's names, the preferred one first where a folder has several for one role.
 _NAMES = {

@@ -3,8 +3,8 @@
 import os
 import re
 
-from plumkeras.data_pipelines import unpickler
-from plumkeras.data_pipelines.validation import DataError, listing
+from plumkeras.data_pipelines.containers.pickles import unpickler
+from plumkeras.data_pipelines.schema.validation import DataError, listing
 
 HEAD = 512
 TO_NPZ = (

@@ -17,14 +17,15 @@ import tokenize
 
 import numpy as np
 
-from plumkeras.data_pipelines import cleaning
-from plumkeras.data_pipelines.budget import current, spend
-from plumkeras.data_pipelines.readers import fields, foreign, mmsa, names, ragged
+from plumkeras.data_pipelines.containers.budget import current, spend
+from plumkeras.data_pipelines.features import cleaning
+from plumkeras.data_pipelines.readers import foreign, mmsa
 from plumkeras.data_pipelines.readers.foreign import read_pickle
 from plumkeras.data_pipelines.readers.label_table import SEPARATORS, LabelTable
-from plumkeras.data_pipelines.readers.splits import ALIASES, parts
-from plumkeras.data_pipelines.schema import Dataset, Split
-from plumkeras.data_pipelines.validation import MODALITIES, DataError, listing
+from plumkeras.data_pipelines.readers.shared import fields, names, ragged
+from plumkeras.data_pipelines.readers.shared.splits import ALIASES, parts
+from plumkeras.data_pipelines.schema.dataset import Dataset, Split
+from plumkeras.data_pipelines.schema.validation import MODALITIES, DataError, listing
 
 NAME = "label_csv"
 DESCRIPTION = "folder of MMSA-FET: label.csv with feature pickles or <modality>/<video_id>/<clip_id>.npy"

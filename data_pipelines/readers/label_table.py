@@ -5,9 +5,10 @@ import math
 
 import numpy as np
 
-from plumkeras.data_pipelines.readers import fields, foreign
-from plumkeras.data_pipelines.readers.splits import ALIASES
-from plumkeras.data_pipelines.validation import DataError, listing
+from plumkeras.data_pipelines.readers import foreign
+from plumkeras.data_pipelines.readers.shared import fields
+from plumkeras.data_pipelines.readers.shared.splits import ALIASES
+from plumkeras.data_pipelines.schema.validation import DataError, listing
 
 SEPARATORS = ("$_$", "_")
 

@@ -16,13 +16,13 @@ SIMS and SIMSv2 have labels in [-1, 1] and human labels per modality (`regressio
 
 import numpy as np
 
-from plumkeras.data_pipelines.readers import fields, row_fields
-from plumkeras.data_pipelines.readers.assembling import agreed_lengths, assemble, read_array, take_lists
-from plumkeras.data_pipelines.readers.front_padding import bounds, move_to_front
-from plumkeras.data_pipelines.readers.names import may_be_features, report_unknown
-from plumkeras.data_pipelines.readers.splits import parts, take_parts
-from plumkeras.data_pipelines.schema import Dataset
-from plumkeras.data_pipelines.validation import MODALITIES, DataError, TokenIdsError, listing
+from plumkeras.data_pipelines.readers.shared import fields, row_fields
+from plumkeras.data_pipelines.readers.shared.assembling import agreed_lengths, assemble, read_array, take_lists
+from plumkeras.data_pipelines.readers.shared.front_padding import bounds, move_to_front
+from plumkeras.data_pipelines.readers.shared.names import may_be_features, report_unknown
+from plumkeras.data_pipelines.readers.shared.splits import parts, take_parts
+from plumkeras.data_pipelines.schema.dataset import Dataset
+from plumkeras.data_pipelines.schema.validation import MODALITIES, DataError, TokenIdsError, listing
 
 NAME = "mmsa"
 DESCRIPTION = "pickles of MMSA and MMSA-FET (aligned, unaligned, or of one video)"

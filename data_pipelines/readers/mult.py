@@ -19,13 +19,13 @@ A dict by split of `vision`, `audio`, `text` (in any order), `labels` and `id`. 
 
 import numpy as np
 
-from plumkeras.data_pipelines.readers import fields, row_fields
-from plumkeras.data_pipelines.readers.assembling import assemble, check_array, read_array, take_lists
-from plumkeras.data_pipelines.readers.front_padding import bounds, move_to_front
-from plumkeras.data_pipelines.readers.names import report_unknown
-from plumkeras.data_pipelines.readers.splits import parts, take_parts
-from plumkeras.data_pipelines.schema import Dataset
-from plumkeras.data_pipelines.validation import MODALITIES, DataError
+from plumkeras.data_pipelines.readers.shared import fields, row_fields
+from plumkeras.data_pipelines.readers.shared.assembling import assemble, check_array, read_array, take_lists
+from plumkeras.data_pipelines.readers.shared.front_padding import bounds, move_to_front
+from plumkeras.data_pipelines.readers.shared.names import report_unknown
+from plumkeras.data_pipelines.readers.shared.splits import parts, take_parts
+from plumkeras.data_pipelines.schema.dataset import Dataset
+from plumkeras.data_pipelines.schema.validation import MODALITIES, DataError
 
 NAME = "mult"
 DESCRIPTION = "processed pickles of MulT, the CMU SDK and MultiBench"

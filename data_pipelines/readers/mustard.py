@@ -21,13 +21,14 @@ import os
 import numpy as np
 
 from plumkeras import json_text
-from plumkeras.data_pipelines.budget import current
-from plumkeras.data_pipelines.readers import fields, foreign
+from plumkeras.data_pipelines.containers.budget import current
+from plumkeras.data_pipelines.readers import foreign
 from plumkeras.data_pipelines.readers import mustard_features as features
-from plumkeras.data_pipelines.readers.assembling import assemble_padded
 from plumkeras.data_pipelines.readers.foreign import read_pickle
-from plumkeras.data_pipelines.schema import Dataset
-from plumkeras.data_pipelines.validation import MODALITIES, DataError, listing
+from plumkeras.data_pipelines.readers.shared import fields
+from plumkeras.data_pipelines.readers.shared.assembling import assemble_padded
+from plumkeras.data_pipelines.schema.dataset import Dataset
+from plumkeras.data_pipelines.schema.validation import MODALITIES, DataError, listing
 
 NAME = "mustard"
 DESCRIPTION = "folder of MUStARD (sarcasm_data.json with audio_features.p, features/, bert-output.jsonl)"

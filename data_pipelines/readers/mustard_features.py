@@ -9,10 +9,11 @@ import os
 import numpy as np
 
 from plumkeras import json_text
-from plumkeras.data_pipelines import cleaning
-from plumkeras.data_pipelines.readers import hdf5, ragged
+from plumkeras.data_pipelines.containers import hdf5
+from plumkeras.data_pipelines.features import cleaning
 from plumkeras.data_pipelines.readers.foreign import read_pickle
-from plumkeras.data_pipelines.validation import DataError
+from plumkeras.data_pipelines.readers.shared import ragged
+from plumkeras.data_pipelines.schema.validation import DataError
 
 AUDIO = "audio_features.p"
 BERT, BERT_CONTEXT = "bert-output.jsonl", "bert-output-context.jsonl"

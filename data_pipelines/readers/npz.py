@@ -20,14 +20,15 @@ import zlib
 
 import numpy as np
 
-from plumkeras.data_pipelines import cleaning
-from plumkeras.data_pipelines.budget import spend
-from plumkeras.data_pipelines.readers import fields, foreign, names
-from plumkeras.data_pipelines.readers.assembling import add_context, agreed_lengths, assemble, read_list
-from plumkeras.data_pipelines.readers.object_arrays import read_object_array
-from plumkeras.data_pipelines.readers.splits import ALIASES
-from plumkeras.data_pipelines.schema import Dataset
-from plumkeras.data_pipelines.validation import MODALITIES, DataError, listing
+from plumkeras.data_pipelines.containers.budget import spend
+from plumkeras.data_pipelines.containers.object_arrays import read_object_array
+from plumkeras.data_pipelines.features import cleaning
+from plumkeras.data_pipelines.readers import foreign
+from plumkeras.data_pipelines.readers.shared import fields, names
+from plumkeras.data_pipelines.readers.shared.assembling import add_context, agreed_lengths, assemble, read_list
+from plumkeras.data_pipelines.readers.shared.splits import ALIASES
+from plumkeras.data_pipelines.schema.dataset import Dataset
+from plumkeras.data_pipelines.schema.validation import MODALITIES, DataError, listing
 
 NAME = "npz"
 DESCRIPTION = "npz with <split>/<field> arrays (PlumKeras)"

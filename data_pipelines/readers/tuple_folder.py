@@ -11,8 +11,8 @@ import os
 
 from plumkeras.data_pipelines.readers import tuples
 from plumkeras.data_pipelines.readers.foreign import read_pickle
-from plumkeras.data_pipelines.readers.splits import ALIASES
-from plumkeras.data_pipelines.validation import DataError
+from plumkeras.data_pipelines.readers.shared.splits import ALIASES
+from plumkeras.data_pipelines.schema.validation import DataError
 
 NAME = "tuple_folder"
 DESCRIPTION = "folder of MISA: train.pkl, dev.pkl (or valid.pkl) and test.pkl, two of them at least"

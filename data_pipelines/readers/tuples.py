@@ -13,13 +13,13 @@ are (see `row_fields.as_classes`).
 
 import dataclasses
 
-from plumkeras.data_pipelines.budget import current
-from plumkeras.data_pipelines.readers import fields, row_fields
-from plumkeras.data_pipelines.readers.assembling import add_context, assemble
-from plumkeras.data_pipelines.readers.ragged import Sequence, pad, sentence
-from plumkeras.data_pipelines.readers.splits import ALIASES, take_parts
-from plumkeras.data_pipelines.schema import Dataset
-from plumkeras.data_pipelines.validation import DataError, all_nan
+from plumkeras.data_pipelines.containers.budget import current
+from plumkeras.data_pipelines.readers.shared import fields, row_fields
+from plumkeras.data_pipelines.readers.shared.assembling import add_context, assemble
+from plumkeras.data_pipelines.readers.shared.ragged import Sequence, pad, sentence
+from plumkeras.data_pipelines.readers.shared.splits import ALIASES, take_parts
+from plumkeras.data_pipelines.schema.dataset import Dataset
+from plumkeras.data_pipelines.schema.validation import DataError, all_nan
 
 NAME = "tuples"
 DESCRIPTION = "lists of samples of MISA, MAG-BERT and HKT"

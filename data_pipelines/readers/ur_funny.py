@@ -17,13 +17,13 @@ import os
 
 import numpy as np
 
-from plumkeras.data_pipelines.budget import current
-from plumkeras.data_pipelines.readers import fields, ragged
-from plumkeras.data_pipelines.readers.assembling import assemble_padded
+from plumkeras.data_pipelines.containers.budget import current
 from plumkeras.data_pipelines.readers.foreign import read_pickle
-from plumkeras.data_pipelines.readers.splits import take_parts
-from plumkeras.data_pipelines.schema import Dataset
-from plumkeras.data_pipelines.validation import MODALITIES, DataError, listing
+from plumkeras.data_pipelines.readers.shared import fields, ragged
+from plumkeras.data_pipelines.readers.shared.assembling import assemble_padded
+from plumkeras.data_pipelines.readers.shared.splits import take_parts
+from plumkeras.data_pipelines.schema.dataset import Dataset
+from plumkeras.data_pipelines.schema.validation import MODALITIES, DataError, listing
 
 NAME = "ur_funny"
 DESCRIPTION = "folder of UR-FUNNY, V1 or V2 (data_folds.pkl, humor_label_sdk.pkl, ...)"

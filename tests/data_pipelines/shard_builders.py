@@ -7,7 +7,8 @@ import tempfile
 
 import numpy as np
 
-from plumkeras.data_pipelines import Dataset, Split, convert, tfrecord
+from plumkeras.data_pipelines import Dataset, Split, convert
+from plumkeras.data_pipelines.shards import layout
 
 
 @functools.cache
@@ -59,13 +60,13 @@ def write_shards(folder, tree, random, save=np.savez):
         if isinstance(arrays, dict):
             arrays = {str(field): np.asanyarray(array) for field, array in arrays.items()}
             save(path / name, **arrays)
-            split = name.removesuffix(tfrecord.index_name(""))
+            split = name.removesuffix(layout.index_name(""))
             entry = schema.get("splits") if isinstance(schema, dict) else None
             entry = entry.get(split) if isinstance(entry, dict) else None
             if isinstance(entry, dict) and "index_sha256" in entry:
-                entry["index_sha256"] = tfrecord.digest(arrays)
+                entry["index_sha256"] = layout.digest(arrays)
     if isinstance(schema, dict):
         schema = {key: value for key, value in schema.items() if key != "sha256"}
-        schema["sha256"] = tfrecord.checksum(schema)
+        schema["sha256"] = layout.checksum(schema)
     (path / "schema.json").write_text(json.dumps(schema))
     return path

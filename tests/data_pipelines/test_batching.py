@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plumkeras.data_pipelines import DataError, Split
-from plumkeras.data_pipelines.batching import (
+from plumkeras.data_pipelines.batches.order import (
     MAX_LENGTHS,
     BatchStream,
     epoch_batches,

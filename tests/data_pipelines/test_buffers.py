@@ -5,8 +5,8 @@ import concurrent.futures
 import numpy as np
 import pytest
 
-from plumkeras.data_pipelines import buffers
-from plumkeras.data_pipelines.buffers import BufferPool
+from plumkeras.data_pipelines.batches import buffers
+from plumkeras.data_pipelines.batches.buffers import BufferPool
 
 
 def address(array):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from plumkeras.data_pipelines import DataError, load
-from plumkeras.data_pipelines.readers import standard_folds
-from plumkeras.data_pipelines.readers.alignment import Timeline, collapse
+from plumkeras.data_pipelines.readers import csd_folds
+from plumkeras.data_pipelines.readers.csd_alignment import Timeline, collapse
 
 from .folder_builders import VIDEOS, csd_video, write_csd, write_csd_folder
 
@@ -70,7 +70,7 @@ def test_the_standard_folds(tmp_path):
 
 
 def test_mosi_folds_cover_the_real_labels(real_data):
-    folds = standard_folds.mosi()
+    folds = csd_folds.mosi()
     with h5py.File(real_data / "raw" / "CMU_MOSI_Opinion_Labels.csd") as file:
         data = file["Opinion Segment Labels/data"]
         assert set(data) == set(folds)
@@ -92,7 +92,7 @@ def test_real_labels_in_a_folder_with_features(real_data, tmp_path):
     (tmp_path / "labels.csd").write_bytes(source.read_bytes())
     seconds = np.arange(400.0)
     entry = (seconds[:, None] + np.arange(74) / 100, np.stack([seconds, seconds + 1], axis=1))
-    write_csd(tmp_path / "audio.csd", "COVAREP", dict.fromkeys(standard_folds.mosi(), entry))
+    write_csd(tmp_path / "audio.csd", "COVAREP", dict.fromkeys(csd_folds.mosi(), entry))
     dataset = load(tmp_path)
     # One segment of train has no length, as FORMATS reports of MOSI raw (1283).
     assert {name: len(split) for name, split in dataset.items()} == {"train": 1283, "valid": 229, "test": 686}

@@ -5,9 +5,9 @@ import struct
 import numpy as np
 import pytest
 
-from plumkeras.cli import main
 from plumkeras.data_pipelines import DataError, Dataset, Split, load, save_npz
 from plumkeras.data_pipelines.extraction import AudioOptions, TextOptions, VisionOptions, extract
+from plumkeras.recipes.cli import main
 
 from .clip_builders import loudest_band, mel, tone, write_sound, write_table
 

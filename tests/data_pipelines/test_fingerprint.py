@@ -7,10 +7,11 @@ import re
 import numpy as np
 import pytest
 
-from plumkeras.data_pipelines import Dataset, Split, cleaning, convert, load, make_synthetic, open_shards, save_npz
-from plumkeras.data_pipelines.fingerprint import drift, fingerprint
-from plumkeras.data_pipelines.known_files import KNOWN_FILES
-from plumkeras.recipes.protocol import fold_dataset, fold_numbers
+from plumkeras.data_pipelines import Dataset, Split, convert, load, make_synthetic, open_shards, save_npz
+from plumkeras.data_pipelines.features import cleaning
+from plumkeras.data_pipelines.inspection.fingerprint import drift, fingerprint
+from plumkeras.data_pipelines.inspection.known_files import KNOWN_FILES
+from plumkeras.recipes.runs.protocol import fold_dataset, fold_numbers
 
 
 def make_split(count=300, seed=0, frames=9, width=40, offset=0.0):

@@ -20,7 +20,7 @@ import pytest
 
 from plumkeras.data_pipelines import DataError, describe, load
 from plumkeras.data_pipelines import readers as all_readers
-from plumkeras.data_pipelines.validation import validate
+from plumkeras.data_pipelines.schema.validation import validate
 
 from . import folder_builders as folders
 from . import hostile_builders as hostile

@@ -7,7 +7,7 @@ import pytest
 
 from plumkeras.data_pipelines import DataError, Dataset, Split, convert, load, normalize_samples, open_shards
 from plumkeras.recipes import find_recipe
-from plumkeras.recipes.protocol import prepare
+from plumkeras.recipes.runs.protocol import prepare
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from plumkeras.data_pipelines import DataError, Dataset, Split, budget, load, save_npz
+from plumkeras.data_pipelines import DataError, Dataset, Split, load, save_npz
+from plumkeras.data_pipelines.containers import budget
 
 
 def test_splits(npz_arrays, write_npz):

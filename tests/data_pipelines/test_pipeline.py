@@ -8,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from plumkeras.data_pipelines import DataError, Split, make_dataset, pipeline
-from plumkeras.data_pipelines.batching import BatchStream
+from plumkeras.data_pipelines import DataError, Split, make_dataset
+from plumkeras.data_pipelines.batches import tf_dataset
+from plumkeras.data_pipelines.batches.order import BatchStream
 
 tf = pytest.importorskip("tensorflow")
 
@@ -92,7 +93,7 @@ def test_options_and_errors():
 
 
 def test_example():
-    assert doctest.testmod(pipeline).failed == 0 and doctest.testmod(pipeline).attempted > 0
+    assert doctest.testmod(tf_dataset).failed == 0 and doctest.testmod(tf_dataset).attempted > 0
 
 
 def test_loading_starts_no_backend(write_npz, npz_arrays):

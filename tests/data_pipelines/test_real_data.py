@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from plumkeras.data_pipelines import describe, load
-from plumkeras.data_pipelines.batching import padding_share
+from plumkeras.data_pipelines.batches.order import padding_share
 
 
 @pytest.fixture(scope="module")

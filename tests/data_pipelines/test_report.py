@@ -9,9 +9,11 @@ import textwrap
 import numpy as np
 import pytest
 
-from plumkeras.data_pipelines import Dataset, Split, cleaning, convert, describe, known_files, open_shards
-from plumkeras.data_pipelines.report import by_field
-from plumkeras.data_pipelines.statistics import column_statistics
+from plumkeras.data_pipelines import Dataset, Split, convert, describe, open_shards
+from plumkeras.data_pipelines.features import cleaning
+from plumkeras.data_pipelines.inspection import known_files
+from plumkeras.data_pipelines.inspection.statistics import column_statistics
+from plumkeras.data_pipelines.schema.report import by_field
 
 
 def test_clean_values():
@@ -180,7 +182,7 @@ def test_describe_classes():
 PROBE = """
     import sys
     from plumkeras.data_pipelines import load
-    from plumkeras.data_pipelines.batching import BatchStream
+    from plumkeras.data_pipelines.batches.order import BatchStream
     def peak():
         with open("/proc/self/status") as file:
             return next(int(l.split()[1]) for l in file if l.startswith("VmHWM")) * 1024

@@ -3,7 +3,7 @@
 import numpy as np
 
 from plumkeras.data_pipelines import Split, make_sequence
-from plumkeras.data_pipelines.batching import BatchStream
+from plumkeras.data_pipelines.batches.order import BatchStream
 
 
 def make_split(count=11):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from plumkeras.data_pipelines import Dataset, Split, load, make_synthetic, suspicions
-from plumkeras.data_pipelines.known_files import KNOWN_FILES
-from plumkeras.data_pipelines.videos import sources, video_of
+from plumkeras.data_pipelines.inspection.known_files import KNOWN_FILES
+from plumkeras.data_pipelines.schema.videos import sources, video_of
 
 
 def _split(ids, labels=None, **more):

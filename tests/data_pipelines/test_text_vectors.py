@@ -9,10 +9,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from plumkeras.cli import main
 from plumkeras.data_pipelines import DataError, Dataset, Split, load, save_npz
 from plumkeras.data_pipelines.extraction import TextOptions, extract
 from plumkeras.data_pipelines.extraction.text import TextEncoder
+from plumkeras.recipes.cli import main
 
 PACKAGE = "all_minilm_l6_v2"
 

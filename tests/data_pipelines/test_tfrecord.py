@@ -20,7 +20,6 @@ from plumkeras.data_pipelines import (
     Dataset,
     Split,
     StoredFeatures,
-    cleaning,
     convert,
     data_errors,
     describe,
@@ -30,11 +29,10 @@ from plumkeras.data_pipelines import (
     make_sequence,
     open_shards,
     save_npz,
-    scratch,
-    tfrecord,
-    tfrecord_reading,
 )
-from plumkeras.data_pipelines.batching import BatchStream
+from plumkeras.data_pipelines.batches.order import BatchStream
+from plumkeras.data_pipelines.features import cleaning, scratch
+from plumkeras.data_pipelines.shards import layout, reading
 
 tf = pytest.importorskip("tensorflow")
 
@@ -342,7 +340,7 @@ def test_opening_and_loading_start_no_backend(folder):
 
 
 def test_example():
-    found = doctest.testmod(tfrecord_reading)
+    found = doctest.testmod(reading)
     assert found.failed == 0 and found.attempted > 0
 
 
@@ -556,7 +554,7 @@ def rewrite(folder, change):
     tree = json.loads(path.read_text())
     del tree["sha256"]
     change(tree)
-    path.write_text(json.dumps({**tree, "sha256": tfrecord.checksum(tree)}))
+    path.write_text(json.dumps({**tree, "sha256": layout.checksum(tree)}))
 
 
 def flip(path, position):
@@ -642,7 +640,7 @@ def test_an_index_that_contradicts_itself(folder, change, said):
         arrays = dict(archive)
     change(arrays)
     np.savez(path, **arrays)
-    rewrite(folder, lambda tree: tree["splits"]["train"].update(index_sha256=tfrecord.digest(arrays)))
+    rewrite(folder, lambda tree: tree["splits"]["train"].update(index_sha256=layout.digest(arrays)))
     with pytest.raises(DataError, match=said) as caught:
         open_shards(folder)
     assert str(path) in str(caught.value)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plumkeras.data_pipelines import DataError, load
-from plumkeras.data_pipelines.unpickler import read_pickle
+from plumkeras.data_pipelines.containers.pickles.unpickler import read_pickle
 
 
 def same(left, right):

@@ -91,7 +91,7 @@ def make_data(case):
 
 def make_training(case, devices):
     from plumkeras.recipes.config import from_dict
-    from plumkeras.recipes.train import Training
+    from plumkeras.recipes.runs.training import Training
 
     return Training(from_dict({**CASES[case]["config"], "devices": devices}, case), make_data(case))
 
@@ -162,7 +162,7 @@ def noise(devices):
     from plumkeras.layers.dropout import Dropout
     from plumkeras.layers.missing_modality import ModalityDropout
     from plumkeras.layers.transformer import TransformerEncoder
-    from plumkeras.plum_net import Prediction
+    from plumkeras.models.plum_net import Prediction
 
     keras.utils.set_random_seed(0)
     strategy = data_parallel(devices)
@@ -205,7 +205,7 @@ def one_step(training, trainer):
     """
     import keras
 
-    from plumkeras.recipes.feed import feed
+    from plumkeras.data_pipelines.batches.feed import feed
 
     optimizer = trainer.optimizer
     optimizer.build(trainer.trainable_variables)
@@ -292,7 +292,7 @@ def _device(weight):
 
 def _watched_batches(fed):
     """Adds the ids of every training batch that leaves the data to a list."""
-    from plumkeras.data_pipelines.batching import BatchStream
+    from plumkeras.data_pipelines.batches.order import BatchStream
 
     original = BatchStream.batch
 
@@ -316,7 +316,7 @@ def _watched_sharding():
     import jax
 
     from plumkeras.trainers import jax as jax_trainer
-    from plumkeras.trainers.stages import StageTrainer
+    from plumkeras.trainers.plum_stages import StageTrainer
 
     def watch(what, array):
         def note(sharding):
@@ -397,7 +397,7 @@ def main(order):
     if devices := order.get("refused_devices"):
         facts["refusal"] = _refusal(devices)
     for command in order.get("commands", ()):
-        from plumkeras.cli import main as run
+        from plumkeras.recipes.cli import main as run
 
         if status := run(command):
             return status

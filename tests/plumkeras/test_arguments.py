@@ -6,13 +6,15 @@ import pytest
 
 import plumkeras
 from plumkeras import callbacks, data_pipelines, layers, losses, metrics
-from plumkeras.data_pipelines import batching, extraction, report
+from plumkeras.data_pipelines import extraction
+from plumkeras.data_pipelines.batches import order
+from plumkeras.data_pipelines.schema import report
 
 from .testing import make_network
 
 CONSTRUCTORS = [
     value
-    for module in (plumkeras, layers, losses, metrics, callbacks, data_pipelines, batching, extraction, report)
+    for module in (plumkeras, layers, losses, metrics, callbacks, data_pipelines, order, extraction, report)
     for name in getattr(module, "__all__", dir(module))
     if inspect.isclass(value := getattr(module, name))
     and value.__module__.startswith("plumkeras")

@@ -6,8 +6,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from plumkeras.data_pictures import plot_description
 from plumkeras.data_pipelines import Dataset, Split, describe
+from plumkeras.recipes.views.pictures.data_sets import plot_description
 
 
 def _split(count, modalities, labels):

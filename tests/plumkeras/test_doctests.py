@@ -20,7 +20,7 @@ MODULES = sorted(
     | {f"plumkeras.trainers.{m.name}" for m in pkgutil.iter_modules(trainers.__path__)}
 )
 # These have a runnable example.
-WITH_EXAMPLES = ["plumkeras.plum_net", "plumkeras.losses", "plumkeras.metrics"]
+WITH_EXAMPLES = ["plumkeras.models.plum_net", "plumkeras.losses", "plumkeras.metrics"]
 
 
 def run_examples(name):

@@ -6,7 +6,7 @@ import pytest
 
 from plumkeras import layers
 from plumkeras.layers import masking, missing_modality, transformer
-from plumkeras.plum_net import Prediction
+from plumkeras.models.plum_net import Prediction
 
 from .testing import assert_close, run_layer_test, to_numpy
 

@@ -10,7 +10,7 @@ from scipy.stats import pearsonr
 from sklearn.metrics import accuracy_score, f1_score
 
 from plumkeras import metrics
-from plumkeras.reports import sims_report
+from plumkeras.metrics.reports import sims_report
 
 UNEVEN = (1, 7, 32, 3, 20, 1)
 REPORT_KEYS = [

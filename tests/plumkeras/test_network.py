@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 
 from plumkeras.layers.transformer import TransformerEncoder
-from plumkeras.plum_net import PLUMNet
+from plumkeras.models.plum_net import PLUMNet
 
 from . import oracles
 from .testing import MODULE_ROWS, assert_close, dtypes, gradients, make_inputs, make_network, shapes, to_numpy

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from plumkeras.trainers.objectives import AlignmentObjective, PredictionObjective
+from plumkeras.objectives.alignment import AlignmentObjective, PredictionObjective
 
 from . import oracles
 from .testing import MODULE_ROWS, gradients, make_inputs, make_network

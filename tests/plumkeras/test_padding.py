@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from plumkeras.trainers.objectives import AlignmentObjective, PredictionObjective
+from plumkeras.objectives.alignment import AlignmentObjective, PredictionObjective
 
 from .testing import MODULE_ROWS, assert_close, make_inputs, make_network, to_numpy
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from plumkeras.class_labels import class_labels, scheme_classes
 from plumkeras.layers import PrototypeLabelGenerator
 from plumkeras.metrics import ClassCentroids
+from plumkeras.objectives.class_labels import class_labels, scheme_classes
 
 from . import oracles
 from .testing import gradients, to_numpy

@@ -56,7 +56,9 @@ print(type(model.loss).__name__, model.loss.temperature)
 
 
 def test_importing_the_package_imports_no_keras():
-    code = "import sys, plumkeras, plumkeras.cli; print([m for m in ('keras', 'tensorflow') if m in sys.modules])"
+    code = (
+        "import sys, plumkeras, plumkeras.recipes.cli; print([m for m in ('keras', 'tensorflow') if m in sys.modules])"
+    )
     assert in_process(code) == "[]"
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import plumkeras
-from plumkeras.plum_net import PLUMNet
+from plumkeras.models.plum_net import PLUMNet
 
 from .testing import assert_close, to_numpy
 

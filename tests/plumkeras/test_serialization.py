@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from plumkeras.plum_net import PLUMNet
+from plumkeras.models.plum_net import PLUMNet
 
 from .testing import MODULE_ROWS, dtypes, make_inputs, make_network, to_numpy
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from plumkeras.plum_net import PLUMNet
+from plumkeras.models.plum_net import PLUMNet
 
 WIDTHS = {"text": 4, "audio": 3}
 MODULE_ROWS = [(), ("msa",), ("msa", "psl_tfb"), ("msa", "psl_tfb", "prm")]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from plumkeras.data_pipelines import make_synthetic
 from plumkeras.recipes.config import AlignmentConfig, NetworkConfig, RecipeConfig, RefinementConfig
-from plumkeras.recipes.search import SearchOptions, plan
+from plumkeras.recipes.search.plan import SearchOptions, plan
 
 CONFIG = RecipeConfig(
     name="cheap",
@@ -40,7 +40,7 @@ def objective(config):
 
 def make_cheap(patch, before=None):
     """Puts `objective` in the place of training; `patch(owner, name, value)` sets an attribute."""
-    from plumkeras.recipes import tuning
+    from plumkeras.recipes.search import tuning
 
     def fit(self, hp, network, seed=None):
         config = self.trial_config(hp, seed)
@@ -56,7 +56,7 @@ def make_cheap(patch, before=None):
 def main(point, directory, options):
     resume = options.pop("resume", False)
     search = cheap_plan(**options)
-    from plumkeras.recipes import search_workers, tuning
+    from plumkeras.recipes.search import tuning, workers
 
     begun = []
 
@@ -72,7 +72,7 @@ def main(point, directory, options):
 
     make_cheap(setattr, before)
     tuning._PAUSE_SECONDS = 0.05
-    search_workers.BEAT_SECONDS, search_workers.SILENCE_SECONDS = 0.5, 8
+    workers.BEAT_SECONDS, workers.SILENCE_SECONDS = 0.5, 8
     tuning.run_search(search, SearchOptions(**options), directory, resume)
     assert tuning.keras.backend.backend() == "tensorflow" or "tensorflow" not in sys.modules
     # What was trained here, for the test.

@@ -26,13 +26,13 @@ import signal
 import sys
 from pathlib import Path
 
-from plumkeras import cli
-from plumkeras.cli.starting import quiet_start
+from plumkeras.recipes import cli
+from plumkeras.recipes.cli.quiet import quiet_start
 
 with quiet_start():
     import keras
 
-    from plumkeras.recipes import checkpoint, train
+    from plumkeras.recipes.runs import checkpoint, training
 
 
 def die():
@@ -72,8 +72,8 @@ class Killer(keras.callbacks.Callback):
 def arm(point):
     """Makes the process die at the point."""
     where = []  # Stage and epoch of the checkpoint being written.
-    fit, write, replace, unlink = train.StageData.fit, checkpoint.CheckpointFile.write, Path.replace, Path.unlink
-    plot = train.visualization.plot_losses
+    fit, write, replace, unlink = training.StageData.fit, checkpoint.CheckpointFile.write, Path.replace, Path.unlink
+    plot = training.visualization.plot_losses
 
     def watched_fit(self, stage, trainer, callbacks=(), initial_epoch=0):
         return fit(self, stage, trainer, [*callbacks, Killer(point, stage)], initial_epoch)
@@ -103,14 +103,14 @@ def arm(point):
             die()
         return plot(*arguments)
 
-    train.StageData.fit, checkpoint.CheckpointFile.write = watched_fit, watched_write
+    training.StageData.fit, checkpoint.CheckpointFile.write = watched_fit, watched_write
     Path.replace, Path.unlink = watched_replace, watched_unlink
-    train.visualization.plot_losses = watched_plot
+    training.visualization.plot_losses = watched_plot
 
 
 def forget(what):
     """Leaves out a part of what a resumed run takes up."""
-    take_up, feed = checkpoint.StageCheckpoint.on_train_begin, train.feed
+    take_up, feed = checkpoint.StageCheckpoint.on_train_begin, training.feed
 
     def forgetful(self, logs=None):
         model = self.model
@@ -134,7 +134,7 @@ def forget(what):
 
     checkpoint.StageCheckpoint.on_train_begin = forgetful
     if what == "order":
-        train.feed = from_the_first_order
+        training.feed = from_the_first_order
 
 
 if __name__ == "__main__":

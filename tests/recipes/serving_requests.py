@@ -6,7 +6,7 @@ import sys
 import keras
 import numpy as np
 
-from plumkeras.plum_net import PLUMNet
+from plumkeras.models.plum_net import PLUMNet
 
 WIDTHS = {"text": 4, "audio": 3}
 

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from plumkeras.cli import main
 from plumkeras.data_pipelines import make_synthetic, save_npz
+from plumkeras.recipes.cli import main
 
 
 @pytest.fixture(scope="module")
@@ -241,7 +241,7 @@ def test_a_config_of_other_software_is_no_run(tmp_path, capsys):
 
 
 def test_overwriting_leaves_files_that_are_not_ours(tmp_path):
-    from plumkeras.recipes import run_directory
+    from plumkeras.recipes.runs import run_directory
     from plumkeras.recipes.synthetic import generate, synthetic
 
     class Network:
@@ -302,7 +302,7 @@ def test_mistakes_are_told_before_a_backend_starts(tmp_path):
     code = (
         "import sys\n"
         "sys.modules['keras'] = sys.modules['tensorflow'] = None\n"
-        "from plumkeras.cli import main\n"
+        "from plumkeras.recipes.cli import main\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
     for arguments, told in (

@@ -2,8 +2,8 @@
 
 import re
 
-from plumkeras.cli import main
 from plumkeras.data_pipelines import make_dataset, make_synthetic, save_npz
+from plumkeras.recipes.cli import main
 
 
 def test_the_padded_kind_pads_to_the_frames_of_the_file():

@@ -11,12 +11,13 @@ import pytest
 from rich.console import Console
 
 import plumkeras
-from plumkeras.cli import main
 from plumkeras.data_pipelines import Dataset, Split, convert, describe, load, make_synthetic, save_npz
-from plumkeras.data_pipelines.report import Report
-from plumkeras.recipes import find_recipe, terminal
-from plumkeras.recipes.checks import data_warnings
+from plumkeras.data_pipelines.schema.report import Report
+from plumkeras.recipes import find_recipe
+from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import TrainingError
+from plumkeras.recipes.runs.checks import data_warnings
+from plumkeras.recipes.views import terminal
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +231,7 @@ def test_inspect_as_json_and_as_a_picture(feature_file, tmp_path, capsys):
 
 def test_inspect_leaves_shards_in_their_files(feature_file, tmp_path, capsys, monkeypatch):
     convert(feature_file, tmp_path / "shards", shards=2)
-    monkeypatch.setattr("plumkeras.cli.data_sets.load", None)  # whoever loaded would fail
+    monkeypatch.setattr("plumkeras.recipes.cli.data_set.load", None)  # whoever loaded would fail
     assert main(["inspect", str(tmp_path / "shards"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["format"] == "tfrecord" and found["source"]["format"] == "npz"
@@ -308,7 +309,7 @@ def test_training_says_what_inspect_warns_about(tmp_path, capsys, monkeypatch):
     def stop(*arguments, **options):
         raise TrainingError("far enough")
 
-    monkeypatch.setattr(importlib.import_module("plumkeras.recipes.train"), "train", stop)
+    monkeypatch.setattr(importlib.import_module("plumkeras.recipes.runs.training"), "train", stop)
     data = ["--data", str(tmp_path / "features.npz"), "--output", str(tmp_path / "run")]
     assert main(["train", "mosi", *data]) == 2
     captured = capsys.readouterr()

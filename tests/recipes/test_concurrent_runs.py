@@ -14,14 +14,15 @@ import numpy as np
 import pytest
 
 from plumkeras import locking
-from plumkeras.cli import main
 from plumkeras.data_pipelines import Dataset, make_synthetic
-from plumkeras.recipes import ConfigError, cross_validation, find_recipe, run_directory, tuning
-from plumkeras.recipes import train as training
-from plumkeras.recipes.checkpoint import CheckpointFile, Position
-from plumkeras.recipes.checks import check_output, check_search_output
+from plumkeras.recipes import ConfigError, find_recipe
+from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import TrainingError
-from plumkeras.recipes.search import SearchOptions, plan
+from plumkeras.recipes.runs import fold_training, run_directory, training
+from plumkeras.recipes.runs.checkpoint import CheckpointFile, Position
+from plumkeras.recipes.runs.checks import check_output, check_search_output
+from plumkeras.recipes.search import tuning
+from plumkeras.recipes.search.plan import SearchOptions, plan
 
 
 @pytest.fixture
@@ -100,12 +101,12 @@ def test_a_cross_validation_keeps_others_out_of_itself_and_its_folds(tmp_path, b
     dataset, recipe = Dataset({"all": split}), find_recipe("mosi_frozen")
     told = busy(tmp_path / "run")
     with pytest.raises(ConfigError, match=told):
-        cross_validation.cross_validate(recipe, dataset, tmp_path / "run", verbose=0)
+        fold_training.cross_validate(recipe, dataset, tmp_path / "run", verbose=0)
     told = busy(tmp_path / "other" / "fold_1")
     monkeypatch.setattr(training, "_train", lambda *arguments: {})
     monkeypatch.setattr(training.predictions, "baseline_report", lambda *arguments: {})
     with pytest.raises(ConfigError, match=told):
-        cross_validation.cross_validate(recipe, dataset, tmp_path / "other", verbose=0)
+        fold_training.cross_validate(recipe, dataset, tmp_path / "other", verbose=0)
 
 
 def test_a_search_keeps_others_out(tmp_path, dataset, busy, capsys):

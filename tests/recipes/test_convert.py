@@ -6,13 +6,13 @@ import re
 import numpy as np
 import pytest
 
-from plumkeras.cli import main
 from plumkeras.data_pipelines import DataError, Dataset, convert, describe, load, make_synthetic, open_shards, save_npz
 from plumkeras.recipes import load_run
-from plumkeras.recipes.benchmark import benchmark_data
+from plumkeras.recipes.benchmarks.training import benchmark_data
+from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import NetworkConfig, RecipeConfig
-from plumkeras.recipes.run_directory import samples_sha256
-from plumkeras.recipes.train import train
+from plumkeras.recipes.runs.run_directory import samples_sha256
+from plumkeras.recipes.runs.training import train
 
 SMALL = [
     *("--network.hidden-dim=8", "--network.num-layers=1", "--network.num-heads=2", "--batch-size=8"),
@@ -151,7 +151,7 @@ def test_benchmark_data(tmp_path, monkeypatch, capsys):
 
 
 def test_the_generated_data_are_mosei_sized(tmp_path):
-    from plumkeras.recipes.benchmark import _generate
+    from plumkeras.recipes.benchmarks.training import _generate
 
     _generate(tmp_path / "generated.npz", 130)
     train = load(tmp_path / "generated.npz")["train"]

@@ -8,12 +8,12 @@ import shutil
 import numpy as np
 import pytest
 
-from plumkeras.cli import main
 from plumkeras.data_pipelines import DataError, Dataset, Split, make_synthetic, save_npz
+from plumkeras.metrics.reports import sentiment_report, sims_report
 from plumkeras.recipes import find_recipe, load_run
-from plumkeras.recipes.fold_runs import FoldWarning, fold_part
-from plumkeras.recipes.protocol import fold_dataset, fold_masks, fold_numbers, prepare
-from plumkeras.reports import sentiment_report, sims_report
+from plumkeras.recipes.cli import main
+from plumkeras.recipes.runs.fold_runs import FoldWarning, fold_part
+from plumkeras.recipes.runs.protocol import fold_dataset, fold_masks, fold_numbers, prepare
 
 # The stem and the head alone: what is tested here is which samples go where.
 OPTIONS = ["--modalities", "text", "--network.modules", "--network.hidden-dim=8", "--network.num-heads=2"]
@@ -193,8 +193,8 @@ def test_a_recipe_puts_context_in_front_or_refuses(run):
 
 
 def test_labels_on_the_scale_of_sims_get_its_metrics(capsys):
-    from plumkeras.recipes.predictions import report
-    from plumkeras.recipes.terminal import print_metrics
+    from plumkeras.recipes.runs.predictions import report
+    from plumkeras.recipes.views.terminal import print_metrics
 
     split = make_synthetic({"train": 12}, feature_dims={"text": 4})[0]["train"]
     labels = (split.labels / 3).astype("float32")

@@ -10,12 +10,12 @@ import keras
 import numpy as np
 import pytest
 
-from plumkeras.cli import main
 from plumkeras.data_pipelines import make_synthetic
-from plumkeras.data_pipelines.batching import BatchStream
-from plumkeras.recipes.checkpoint import CheckpointFile
+from plumkeras.data_pipelines.batches.order import BatchStream
+from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import AlignmentConfig, NetworkConfig, RecipeConfig, RefinementConfig, TrainingError
-from plumkeras.recipes.train import StageData, train
+from plumkeras.recipes.runs.checkpoint import CheckpointFile
+from plumkeras.recipes.runs.training import StageData, train
 
 CONFIG = RecipeConfig(
     name="small",

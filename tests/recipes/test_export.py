@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import plumkeras
 from plumkeras import export
-from plumkeras.data_pipelines.cleaning import clean_array
+from plumkeras.data_pipelines.features.cleaning import clean_array
 
 from .serving_requests import WIDTHS, call, expected, make_network, make_request, run_without_us
 
@@ -250,7 +250,7 @@ def test_eight_threads_get_what_one_gets(model):
 
 @pytest.mark.verify
 def test_eight_threads_for_a_minute_leave_memory_as_it_was(network):
-    from plumkeras.recipes.benchmark_serving import benchmark_serving
+    from plumkeras.recipes.benchmarks.serving import benchmark_serving
 
     load = benchmark_serving(calls=20, seconds=60, threads=8, network=network, progress=lambda line: None)["load"]
     assert load["errors"] == [] and load["calls"] > 1000

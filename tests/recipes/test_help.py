@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from plumkeras.cli import COMMANDS, main
 from plumkeras.recipes import find_recipe, recipe_names, recipe_summaries
+from plumkeras.recipes.cli import COMMANDS, main
 
 PAGES = [
     *([command] for command in COMMANDS),
@@ -103,7 +103,7 @@ def test_help_imports_neither_keras_nor_numpy():
     code = (
         "import sys\n"
         "sys.modules.update(dict.fromkeys(['keras', 'numpy', 'tyro', 'rich']))\n"
-        "from plumkeras.cli import main\n"
+        "from plumkeras.recipes.cli import main\n"
         "sys.exit(main(['--help']))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

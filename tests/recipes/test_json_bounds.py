@@ -6,9 +6,9 @@ import shutil
 import pytest
 
 from plumkeras import json_text
-from plumkeras.cli import main
-from plumkeras.recipes import run_directory
+from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import ConfigError, read_json
+from plumkeras.recipes.runs import run_directory
 
 DEEP = {"beyond the stack": 100_000, "within the stack": 900, "one too deep": json_text.MAX_DEPTH + 1}
 

@@ -8,11 +8,12 @@ import shutil
 import numpy as np
 import pytest
 
-from plumkeras.cli import data_sets, main
 from plumkeras.data_pipelines import DataError, Dataset, Split, extraction, load, open_shards, save_npz
-from plumkeras.recipes import find_recipe, load_run, run_directory
+from plumkeras.recipes import find_recipe, load_run
+from plumkeras.recipes.cli import data_set, main
 from plumkeras.recipes.config import ConfigError, RecipeConfig
-from plumkeras.recipes.protocol import fold_dataset
+from plumkeras.recipes.runs import run_directory
+from plumkeras.recipes.runs.protocol import fold_dataset
 
 RANGE = ["--label-range", "-3", "3"]
 SMALL = [
@@ -89,8 +90,8 @@ def test_folds_keep_it(tmp_path):
     )  # fmt: skip
     save_npz(Dataset({"all": split}, label_range=(-1, 1)), tmp_path / "folds.npz")
     recipe = find_recipe("mosi_frozen")
-    assert data_sets.read_for_training(tmp_path / "folds.npz", recipe).label_range == (-1, 1)
-    dataset = data_sets.read_for_training(tmp_path / "folds.npz", dataclasses.replace(recipe, label_range=(-2, 2)))
+    assert data_set.read_for_training(tmp_path / "folds.npz", recipe).label_range == (-1, 1)
+    dataset = data_set.read_for_training(tmp_path / "folds.npz", dataclasses.replace(recipe, label_range=(-2, 2)))
     assert dataset.label_range == fold_dataset(dataset, 1).label_range == (-2, 2)
 
 
@@ -119,7 +120,7 @@ def test_an_older_run_without_the_field(tiny_run, tiny_options, tmp_path, capsys
     path.write_text(json.dumps(values))
     recipe = run_directory.read_config(path)
     assert recipe == run_directory.read_config(tiny_run / "config.json") and recipe.label_range is None
-    dataset = data_sets.read_for_training(None, recipe)
+    dataset = data_set.read_for_training(None, recipe)
     run_directory.check_same(run, recipe, dataset)
     with pytest.raises(ConfigError, match=r"label_range has changed: .* has None, and now it is \[-4, 4\]"):
         run_directory.check_same(run, dataclasses.replace(recipe, label_range=(-4, 4)), dataset)

@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from plumkeras.data_pipelines import Dataset, describe, make_synthetic
-from plumkeras.recipes import terminal
-from plumkeras.wrapping import fill_command
+from plumkeras.recipes.views import terminal
+from plumkeras.recipes.views.wrapping import fill_command
 
 WIDTHS = pytest.mark.parametrize("columns", [80, 120])
 
@@ -107,7 +107,7 @@ def test_benchmarks(columns):
 
 @WIDTHS
 def test_the_progress_of_a_stage(columns, capsys, monkeypatch):
-    from plumkeras.recipes.progress import StageProgress
+    from plumkeras.recipes.runs.progress import StageProgress
 
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from plumkeras.cli import main
 from plumkeras.data_pipelines import DataError, convert, load, make_synthetic, open_shards, save_npz
 from plumkeras.recipes import load_run
+from plumkeras.recipes.cli import main
 
 
 @pytest.fixture(scope="module")

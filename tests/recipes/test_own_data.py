@@ -6,12 +6,12 @@ import shutil
 
 import pytest
 
-from plumkeras.cli import main
 from plumkeras.data_pipelines import Dataset, load, make_synthetic, save_npz
 from plumkeras.recipes import find_recipe
+from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import ConfigError
-from plumkeras.recipes.own_data import own_data
-from plumkeras.recipes.run_directory import read_config
+from plumkeras.recipes.runs.own_data import own_data
+from plumkeras.recipes.runs.run_directory import read_config
 from plumkeras.recipes.synthetic import generate
 
 

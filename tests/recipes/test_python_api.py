@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import plumkeras
-from plumkeras.cli import main
 from plumkeras.data_pipelines import DataError, Dataset, Split, make_synthetic, save_npz
+from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import ConfigError
 
 FIELDS = {

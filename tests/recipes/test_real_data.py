@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from plumkeras.cli import main
+from plumkeras.recipes.cli import main
 
 SHORT = ["--network.hidden-dim=16", "--network.num-heads=2", "--alignment.epochs=1", "--refinement.epochs=3"]
 SHORT += ["--alignment.learning-rate=0.002", "--refinement.learning-rate=0.002"]
@@ -79,7 +79,7 @@ def test_memory_while_training(real_data, tmp_path):
     def peak(data, name):
         arguments = ["train", "mosi_frozen", "--data", str(data), "--output", str(tmp_path / name), *SHORT]
         code = (
-            "import resource, sys; from plumkeras.cli import main; assert main(sys.argv[1:]) == 0; "
+            "import resource, sys; from plumkeras.recipes.cli import main; assert main(sys.argv[1:]) == 0; "
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
         )
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)

@@ -22,12 +22,13 @@ import numpy as np
 import pytest
 
 from plumkeras import locking
-from plumkeras.cli import main
 from plumkeras.data_pipelines import load, make_synthetic, save_npz
-from plumkeras.recipes import find_recipe, run_directory
-from plumkeras.recipes.checkpoint import CheckpointFile, Position
-from plumkeras.recipes.checks import check_output
+from plumkeras.recipes import find_recipe
+from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import ConfigError, TrainingError
+from plumkeras.recipes.runs import run_directory
+from plumkeras.recipes.runs.checkpoint import CheckpointFile, Position
+from plumkeras.recipes.runs.checks import check_output
 
 # All modules, dropout, early stopping; 4 steps an epoch, the last on a partial batch. A process costs 7 to 13 s of CPU,
 # nearly all of it for starting and tracing.
@@ -339,7 +340,7 @@ def hold_another_best_epoch(path):
 )
 def test_a_damaged_checkpoint_is_one_line_and_nothing_is_lost(unfinished, capsys, monkeypatch, damage, told):
     # It would hold for the rest of this process.
-    monkeypatch.setattr("plumkeras.recipes.train.enable_determinism", lambda: None)
+    monkeypatch.setattr("plumkeras.recipes.runs.training.enable_determinism", lambda: None)
     path = unfinished / "checkpoint.npz"
     damage(path)
     before = tree(unfinished)
@@ -433,7 +434,7 @@ def test_a_failed_write_leaves_the_checkpoint_before(checkpoint, monkeypatch):
 
 
 def test_a_full_disk_elsewhere_is_one_line_too(tmp_path):
-    from plumkeras.recipes.train import _writing
+    from plumkeras.recipes.runs.training import _writing
 
     full = os.strerror(errno.ENOSPC)
     # The second is as TensorFlow says it.

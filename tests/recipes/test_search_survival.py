@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from plumkeras.recipes import run_directory, tuning
 from plumkeras.recipes.config import ConfigError, TrainingError
-from plumkeras.recipes.search_oracle import STATE, make_oracle, make_report
+from plumkeras.recipes.runs import run_directory
+from plumkeras.recipes.search import tuning
+from plumkeras.recipes.search.oracle import STATE, make_oracle, make_report
 
 HERE = Path(__file__).parent
 _spec = importlib.util.spec_from_file_location("cheap_search", HERE / "cheap_search.py")
@@ -283,7 +284,7 @@ def test_a_chief_that_is_gone_on_with_leaves_trials_to_workers_that_are_still_at
 
 
 def test_a_worker_of_another_search_is_refused(cheap, tmp_path):
-    from plumkeras.recipes import search_workers
+    from plumkeras.recipes.search import workers as search_workers
 
     facts = cheap_plan(algorithm="random", trials=2, seeds_per_trial=2).facts("tensorflow")
     space = type("Space", (), {"values": {search_workers._FACTS: json.dumps(facts)}})()
@@ -294,7 +295,7 @@ def test_a_worker_of_another_search_is_refused(cheap, tmp_path):
 
 
 def test_a_port_in_use_is_one_line(cheap, tmp_path):
-    from plumkeras.recipes import search_workers
+    from plumkeras.recipes.search import workers as search_workers
 
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -306,7 +307,7 @@ def test_a_port_in_use_is_one_line(cheap, tmp_path):
 
 
 def test_a_chief_that_does_not_answer_is_one_line(cheap, monkeypatch):
-    from plumkeras.recipes import search_workers
+    from plumkeras.recipes.search import workers as search_workers
 
     monkeypatch.setattr(search_workers, "PATIENCE_SECONDS", 0.3)
     with pytest.raises(TrainingError, match="no chief answers"):
@@ -332,13 +333,13 @@ SCRIPT = """
 import json, sys
 from pathlib import Path
 from plumkeras.recipes import find_recipe
-from plumkeras.recipes.search import SearchOptions, plan
+from plumkeras.recipes.search.plan import SearchOptions, plan
 from plumkeras.recipes.config import with_values
 from plumkeras.recipes.synthetic import generate
 (recipe, values), directory, options, resume = json.loads(sys.argv[1])
 config, options = with_values(find_recipe(recipe), values), SearchOptions(**options)
 search = plan(config, generate(config.synthetic)[0], options)
-from plumkeras.recipes.tuning import run_search
+from plumkeras.recipes.search.tuning import run_search
 run_search(search, options, Path(directory), resume)
 """
 

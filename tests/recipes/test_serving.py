@@ -16,15 +16,17 @@ import tensorflow as tf
 from rich.console import Console
 
 import plumkeras
-from plumkeras.cli import main
 from plumkeras.data_pipelines import Dataset, make_synthetic, save_npz
-from plumkeras.data_pipelines.fingerprint import DriftWarning
-from plumkeras.recipes import ConfigError, model_card, predictions, run_directory
-from plumkeras.recipes.benchmark_serving import benchmark_serving
-from plumkeras.recipes.exporting import check_export, export_run
-from plumkeras.recipes.run import Run, description_path
-from plumkeras.recipes.serving_messages import messages, predict_request, warmup_record
-from plumkeras.recipes.terminal import print_serving_benchmark
+from plumkeras.data_pipelines.inspection.fingerprint import DriftWarning
+from plumkeras.recipes import ConfigError
+from plumkeras.recipes.benchmarks.serving import benchmark_serving
+from plumkeras.recipes.cli import main
+from plumkeras.recipes.runs import predictions, run_directory
+from plumkeras.recipes.runs.run import Run, description_path
+from plumkeras.recipes.serving import model_card
+from plumkeras.recipes.serving.export_run import check_export, export_run
+from plumkeras.recipes.serving.messages import messages, predict_request, warmup_record
+from plumkeras.recipes.views.terminal import print_serving_benchmark
 
 from .serving_requests import call, make_network
 
@@ -136,7 +138,9 @@ def test_nothing_names_the_machine(tiny_run, tmp_path, monkeypatch):
     (run / "config.json").write_text(json.dumps(config))
     # Only the SavedModel itself takes long to write, and another test looks at it.
     monkeypatch.setattr("plumkeras.export.write_saved_model", lambda network, path: None)
-    monkeypatch.setattr("plumkeras.recipes.exporting._signature", lambda *arguments: {"signatures": {"explain": {}}})
+    monkeypatch.setattr(
+        "plumkeras.recipes.serving.export_run._signature", lambda *arguments: {"signatures": {"explain": {}}}
+    )
     version = export_run(run, tmp_path / "served").version
     for path in version.rglob("*"):
         content = path.read_bytes() if path.is_file() else b""
@@ -211,7 +215,7 @@ def test_what_a_client_must_do_to_the_data_is_told(tiny_run, tmp_path, monkeypat
     (run / "config.json").write_text(json.dumps(config))
     monkeypatch.setattr("plumkeras.export.write_saved_model", lambda network, path: None)
     monkeypatch.setattr(
-        "plumkeras.recipes.exporting._signature",
+        "plumkeras.recipes.serving.export_run._signature",
         lambda *arguments: {"signatures": {"explain": {}}, "notes": arguments[3]},
     )
     version = export_run(run, tmp_path / "served").version
@@ -428,7 +432,7 @@ def test_benchmark_compares_both_and_counts_the_load():
 
 
 def test_the_load_tells_errors():
-    from plumkeras.recipes.benchmark_serving import _load
+    from plumkeras.recipes.benchmarks.serving import _load
 
     calls = iter([{}, {}])
 

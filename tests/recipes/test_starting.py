@@ -26,7 +26,7 @@ def test_an_unknown_backend_is_refused_in_one_line(command):
 
 
 def test_a_backend_that_is_not_installed_is_refused_in_one_line():
-    code = "import sys; sys.modules['jax'] = None; from plumkeras.cli import main; sys.exit(main())"
+    code = "import sys; sys.modules['jax'] = None; from plumkeras.recipes.cli import main; sys.exit(main())"
     done = run("train", "synthetic", "--output", "x", code=code, KERAS_BACKEND="jax")
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert "the jax backend (KERAS_BACKEND) is not installed; pip install jax" in done.stderr
@@ -94,7 +94,7 @@ def fake_library(tmp_path):
 
 
 def printed(folder, lines):
-    code = f"import sys; sys.path.insert(0, {str(folder)!r})\nfrom plumkeras.cli.starting import quiet\n"
+    code = f"import sys; sys.path.insert(0, {str(folder)!r})\nfrom plumkeras.recipes.cli.quiet import quiet\n"
     done = run(code=code + "with quiet():\n" + "".join(f"    {line}\n" for line in lines))
     return done.stderr
 
@@ -126,7 +126,7 @@ def test_errors_while_a_backend_starts_are_seen():
         "/",
         [
             "import os",
-            "from plumkeras.cli.starting import quiet_start",
+            "from plumkeras.recipes.cli.quiet import quiet_start",
             "with quiet_start():",
             "    os.write(2, b'native\\n')",
             "    print('python', file=sys.stderr)",
@@ -139,11 +139,11 @@ def test_errors_while_a_backend_starts_are_seen():
 def test_devices_without_gpus_are_warned_of_before_training(backend, library):
     """Once, as one line; in Python it is a warning of Python's."""
     code = (
-        "from plumkeras.cli.starting import quiet, quiet_start\n"
+        "from plumkeras.recipes.cli.quiet import quiet, quiet_start\n"
         "from plumkeras.recipes.config import RecipeConfig\n"
         "with quiet():\n"
         "    with quiet_start():\n"
-        "        from plumkeras.recipes.train import _devices\n"
+        "        from plumkeras.recipes.runs.training import _devices\n"
         "    for devices in (1, 2, 2):\n"
         "        _devices(RecipeConfig(name='x', devices=devices))\n"
     )
@@ -161,7 +161,7 @@ def test_a_precision_that_jax_lacks_on_the_cpu_is_refused():
     code = (
         "from plumkeras.recipes import ConfigError\n"
         "from plumkeras.recipes.config import RecipeConfig\n"
-        "from plumkeras.recipes.train import _devices\n"
+        "from plumkeras.recipes.runs.training import _devices\n"
         "_devices(RecipeConfig(name='x', precision='mixed_bfloat16'))\n"
         "try:\n"
         "    _devices(RecipeConfig(name='x', precision='mixed_float16'))\n"

@@ -7,8 +7,9 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from plumkeras.data_pipelines import make_synthetic
-from plumkeras.recipes import find_recipe, predictions
-from plumkeras.recipes.train import Training
+from plumkeras.recipes import find_recipe
+from plumkeras.recipes.runs import predictions
+from plumkeras.recipes.runs.training import Training
 
 MODALITIES = ("text", "audio", "vision")
 

@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 
 import plumkeras
-from plumkeras.cli import main
-from plumkeras.cli.words import say, warn
-from plumkeras.recipes import ConfigError, escaping, model_card, predictions
-from plumkeras.recipes.run import description_path
+from plumkeras.recipes import ConfigError
+from plumkeras.recipes.cli import main
+from plumkeras.recipes.cli.parsing import say, warn
+from plumkeras.recipes.runs import predictions
+from plumkeras.recipes.runs.run import description_path
+from plumkeras.recipes.serving import model_card
+from plumkeras.recipes.views import escaping
 
 needs_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="an export needs TensorFlow")
 

@@ -8,10 +8,9 @@ import re
 import numpy as np
 import pytest
 
-from plumkeras.cli import main
 from plumkeras.data_pipelines import DataError, Dataset, make_synthetic, save_npz
-from plumkeras.recipes import find_recipe, recipe_names, run_directory, tuning
-from plumkeras.recipes.checks import check_search_output
+from plumkeras.recipes import find_recipe, recipe_names
+from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import (
     AlignmentConfig,
     ConfigError,
@@ -21,11 +20,14 @@ from plumkeras.recipes.config import (
     TrainingError,
     with_values,
 )
-from plumkeras.recipes.search import SearchOptions, plan
-from plumkeras.recipes.search_oracle import make_oracle
-from plumkeras.recipes.search_results import SearchResults
-from plumkeras.recipes.search_space import default_space, read_space
-from plumkeras.recipes.tuning import RecipeHyperModel, run_search, run_trial, tune
+from plumkeras.recipes.runs import run_directory
+from plumkeras.recipes.runs.checks import check_search_output
+from plumkeras.recipes.search import tuning
+from plumkeras.recipes.search.oracle import make_oracle
+from plumkeras.recipes.search.plan import SearchOptions, plan
+from plumkeras.recipes.search.results import SearchResults
+from plumkeras.recipes.search.space import default_space, read_space
+from plumkeras.recipes.search.tuning import RecipeHyperModel, run_search, run_trial, tune
 
 # One modality and little to trace: a trial takes a few seconds.
 CONFIG = RecipeConfig(

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import plumkeras
-from plumkeras.cli import main
 from plumkeras.data_pipelines import DataError, Dataset, Split, load, make_synthetic, save_npz, with_validation
 from plumkeras.data_pipelines.extraction.extracting import extract
 from plumkeras.data_pipelines.extraction.text import TextOptions
-from plumkeras.data_pipelines.readers import fields
-from plumkeras.data_pipelines.validation import TokenIdsError
-from plumkeras.recipes.run import DataWarning
+from plumkeras.data_pipelines.readers.shared import fields
+from plumkeras.data_pipelines.schema.validation import TokenIdsError
+from plumkeras.recipes.cli import main
+from plumkeras.recipes.runs.run import DataWarning
 
 TINY = [
     *("--network.hidden-dim=8", "--network.num-heads=2", "--network.num-layers=1", "--network.signed-log1p"),

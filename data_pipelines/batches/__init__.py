@@ -1,0 +1,1 @@
+"""Batches of a split: their order, and how they reach each backend."""

@@ -1,0 +1,112 @@
+"""`make_dataset`: a split as a `tf.data.Dataset`."""
+
+import contextlib
+import re
+
+from plumkeras.data_pipelines.batches.order import BatchStream
+from plumkeras.data_pipelines.schema.validation import DataError
+
+_PREFETCH = 2
+_FEW = 8
+# How TensorFlow reports an error in Python code that it called.
+_REPORTED = re.compile(r"DataError: (.*?)\nTraceback \(most recent call last\)", re.DOTALL)
+
+
+def make_dataset(
+    split,
+    batch_size=32,
+    *,
+    training=False,
+    seed=0,
+    initial_epoch=0,
+    modalities=None,
+    drop_remainder=False,
+    length_aware=True,
+    window=8,
+    length_multiple=8,
+):
+    """The network's inputs and the labels of a split, in batches.
+
+    Args:
+        split: Split. Of stored features (see `open_shards`) a batch is read when its turn comes.
+        batch_size: int. Defaults to `32`.
+        training: bool. `True` shuffles, each iteration being the next epoch; `False` keeps file
+            order and every sample. Defaults to `False`.
+        seed: int. The training order is a function of `seed` and the epoch alone. Defaults to `0`.
+        initial_epoch: int. The epoch of the first iteration. Defaults to `0`.
+        modalities: iterable of str, or None for all of the split's.
+        drop_remainder: bool. Leaves out the last, partial batch of training. Defaults to `False`.
+        length_aware: bool. Batches samples of similar length in training, each batch no longer than it needs to be;
+            `False` pads every batch to the frames of the array. Defaults to `True`.
+        window: int. How many batches are sorted by length together. Defaults to `8`.
+        length_multiple: int. Batch lengths are rounded up to multiples of it, or to a coarser
+            step where more than 8 lengths would occur. Defaults to `8`.
+
+    Returns:
+        A `tf.data.Dataset` of known cardinality of `(inputs, labels)`, or `(inputs,)` where the
+        split has no labels. `inputs` holds `<modality>` float32 `[B, T, F]` and
+        `<modality>_length` int32 `[B]`; labels are float32 or int32 `[B]`.
+
+    Raises:
+        DataError: the split lacks one of `modalities`.
+        ValueError: an argument is out of its range.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from plumkeras.data_pipelines import Split, make_dataset
+    >>> split = Split(["a", "b"], {"text": np.ones((2, 3, 4))}, {"text": [3, 1]}, [0.5, -1.0])
+    >>> inputs, labels = next(iter(make_dataset(split, batch_size=2)))
+    >>> inputs["text"].shape, inputs["text_length"].numpy().tolist()
+    (TensorShape([2, 3, 4]), [3, 1])
+    """
+    stream = BatchStream(
+        split,
+        batch_size,
+        training,
+        seed,
+        initial_epoch,
+        modalities,
+        drop_remainder=drop_remainder,
+        length_aware=length_aware,
+        window=window,
+        length_multiple=length_multiple,
+    )
+    # Late, so that reading data and printing help don't start TensorFlow.
+    import tensorflow as tf
+
+    inputs = {}
+    for modality, features in stream.split.features.items():
+        inputs[modality] = tf.TensorSpec((None, None, features.shape[2]), tf.float32)
+        inputs[f"{modality}_length"] = tf.TensorSpec((None,), tf.int32)
+    signature = (inputs,)
+    if split.labels is not None:
+        signature = (inputs, tf.TensorSpec((None,), tf.as_dtype(split.labels.dtype)))
+    dataset = tf.data.Dataset.from_generator(lambda: iter(stream), output_signature=signature)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(stream)))
+    options = tf.data.Options()
+    # Reading ahead would turn a look at the first of few batches into a whole epoch.
+    options.experimental_optimization.inject_prefetch = False
+    if len(stream) > _FEW:
+        dataset = dataset.prefetch(_PREFETCH)
+    # Every replica's share is cut from the same batches: a generator can't be sharded by file.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return dataset.with_options(options)
+
+
+@contextlib.contextmanager
+def data_errors():
+    """Around whatever goes through a `make_dataset`: what is found damaged on the way is a `DataError` there too.
+
+    Batches are read in TensorFlow's threads, from which every error comes out as one of TensorFlow's.
+
+    Raises:
+        DataError: a shard turned out to be damaged.
+    """
+    try:
+        yield
+    except Exception as error:
+        found = _REPORTED.search(str(error)) if type(error).__module__.startswith("tensorflow.") else None
+        if found is None:
+            raise
+        raise DataError(found[1]) from None

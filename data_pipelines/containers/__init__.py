@@ -1,0 +1,1 @@
+"""Files whose bytes are not trusted: pickles, HDF5, arrays of objects, and how much they may unfold to."""

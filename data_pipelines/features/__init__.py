@@ -1,0 +1,1 @@
+"""Cleaning of features while they are read."""

@@ -1,0 +1,39 @@
+"""The folders that `plumkeras convert` writes, read whole into memory; `open_shards` leaves them where they are."""
+
+import dataclasses
+
+import numpy as np
+
+from plumkeras.data_pipelines.schema.dataset import Dataset
+from plumkeras.data_pipelines.shards.layout import SEQUENCES, matches
+from plumkeras.data_pipelines.shards.reading import open_shards
+
+__all__ = ["DESCRIPTION", "NAME", "matches", "read"]
+
+NAME = "tfrecord"
+DESCRIPTION = "TFRecord shards with schema.json (plumkeras convert)"
+
+
+def read(path, report, modalities=None, label_range=None):
+    """Reads all features of a folder of shards. Arguments and errors as `plumkeras.data_pipelines.load`."""
+    stored = open_shards(path, modalities, label_range)
+    report.cleaned.update(stored.report.cleaned)
+    for warning in stored.report.warnings:
+        report.warn(warning)
+    return Dataset(
+        {name: _in_memory(split) for name, split in stored.items()},
+        report=report,
+        path=stored.path,
+        format=NAME,
+        sha256=stored.sha256,
+        task=stored.task,
+        label_range=stored.label_range,
+    )
+
+
+def _in_memory(split):
+    arrays = {}
+    for sequences in SEQUENCES:
+        if getattr(split, sequences) is not None:
+            arrays[sequences] = {m: np.asarray(features) for m, features in getattr(split, sequences).items()}
+    return dataclasses.replace(split, **arrays)

@@ -1,0 +1,176 @@
+"""Names that people give to fields, read where they can't be mistaken."""
+
+import re
+
+import numpy as np
+
+from plumkeras.data_pipelines.readers.shared.splits import ALIASES
+from plumkeras.data_pipelines.schema.validation import MODALITIES, DataError, listing
+
+MODALITY_NAMES = {"acoustic": "audio", "visual": "vision", "video": "vision", "language": "text"}
+LABEL_NAMES = ("labels", "label", "y")
+# Parts of a path that say nothing but that features, or labels, follow.
+_CONTAINERS = {"features", "data", "inputs", "labels"}
+_SPLITS = "|".join(ALIASES)
+_SPLIT_FIRST, _SPLIT_LAST = re.compile(rf"({_SPLITS})_(.+)"), re.compile(rf"(.+)_({_SPLITS})")
+
+
+def rename_modalities(parts, path, report, is_features, wanted=(), keep=()):
+    """Calls the modalities of a file by their own names, in place: `acoustic` is audio, with its `acoustic_lengths`.
+
+    A modality of the user's own stays what it is: one with lengths, beside the modality that it might be taken for.
+
+    Args:
+        parts: dict by split of the splits' fields.
+        path: str. The file, for errors.
+        report: Report. Says what was taken for what.
+        is_features: callable. Whether a field's value can be features.
+        wanted: iterable of str. The modalities asked for: those are read that have exactly these names.
+        keep: iterable of str. Names that aren't replaced.
+
+    Raises:
+        DataError: a split has one modality under two names.
+    """
+    own = {
+        name
+        for fields in parts.values()
+        for name, modality in MODALITY_NAMES.items()
+        if name in fields and modality in fields and f"{name}_lengths" in fields
+    }
+    for split, fields in parts.items():
+        called = {modality: modality for modality in MODALITY_NAMES.values() if modality in fields}
+        for name, modality in MODALITY_NAMES.items():
+            if name not in fields or name in own or name in keep or not is_features(fields[name]):
+                continue
+            if modality in called:
+                if called[modality] == modality and modality in wanted:
+                    continue
+                where = f"{path}: {split}" if split else path
+                raise DataError(
+                    f"{where} has {modality} under two names, {called[modality]} and {name}: remove or rename one of "
+                    "them, or name those to read by modalities=(...)"
+                )
+            called[modality] = name
+            for before, after in ((prefix + name + end, prefix + modality + end)
+                                  for prefix in ("", "context_") for end in ("", "_lengths")):  # fmt: skip
+                if before in fields and after not in fields:
+                    fields[after] = fields.pop(before)
+            report.warn(f"{name}: read as {modality}")
+
+
+def rename_in_tree(tree, path, report, wanted):
+    """As `rename_modalities`, for an unpickled object: a dict of fields by split, or of fields alone."""
+    if not isinstance(tree, dict):
+        return
+    parts = {str(name): tree[name] for name in ALIASES if isinstance(tree.get(name), dict)}
+    rename_modalities(parts or {"": tree}, path, report, may_be_features, wanted or ())
+
+
+def may_be_features(value):
+    """Whether an unpickled value has the looks of features: an array of numbers, or arrays in a list."""
+    if isinstance(value, np.ndarray) and value.dtype.kind != "O":
+        return is_shape_of_features(value.ndim, value.dtype.kind)
+    return is_ragged(value) and any(isinstance(item, (list, tuple, np.ndarray)) for item in value[:1])
+
+
+def report_unknown(split, fields, known, report):
+    """Reports the fields of a split of a pickle that aren't read, with the names of those that are read as features."""
+    for field in sorted((field for field in fields if field not in known), key=str):
+        hint = f"; features are read as {listing(MODALITIES)}" if may_be_features(fields[field]) else ""
+        report.warn(f"{split}/{str(field)[:80]}: unknown field, not read{hint}")
+
+
+def is_shape_of_features(axes, kind):
+    """Whether an array can be features and nothing else: a column of whole numbers may be anything."""
+    return (kind == "f" and axes == 2) or (kind in "iufb" and axes == 3)
+
+
+def is_ragged(value):
+    """Whether features come as a list of sequences, and not as one array."""
+    return isinstance(value, (list, tuple)) or (
+        isinstance(value, np.ndarray) and value.dtype.kind == "O" and value.ndim > 0
+    )
+
+
+def split_and_field(name):
+    """The split and the field of a name such as `train/text`, `train.text` or `train/features/text`.
+
+    Returns:
+        The split as the name has it, None where it has none, and the field.
+    """
+    split, slash, field = name.partition("/")
+    if not slash and name.partition(".")[0] in ALIASES:
+        split, slash, field = name.replace(".", "/").partition("/")
+    if not slash:
+        return None, name
+    container, slash, inner = field.partition("/")
+    if slash and "/" not in inner and split in ALIASES:
+        if container in _CONTAINERS:
+            field = inner
+        elif container == "lengths":
+            field = f"{inner}_lengths"
+    return split, field
+
+
+def flat(names, known):
+    """Dict from names such as `train_text`, or `text_train`, to split and field; empty unless it is what they are.
+
+    Args:
+        names: iterable of str. The names of arrays that stand in no split.
+        known: set of str. The fields that are known. None of the names may be one of the modalities.
+    """
+    modalities = {*MODALITY_NAMES, *MODALITY_NAMES.values()}
+    if modalities & set(names):
+        return {}
+    found = {}
+    for name in names:
+        first, last = _SPLIT_FIRST.fullmatch(name), _SPLIT_LAST.fullmatch(name)
+        if first:
+            found[name] = first[1], first[2]
+        elif last and last[1] in known:
+            found[name] = last[2], last[1]
+    return found if any(field in modalities for _, field in found.values()) else {}
+
+
+def name_labels(parts, path, report):
+    """Calls `labels`, `label` or `y` by the field that they are, in place, where a split has no labels otherwise.
+
+    Whole numbers from 0 on are classes, real numbers are ratings: in all splits the same.
+
+    Args:
+        parts: dict by split of the splits' fields, each with a `dtype`, and a method `read`.
+        path: str. The file, for errors.
+        report: Report. Says what was taken for what.
+
+    Raises:
+        DataError: a split has them under two names, or they are neither.
+    """
+    called = {}
+    for split, fields in parts.items():
+        names = [name for name in LABEL_NAMES if name in fields]
+        if not names or {"regression_labels", "classification_labels"} & fields.keys():
+            continue
+        if len(names) > 1:
+            raise DataError(f"{path}: {split} has labels under several names, {listing(names)}: keep one of them")
+        called[split] = names[0]
+    kinds = {split: _kind(parts[split][name]) for split, name in called.items()}
+    for split, kind in kinds.items():
+        if kind not in ("regression", "classification") or len(set(kinds.values())) > 1:
+            found = kind if len(set(kinds.values())) == 1 else listing(f"{k} in {s}" for s, k in kinds.items())
+            raise DataError(
+                f"{path}: {split}/{called[split]} could be either kind of label ({found}): name them "
+                "regression_labels (real numbers) or classification_labels (whole numbers from 0)"
+            )
+        fields = parts[split]
+        fields[f"{kind}_labels"] = fields.pop(called[split])
+        what = "real numbers" if kind == "regression" else "whole numbers from 0"
+        report.warn(f"{called[split]}: {what}, read as {kind}_labels")
+
+
+def _kind(field):
+    if field.dtype.kind == "f":
+        return "regression"
+    if field.dtype.kind not in "iub":
+        return f"values of type {field.dtype}"
+    values = field.read()
+    return "classification" if not values.size or values.min() >= 0 else "whole numbers, some below 0"

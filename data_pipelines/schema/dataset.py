@@ -1,0 +1,383 @@
+"""What a data set is once it is read: the same for every file format.
+
+Every reader ends in a `Dataset`, and a `Dataset` has been checked (see `validation`).
+"""
+
+import collections.abc
+import dataclasses
+import html
+from collections.abc import Sequence
+
+import numpy as np
+
+from plumkeras.arguments import known_arguments_only
+from plumkeras.data_pipelines.features import cleaning
+from plumkeras.data_pipelines.schema.from_arrays import split_fields
+from plumkeras.data_pipelines.schema.report import Report
+from plumkeras.data_pipelines.schema.stored import StoredFeatures
+from plumkeras.data_pipelines.schema.validation import (
+    MODALITIES,
+    SPLITS,
+    DataError,
+    all_nan,
+    listing,
+    validate,
+    whole_numbers,
+)
+
+__all__ = ["MODALITIES", "SPLITS", "DataError", "Dataset", "Split"]
+
+
+@known_arguments_only()
+@dataclasses.dataclass(frozen=True, eq=False)
+class Split:
+    """The samples of one part of a data set.
+
+    Args:
+        ids: text array `[N]`, as in the file.
+        features: dict by modality of float32 `[N, T, F]`, valid frames first and zeros after; or of
+            `StoredFeatures`, which stay in their files until batches are made of them.
+        lengths: dict by modality of int32 `[N]`, the number of valid frames; 0 means missing.
+        labels: float32 `[N]` (regression), int32 `[N]` (classification) or None. Labels that are all NaN become None:
+            the split is unlabelled.
+        modality_labels: dict by modality of float32 `[N]`, human labels per modality, or None.
+        raw_text: text array `[N]` or None.
+        folds: int32 `[N]`, the cross-validation fold of each sample, or None.
+        groups: text array `[N]` or None. The video or speaker of each sample: what must not be split.
+        context_features: dict by modality of float32 `[N, Tc, F]` or None. What was said before the
+            utterance, valid frames first and zeros after; `join_context` puts it in front.
+        context_lengths: dict by modality of int32 `[N]` or None; 0 means no context.
+        context_raw_text: text array `[N]` or None. The context's sentences, joined by a space.
+
+    Arrays of another type are converted; a dict is copied, the arrays in it are not.
+    """
+
+    ids: np.ndarray
+    features: dict
+    lengths: dict
+    labels: np.ndarray | None = None
+    modality_labels: dict | None = None
+    raw_text: np.ndarray | None = None
+    folds: np.ndarray | None = None
+    groups: np.ndarray | None = None
+    context_features: dict | None = None
+    context_lengths: dict | None = None
+    context_raw_text: np.ndarray | None = None
+
+    def __post_init__(self):
+        def put(name, value):
+            object.__setattr__(self, name, value)
+
+        put("ids", np.asarray(self.ids, dtype=np.str_))
+        put("features", {m: _features(a) for m, a in self.features.items()})
+        put("lengths", {m: whole_numbers(a, f"{m}_lengths") for m, a in self.lengths.items()})
+        if self.labels is not None:
+            labels = np.asarray(self.labels)
+            labels = labels.astype("int32" if labels.dtype.kind in "iub" else "float32")
+            put("labels", None if all_nan(labels) else labels)
+        if self.modality_labels is not None:
+            human = {m: np.asarray(a, dtype="float32") for m, a in self.modality_labels.items()}
+            put("modality_labels", {m: a for m, a in human.items() if not all_nan(a)} or None)
+        if self.raw_text is not None:
+            put("raw_text", np.asarray(self.raw_text))
+        if self.folds is not None:
+            put("folds", whole_numbers(self.folds, "fold"))
+        if self.groups is not None:
+            put("groups", np.asarray(self.groups, dtype=np.str_))
+        if self.context_features is not None:
+            context = self.context_features.items()
+            put("context_features", {m: _features(a) for m, a in context})
+        if self.context_lengths is not None:
+            context = self.context_lengths.items()
+            put("context_lengths", {m: whole_numbers(a, f"context_{m}_lengths") for m, a in context})
+        if self.context_raw_text is not None:
+            put("context_raw_text", np.asarray(self.context_raw_text))
+
+    @classmethod
+    def from_arrays(
+        cls,
+        *,
+        labels: Sequence | None = None,
+        ids: Sequence[str] | None = None,
+        raw_text: Sequence[str] | None = None,
+        lengths: dict | None = None,
+        folds: Sequence[int] | None = None,
+        groups: Sequence[str] | None = None,
+        **modalities,
+    ) -> "Split":
+        """Makes a split of your own arrays; the padding is done here.
+
+        Args:
+            labels: `[N]` floats (regression) or whole numbers (classes from 0), or None.
+            ids: `[N]` texts. Defaults to the numbers of the samples.
+            raw_text: `[N]` texts or None.
+            lengths: dict by modality of `[N]`, the valid leading frames. By default all that are given count.
+            folds: `[N]` or None, for cross-validation.
+            groups: `[N]` texts or None. The video or speaker of each sample.
+            **modalities: by name (`text`, `audio`, `vision`, or your own) a list of `[T, F]` arrays of different
+                lengths, in which None or an empty array is a sample without that modality; or `[N, T, F]`; or
+                `[N, F]`, one frame each. `<modality>_length` beside one is read as its lengths.
+
+        Raises:
+            DataError: a rank, a width or a number of samples does not fit.
+
+        Example:
+            >>> split = Split.from_arrays(text=[np.ones((3, 4)), np.ones((5, 4))], audio=[np.ones((2, 6)), None])
+            >>> split.features["text"].shape, split.lengths["audio"].tolist()
+            ((2, 5, 4), [2, 0])
+        """
+        fields = split_fields(modalities, lengths, labels, ids)
+        return cls(**fields, raw_text=raw_text, folds=folds, groups=groups)
+
+    def __len__(self):
+        return len(self.ids)
+
+    def __repr__(self):
+        return f"<Split: {self._summary()}>"
+
+    def _repr_html_(self):
+        return f"<b>Split</b>: {html.escape(self._summary())}"
+
+    def _summary(self):
+        """Counts and widths in a line."""
+        parts = [f"{len(self)} samples"]
+        for m, array in self.features.items():
+            missing = int(np.sum(self.lengths[m] == 0)) if m in self.lengths else 0
+            shape = " x ".join(map(str, array.shape[1:]))
+            parts.append(f"{m} {shape}" + (f" ({missing} missing)" if missing else ""))
+        if self.labels is None:
+            parts.append("no labels")
+        elif self.labels.dtype.kind == "i":
+            parts.append(f"{len(np.unique(self.labels))} classes")
+        else:
+            parts.append("regression labels")
+        return ", ".join(parts)
+
+    @property
+    def modalities(self):
+        """The modalities of this split, as a tuple."""
+        return tuple(self.features)
+
+    def take(self, indices):
+        """The samples at `indices` (integers or a boolean mask), in that order, as a new split."""
+        indices = np.asarray(indices)
+        if indices.dtype != bool:
+            indices = indices.astype("int64")
+
+        def pick(value):
+            if value is None:
+                return None
+            if isinstance(value, dict):
+                return {name: pick(array) for name, array in value.items()}
+            return value.take(indices) if isinstance(value, StoredFeatures) else value[indices]
+
+        return Split(**{f.name: pick(getattr(self, f.name)) for f in dataclasses.fields(self)})
+
+    def select(self, modalities):
+        """The same samples with only the named modalities. Nothing is copied."""
+        for modality in modalities:
+            if modality not in self.features:
+                raise DataError(f"The split has no modality {modality!r}; it has {listing(self.features)}")
+
+        def pick(by_modality):
+            return by_modality and {m: by_modality[m] for m in modalities if m in by_modality}
+
+        return dataclasses.replace(
+            self,
+            features=pick(self.features),
+            lengths=pick(self.lengths),
+            # Of a context that the chosen modalities don't have, nothing is left.
+            context_features=pick(self.context_features) or None,
+            context_lengths=pick(self.context_lengths) or None,
+        )
+
+
+@known_arguments_only()
+class Dataset(collections.abc.Mapping):
+    """Splits by name, checked.
+
+    Args:
+        splits: dict from `train`, `valid`, `test` or `all` to `Split`.
+        report: Report. What loading cleaned and found. Duplicate ids are added to its warnings.
+        path: str or None. The file, named in every error.
+        format: str. Which layout it was read from.
+        sha256: str or None. The file's hash.
+        task: `"regression"`, `"classification"`, or None: read off the labels' type.
+        label_range: pair of floats or None. Defaults to `(-3, 3)` for regression.
+
+    Raises:
+        DataError: sizes, lengths, labels or ids contradict each other.
+    """
+
+    def __init__(
+        self,
+        splits,
+        *,
+        report=None,
+        path=None,
+        format="memory",
+        sha256=None,
+        task=None,
+        label_range=None,
+    ):
+        self._splits = dict(splits)
+        self.report = Report() if report is None else report
+        self.path = None if path is None else str(path)
+        self.format = format
+        self.sha256 = sha256
+        self.task = task or _task_of(self._splits.values())
+        if label_range is None and self.task == "regression":
+            label_range = (-3.0, 3.0)
+        self.label_range = None if label_range is None else tuple(float(x) for x in label_range)
+        validate(self)
+        if format == "memory":  # A reader has done it already.
+            self._splits = {name: self._cleaned(name, split) for name, split in self._splits.items()}
+
+    @classmethod
+    def from_arrays(
+        cls,
+        train: "Split | dict | None" = None,
+        valid: "Split | dict | None" = None,
+        test: "Split | dict | None" = None,
+        *,
+        all: "Split | dict | None" = None,
+        task: str | None = None,
+        label_range: tuple[float, float] | None = None,
+    ) -> "Dataset":
+        """Makes a data set of your own arrays.
+
+        Args:
+            train, valid, test: each a `Split`, or a dict of the arguments of `Split.from_arrays`, or None.
+            all: in place of them, one split: with `folds` to cross-validate by, or something to predict.
+            task: `"regression"` or `"classification"`. By default read off the type of the labels.
+            label_range: range of regression labels. Defaults to `(-3, 3)`.
+
+        Raises:
+            DataError: there is no split, or the arrays do not fit each other; names the split.
+
+        Example:
+            >>> data = Dataset.from_arrays(train={"text": [np.ones((3, 4)), np.zeros((2, 4))], "labels": [1.5, -2.0]})
+            >>> data
+            <Dataset in memory (regression): train 2; widths: text 4>
+        """
+        given = {"train": train, "valid": valid, "test": test, "all": all}
+        splits = {}
+        for name, value in given.items():
+            if value is None:
+                continue
+            if not isinstance(value, (Split, dict)):
+                raise DataError(f"{name} is a {type(value).__name__}; expected a Split, or a dict of its arrays")
+            try:
+                splits[name] = Split.from_arrays(**value) if isinstance(value, dict) else value
+            except DataError as error:
+                raise DataError(f"{name}: {error}") from None
+        return cls(splits, task=task, label_range=label_range)
+
+    def __getitem__(self, name):
+        return self._splits[name]
+
+    def __iter__(self):
+        return iter(self._splits)
+
+    def __len__(self):
+        return len(self._splits)
+
+    def __repr__(self):
+        sizes = ", ".join(f"{name} {len(split)}" for name, split in self.items())
+        widths = ", ".join(f"{m} {width}" for m, width in self.feature_dims.items())
+        return f"<Dataset {self.path or 'in memory'} ({self.task or 'no labels'}): {sizes}; widths: {widths}>"
+
+    def _repr_html_(self):
+        rows = [["split", "samples", "labels", *(f"{m} (width {w})" for m, w in self.feature_dims.items())]]
+        for name, split in self.items():
+            present = [f"{int(np.sum(split.lengths[m] > 0))} present" for m in self.modalities]
+            rows.append([name, str(len(split)), "none" if split.labels is None else self.task, *present])
+        return html_table(f"Dataset {self.path or 'in memory'}", rows)
+
+    def _cleaned(self, name, split):
+        """The split with features that are finite, as those of a file; what was done goes to the report."""
+
+        def clean(features, prefix=""):
+            done = {}
+            for m, array in features.items():
+                done[m] = array
+                if not isinstance(array, StoredFeatures):
+                    done[m], counts = cleaning.clean_array(array)
+                    if any(counts.values()):
+                        self.report.record_cleaning(name, prefix + m, {**counts, "padding_frames": 0})
+            return done
+
+        context = split.context_features
+        return dataclasses.replace(
+            split, features=clean(split.features), context_features=context and clean(context, "context_")
+        )
+
+    def replace(self, splits: dict, **changed) -> "Dataset":
+        """A data set of other splits that came from the same file; its report can be added to.
+
+        Args:
+            splits: dict from name to `Split`.
+            **changed: other arguments of `Dataset`, in place of this one's.
+        """
+        known = {
+            "report": Report(dict(self.report.cleaned), list(self.report.warnings)),
+            "path": self.path,
+            "format": self.format,
+            "sha256": self.sha256,
+            "task": self.task,
+            "label_range": self.label_range,
+        }
+        return Dataset(splits, **{**known, **changed})
+
+    def split(self, name):
+        """The split of that name.
+
+        Raises:
+            DataError: there is none; says which there are.
+        """
+        if name not in self._splits:
+            raise DataError(f"{self.path or 'The data set'}: no split {name!r}; it has {listing(self)}")
+        return self._splits[name]
+
+    @property
+    def modalities(self):
+        """The modalities, as a tuple, in the order text, audio, vision."""
+        return next(iter(self._splits.values())).modalities
+
+    @property
+    def feature_dims(self):
+        """Dict from modality to feature width."""
+        first = next(iter(self._splits.values()))
+        return {modality: int(array.shape[2]) for modality, array in first.features.items()}
+
+    @property
+    def num_classes(self):
+        """Number of classes of a classification set, told by `train` where it has labels; None otherwise."""
+        if self.task != "classification":
+            return None
+        labelled = [split.labels for split in self.values() if split.labels is not None]
+        train = self._splits.get("train")
+        if train is not None and train.labels is not None:
+            labelled = [train.labels]
+        return 1 + max(int(labels.max()) for labels in labelled)
+
+
+def html_table(title, rows):
+    """A table for notebooks: a title and rows of texts, the first of them the header. Everything is escaped."""
+
+    def row(cells, tag):
+        return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
+
+    body = "".join(row(cells, "td") for cells in rows[1:])
+    return f"<p><b>{html.escape(title)}</b></p><table><thead>{row(rows[0], 'th')}</thead><tbody>{body}</tbody></table>"
+
+
+def _features(array):
+    return array if isinstance(array, StoredFeatures) else np.asarray(array, dtype="float32")
+
+
+def _task_of(splits):
+    for split in splits:
+        if split.labels is not None:
+            return "classification" if split.labels.dtype.kind == "i" else "regression"
+    return None

@@ -1,0 +1,1 @@
+"""TFRecord shards: a data set that stays on disk."""

@@ -1,0 +1,1 @@
+"""Data sets made of data sets: context, normalisation, validation carved from training."""

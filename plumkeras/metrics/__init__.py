@@ -1,0 +1,20 @@
+"""Metrics: reports over a whole split, and Keras metrics that stream to the same numbers."""
+
+import importlib
+
+from plumkeras.metrics.reports import classification_report, sentiment_report, sims_report
+
+# Late: the reports need no Keras.
+_STREAMING = ("ClassCentroids", "PearsonCorrelation", "RoundedAccuracy", "SentimentAccuracy", "SentimentF1")
+
+__all__ = [*_STREAMING, "classification_report", "sentiment_report", "sims_report"]
+
+
+def __getattr__(name):
+    if name in _STREAMING:
+        return getattr(importlib.import_module("plumkeras.metrics.streaming"), name)
+    raise AttributeError(f"module 'plumkeras.metrics' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

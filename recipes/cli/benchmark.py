@@ -1,0 +1,127 @@
+"""`plumkeras benchmark`."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from plumkeras.data_pipelines import load
+from plumkeras.nearest import nearest
+from plumkeras.recipes import find_recipe
+from plumkeras.recipes.cli.help import filled, is_asked, listing
+from plumkeras.recipes.cli.parsing import MaxBytes, UsageError, check_max_bytes, parse
+from plumkeras.recipes.cli.quiet import quiet_start
+
+
+@dataclasses.dataclass(frozen=True)
+class EpochBenchmark:
+    """Times an epoch of stage 2 with length-aware batches against one padded to the longest sample.
+
+    plumkeras benchmark epoch --data mosi_text_audio.npz --recipe mosi_frozen
+    """
+
+    data: Annotated[Path, tyro.conf.arg(metavar="PATH")]
+    """Feature file."""
+    recipe: str = "mosi"
+    """Recipe whose network and batch size are used."""
+    rounds: int = 5
+    """Counted epochs of each kind."""
+    max_bytes: MaxBytes = None
+
+
+@dataclasses.dataclass(frozen=True)
+class DataBenchmark:
+    """Measures conversion to shards, reading them, and the memory of training from them, on generated data.
+
+    plumkeras benchmark data --samples 2000
+    """
+
+    recipe: str = "mosei"
+    """Recipe whose network and batch size are used."""
+    samples: int = 16_326
+    """Samples to generate; by default as many as MOSEI has for training."""
+    rounds: int = 5
+    """Epochs that are read."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ServingBenchmark:
+    """Measures the latency of an exported network beside that of the network in memory, then the load of eight threads.
+
+    plumkeras benchmark serve --calls 100 --seconds 20
+    """
+
+    calls: int = 200
+    """Timed calls of each kind and batch size."""
+    seconds: float = 60.0
+    """Duration of the load."""
+
+
+def run_benchmark(arguments):
+    if arguments and arguments[0] in PARTS:
+        run, _ = PARTS[arguments[0]]
+        return run(arguments[1:])
+    if is_asked(arguments[:1]):
+        print("usage: plumkeras benchmark PART [options]\n")
+        print(listing({name: summary for name, (_, summary) in PARTS.items()}))
+        print("\n" + filled("`plumkeras benchmark PART --help` shows the options of a part, with an example."))
+        return None
+    if not arguments or arguments[0].startswith("-"):
+        raise UsageError(f"benchmark needs what to measure: {', '.join(PARTS)} (see plumkeras benchmark --help)")
+    hint = nearest(arguments[0], PARTS) or f"; there are {', '.join(PARTS)}"
+    raise UsageError(f"unknown benchmark {arguments[0]!r}{hint}")
+
+
+def _benchmark_epoch(arguments):
+    options = _parse(EpochBenchmark, arguments, "epoch")
+    recipe = find_recipe(options.recipe)
+    check_max_bytes(options.max_bytes)
+    dataset = load(options.data, label_range=recipe.label_range, max_bytes=options.max_bytes)
+    from plumkeras.recipes.runs.checks import check_dataset
+
+    check_dataset(recipe, dataset)
+    from plumkeras.recipes.views import terminal
+
+    with quiet_start():
+        from plumkeras.recipes.benchmarks.training import benchmark_epoch
+
+    terminal.print_benchmark(benchmark_epoch(recipe, dataset, options.rounds), recipe.name)
+
+
+def _benchmark_data(arguments):
+    options = _parse(DataBenchmark, arguments, "data")
+    recipe = find_recipe(options.recipe)
+    from plumkeras.recipes.views import terminal
+
+    with quiet_start():
+        from plumkeras.recipes.benchmarks.training import benchmark_data
+
+    terminal.print_data_benchmark(benchmark_data(recipe, options.samples, rounds=options.rounds), recipe.name)
+
+
+def _benchmark_serving(arguments):
+    options = _parse(ServingBenchmark, arguments, "serve")
+    from plumkeras.recipes.views import terminal
+
+    with quiet_start():
+        from plumkeras.recipes.benchmarks.serving import benchmark_serving
+
+    terminal.print_serving_benchmark(benchmark_serving(options.calls, options.seconds))
+
+
+def _parse(line, arguments, part):
+    options = parse(line, arguments, f"plumkeras benchmark {part}")
+    for name in ("rounds", "samples", "calls"):
+        if getattr(options, name, 1) < 1:
+            raise UsageError(f"--{name} must be at least 1. Received: {getattr(options, name)}")
+    if not 0 < getattr(options, "seconds", 1) < float("inf"):
+        raise UsageError(f"--seconds must be a number above 0. Received: {options.seconds}")
+    return options
+
+
+PARTS = {
+    "epoch": (_benchmark_epoch, "time an epoch with length-aware batches against padded ones, on a feature file"),
+    "data": (_benchmark_data, "measure conversion, reading and memory on generated data of MOSEI's size"),
+    "serve": (_benchmark_serving, "measure the latency of a served network beside the network itself, and a load test"),
+}

@@ -1,0 +1,54 @@
+"""`plumkeras convert`."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from plumkeras.data_pipelines import convert, open_shards
+from plumkeras.data_pipelines.shards import layout
+from plumkeras.recipes.cli.parsing import MaxBytes, UsageError, check_max_bytes, parse
+from plumkeras.recipes.cli.quiet import quiet_start
+from plumkeras.recipes.config import check_label_range
+
+
+@dataclasses.dataclass(frozen=True)
+class Convert:
+    """Writes TFRecord shards and schema.json, from which data larger than memory stream.
+
+    plumkeras convert aligned_50.pkl mosei_shards
+    """
+
+    path: tyro.conf.Positional[Path]
+    """Feature file or folder."""
+    directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]
+    """The folder to make."""
+    shards: int = 8
+    """Files per split."""
+    label_range: tuple[float, float] | None = None
+    """The range of regression labels, in place of the file's own; the shards keep it."""
+    overwrite: bool = False
+    """Replace the shards that the folder holds."""
+    max_bytes: MaxBytes = None
+
+
+def run_convert(arguments):
+    options = parse(Convert, arguments, "plumkeras convert")
+    if not 1 <= options.shards <= layout.MAX_SHARDS:
+        raise UsageError(f"--shards must be within 1 and {layout.MAX_SHARDS}. Received: {options.shards}")
+    check_label_range(options.label_range, "--label-range")
+    check_max_bytes(options.max_bytes)
+    from plumkeras.recipes.views import terminal
+
+    with quiet_start(backend=False), terminal.counting("Converting") as progress:
+        schema = convert(
+            options.path,
+            options.directory,
+            shards=options.shards,
+            overwrite=options.overwrite,
+            progress=progress,
+            label_range=options.label_range,
+            max_bytes=options.max_bytes,
+        )
+    terminal.print_conversion(schema, open_shards(options.directory, max_bytes=options.max_bytes))

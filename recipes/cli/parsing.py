@@ -1,0 +1,178 @@
+"""The words on a command line: options, and what is wrong with them in one line."""
+
+import contextlib
+import io
+import itertools
+import re
+import shlex
+import shutil
+import sys
+from typing import Annotated
+
+import tyro
+
+from plumkeras.data_pipelines import DataError
+from plumkeras.nearest import nearest
+from plumkeras.recipes.cli.help import is_asked, print_help
+from plumkeras.recipes.cli.options import options_of
+from plumkeras.recipes.config import ConfigError, TrainingError
+from plumkeras.recipes.views.escaping import for_terminal
+from plumkeras.recipes.views.wrapping import fill, fill_command
+
+_ABBREVIATIONS = {"lr": "learning-rate", "wd": "weight-decay", "bs": "batch-size", "o": "output", "out": "output"}
+_KINDS = {"INT": "a whole number", "N": "a whole number", "FLOAT": "a number", "LOW HIGH": "two numbers, LOW HIGH"}
+
+MaxBytes = Annotated[
+    int | None,
+    tyro.conf.arg(
+        metavar="N",
+        help="Bytes that the data may take in memory, unpacked and padded; by default the larger of 1 GB and 100 times "
+        "the size of the file or folder. Raise it only for a file that you trust.",
+    ),
+]
+"""The option `--max-bytes` of a command that reads data."""
+
+
+class UsageError(Exception):
+    """The words on the command line are off."""
+
+
+# What ends a command with one line.
+EXPECTED_ERRORS = (UsageError, ConfigError, DataError, TrainingError, OSError)
+
+
+def parse(line, arguments, prog, default=None, headings=None, show_defaults=True):
+    """Parses the options of a command; a mistake becomes one line in place of tyro's box.
+
+    Args:
+        line: dataclass of the options.
+        arguments: list of str.
+        prog: the command as it is typed, for help and errors.
+        default: instance of `line` with the default values, or `None`.
+        headings, show_defaults: see `print_help`, which `-h` and `--help` end in.
+    """
+    options = options_of(line, default)
+    if is_asked(arguments):
+        print_help(line, options, prog, headings or {}, show_defaults)
+        raise SystemExit(0)
+    _refuse_unknown(options, arguments, prog)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(line, prog=prog, args=arguments, **({} if default is None else {"default": default}))
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise UsageError(f"{_one_line(said.getvalue(), options, arguments)} (see {prog} --help)") from None
+
+
+def _refuse_unknown(options, arguments, prog):
+    known = [spelling for option in options for spelling in option.spellings]
+    for argument in arguments:
+        # Not `-inf`, which is a value.
+        found = re.match(r"(?:--|-(?=\w(?:=|$)))([A-Za-z][^=]*)", argument)
+        if not found or (argument.startswith("--") and found[1].replace("_", "-") in known):
+            continue
+        name = _ABBREVIATIONS.get(found[1], found[1]).replace("_", "-")
+        # A name with dots is also found by its end, the flag by what it turns off.
+        hint = re.sub("'([^']+)'", r"--\1", nearest(name, known))
+        raise UsageError(f"unknown option {found[0]}{hint} (see {prog} --help)")
+
+
+def say(line):
+    """Prints a line about files of whatever names, wrapped where standard output is a terminal."""
+    print(_wrapped(for_terminal(line), sys.stdout))
+
+
+def note(line):
+    """As `say`, on standard error: where standard output is for a program."""
+    print(_wrapped(for_terminal(line), sys.stderr), file=sys.stderr)
+
+
+def warn(sentence):
+    """Prints a warning on standard error, as `complain`."""
+    complain(f"warning: {sentence}")
+
+
+def complain(text):
+    """Prints text on standard error: one line, wrapped where that is a terminal."""
+    print(_wrapped(f"plumkeras: {for_terminal(' '.join(text.split()))}", sys.stderr), file=sys.stderr)
+
+
+def say_command(intro, command):
+    """Prints a command to copy behind what it does; on a terminal on lines of its own, broken at the options."""
+    if not sys.stdout.isatty():
+        return say(f"{intro} {command}")
+    say(intro)
+    print(for_terminal(fill_command(command, shutil.get_terminal_size().columns)))
+
+
+def _wrapped(line, file):
+    return fill(line, shutil.get_terminal_size().columns) if file.isatty() else line
+
+
+def check_max_bytes(value):
+    """Raises `UsageError` unless a value of `--max-bytes` is None or positive."""
+    if value is not None and value < 1:
+        raise UsageError(f"--max-bytes must be at least 1. Received: {value}")
+
+
+def take(arguments, option):
+    """Removes `option VALUE` or `option=VALUE` from the arguments and returns the value, or None."""
+    for index, argument in enumerate(arguments):
+        if argument == option:
+            if index + 1 == len(arguments):
+                raise UsageError(f"{option} needs a value")
+            del arguments[index]
+            return arguments.pop(index)
+        if argument.startswith(f"{option}="):
+            return arguments.pop(index).split("=", 1)[1]
+    return None
+
+
+def resuming(command, arguments):
+    """The command line that goes on with what was interrupted."""
+    kept = [str(word) for word in arguments if word not in ("--overwrite", "--resume")]
+    return shlex.join(["plumkeras", command, *kept, "--resume"])
+
+
+def _one_line(box, options, arguments):
+    """What a box of tyro's says, in our words where they are plainer."""
+    # Below the title, which the message repeats, and down to the next rule; in ASCII a rule is below the title too.
+    lines = itertools.dropwhile(_is_rule, [line.strip(" │") for line in box.splitlines()][1:])
+    message = " ".join(itertools.takewhile(lambda line: not _is_rule(line), lines))
+    if message.startswith("Missing from"):
+        missing = [o for o in options if o.required and _shown(o).split()[0] in message.split()]
+        told = f": {missing[0].text.rstrip('.')}" if len(missing) == 1 else ""
+        return f"missing {' and '.join(map(_shown, missing))}{told}" if missing else message
+    if message.startswith("Unrecognized options: "):
+        return f"unknown argument {message.removeprefix('Unrecognized options: ')}"
+    named = re.search(r"--[\w.-]+", message)
+    option = next((option for option in options if named and f"--{option.name}" == named[0]), None)
+    if option is None:
+        return message
+    choices = re.fullmatch(r"{([\w,]+)}", option.metavar)
+    takes = choices[1].replace(",", " or ") if choices else _KINDS.get(option.metavar, option.metavar)
+    if message.startswith("Missing value"):
+        return f"{named[0]} needs a value: {takes}"
+    return f"{named[0]} must be {takes}. Received: {_given(arguments, option.name)}"
+
+
+def _is_rule(line):
+    return not line.strip("-─╰╯")
+
+
+def _shown(option):
+    return option.metavar if option.positional else f"--{option.name} {option.metavar}"
+
+
+def _given(arguments, name):
+    """The last value of an option on the line."""
+    given = ""
+    for index, argument in enumerate(arguments):
+        option, equals, value = argument.partition("=")
+        if option.removeprefix("--").replace("_", "-") == name:
+            values = [value] if equals else []
+            values += itertools.takewhile(lambda word: not word.startswith("--"), arguments[index + 1 :])
+            given = " ".join(values)
+    return given

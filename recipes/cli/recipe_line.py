@@ -1,0 +1,52 @@
+"""The line of a command that takes a recipe: the command's options, and every field of the recipe beside them."""
+
+import dataclasses
+
+from plumkeras.recipes import RecipeConfig, read_recipe, recipe_names
+from plumkeras.recipes.cli.help import is_asked
+from plumkeras.recipes.cli.parsing import UsageError, parse, take
+from plumkeras.recipes.runs import run_directory
+
+
+def parse_recipe(options, arguments, command, **required):
+    """The options, the recipe (by name, file or `--config`) with its overrides, and the callbacks of its file or None.
+
+    Args:
+        options: dataclass of the command's own options.
+        arguments: list of str, what follows the command.
+        command: its name.
+        **required: `tyro.MISSING` for every option that has no default.
+    """
+    arguments, callbacks = list(arguments), None
+    if arguments and not arguments[0].startswith("-"):
+        named = arguments.pop(0)
+        if take(list(arguments), "--config") is not None:
+            raise UsageError(f"--config takes the place of a recipe; leave out {named!r} or --config")
+        recipe, callbacks = read_recipe(named)
+    elif (replayed := take(arguments, "--config")) is not None:
+        named, recipe = f"--config {replayed}", run_directory.read_config(replayed)
+    elif is_asked(arguments):
+        named, recipe = "RECIPE", RecipeConfig(name="RECIPE")
+    else:
+        raise UsageError(
+            f"{command} needs a recipe, as in `plumkeras {command} synthetic`: {', '.join(recipe_names())}, a recipe "
+            "file, or --config FILE"
+        )
+    # One flat line: the options of the command, then the fields of the recipe with the recipe's own values.
+    line = dataclasses.make_dataclass(
+        command, [], bases=(type(recipe), options), frozen=True, namespace={"__doc__": options.__doc__}
+    )
+    default = line(**required, **{f.name: getattr(recipe, f.name) for f in dataclasses.fields(recipe)})
+    parsed = parse(
+        line,
+        arguments,
+        f"plumkeras {command} {named}",
+        default,
+        headings={RecipeConfig: "recipe"},
+        # What stands for a recipe has none of its values.
+        show_defaults=named != "RECIPE",
+    )
+    given, recipe = (
+        kind(**{f.name: getattr(parsed, f.name) for f in dataclasses.fields(kind)}) for kind in (options, type(recipe))
+    )
+    return given, recipe, callbacks

@@ -1,0 +1,95 @@
+"""`plumkeras train`."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from plumkeras.recipes.cli.data_set import read_for_training
+from plumkeras.recipes.cli.parsing import MaxBytes, UsageError, resuming, say
+from plumkeras.recipes.cli.quiet import quiet_start
+from plumkeras.recipes.cli.recipe_line import parse_recipe
+from plumkeras.recipes.runs import run_directory
+from plumkeras.recipes.runs.protocol import fold_dataset, fold_numbers
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Train:
+    """Trains a recipe's two stages on `train`, chooses the epoch on `valid`, measures `valid` and `test` once.
+
+    RECIPE is a name or the path of a recipe file; `--config FILE.json` in its place replays a run's configuration, or
+    the best one of a search. The options below are the command's own, then the recipe's fields with the recipe's
+    values.
+
+        plumkeras train mosi_frozen --data mosi_text_audio.npz --output runs/mosi --seed 1
+        plumkeras train --config runs/mosi/config.json --data mosi_text_audio.npz --output runs/again
+    """
+
+    output: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """The run directory to make."""
+    data: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
+    """Feature file or folder, of any format that `inspect` knows, or shards. `synthetic` needs none."""
+    overwrite: bool = False
+    """Replace a run that the output directory holds."""
+    resume: bool = False
+    """Go on with the output directory's run where it was stopped; start it where there is none."""
+    init_from: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
+    """Start from the network of an earlier run: its weights and standardisation."""
+    max_bytes: MaxBytes = None
+
+
+def run_train(arguments):
+    options, recipe, callbacks = parse_recipe(Train, arguments, "train", output=tyro.MISSING)
+    from plumkeras.recipes.runs.checks import check_dataset, check_output, training_warnings
+    from plumkeras.recipes.runs.earlier_network import check_source
+
+    if options.overwrite and options.resume:
+        raise UsageError("--overwrite replaces a run and --resume goes on with it; choose one")
+    run_directory.check_unlocked(options.output)
+    check_output(options.output, options.overwrite, options.resume)
+    dataset = read_for_training(options.data, recipe, options.max_bytes)
+    folds = fold_numbers(dataset)
+    for part in [fold_dataset(dataset, number) for number in folds] or [dataset]:
+        check_dataset(recipe, part)
+    if options.init_from is not None:
+        check_source(options.init_from, recipe, dataset)
+    going_on = options.resume and run_directory.holds_run(options.output)
+    if going_on:
+        run_directory.check_same(options.output, recipe, dataset)
+        if run_directory.is_finished(options.output) and not run_directory.raises_epochs(options.output, recipe):
+            say(f"{options.output}: this run is finished; its metrics:")
+    from plumkeras.recipes.views import terminal
+
+    warnings = training_warnings(recipe, dataset)
+    terminal.print_data(dataset, warnings)
+    with quiet_start():
+        from plumkeras.recipes.runs.fold_training import cross_validate
+        from plumkeras.recipes.runs.training import train
+    run = cross_validate if folds else train
+    how = {"resume": options.resume, "overwrite": options.overwrite, "init_from": options.init_from}
+    how |= {"warnings": warnings, "callbacks": callbacks}
+    try:
+        metrics = run(recipe, dataset, options.output, **how)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_how_to_go_on(options.output, arguments)) from None
+    rows = {name: metrics[name] for name in ("valid", "test") if metrics[name] is not None}
+    last = list(rows)[-1]
+    if folds:
+        rows = {f"fold {number}": report for number, report in metrics["folds"].items()} | {"pooled": metrics["test"]}
+    # A finished run of version 0.1.0 has none.
+    if baseline := metrics.get("baseline"):
+        rows[f"{list(rows)[-1]}, baseline"] = baseline[last]
+    terminal.print_metrics(rows, dataset.task)
+    say(f"Run directory: {options.output}")
+
+
+def _how_to_go_on(directory, arguments):
+    """What an interrupted run says: the command that goes on with it."""
+    if not run_directory.holds_run(directory):
+        return "nothing was written yet"
+    kept = any(directory.glob("**/" + run_directory.CHECKPOINT)) or any(
+        directory.glob("fold_*/" + run_directory.METRICS)
+    )
+    begin = "go on from the last finished epoch" if kept else "no epoch was finished; begin again"
+    return f"{begin} with: {resuming('train', arguments)}"

@@ -1,0 +1,63 @@
+"""`plumkeras tune`."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from plumkeras.recipes.cli.data_set import read_for_training
+from plumkeras.recipes.cli.parsing import MaxBytes, UsageError, resuming, warn
+from plumkeras.recipes.cli.quiet import quiet_start
+from plumkeras.recipes.cli.recipe_line import parse_recipe
+from plumkeras.recipes.runs import run_directory
+from plumkeras.recipes.search.plan import SearchOptions, plan
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tune(SearchOptions):
+    """Searches a recipe's hyper-parameters on `train` and `valid`; the test split takes no part.
+
+    RECIPE is a name or the path of a recipe file; `--config FILE.json` in its place begins from a run's configuration.
+    The options below are the command's own, then the recipe's fields with the recipe's values.
+
+        plumkeras tune mosi_frozen --data mosi_text_audio.npz --output searches/mosi --trials 20
+    """
+
+    output: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """The search directory to make. A worker (--join) has none."""
+    data: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
+    """Feature file or folder, of any format that `inspect` knows, or shards. `synthetic` needs none."""
+    overwrite: bool = False
+    """Replace a search that the output directory holds."""
+    resume: bool = False
+    """Go on with the output directory's search where it was stopped; start it where there is none."""
+    max_bytes: MaxBytes = None
+
+
+def run_tune(arguments):
+    options, recipe, callbacks = parse_recipe(Tune, arguments, "tune")
+    from plumkeras.recipes.runs.checks import check_search_output
+
+    if options.overwrite and options.resume:
+        raise UsageError("--overwrite replaces a search and --resume goes on with it; choose one")
+    if (options.output is None) == (options.join is None):
+        raise UsageError("tune needs --output DIR; or, for a worker, --join HOST:PORT")
+    if options.output is not None:
+        run_directory.check_unlocked(options.output)
+        check_search_output(options.output, options.overwrite, options.resume)
+    search = plan(recipe, read_for_training(options.data, recipe, options.max_bytes), options)
+    from plumkeras.recipes.runs.checks import data_warnings
+    from plumkeras.recipes.views import terminal
+
+    if callbacks is not None:
+        warn("the callbacks of the recipe file take no part in a search")
+    terminal.print_data(search.dataset, data_warnings(recipe, search.dataset))
+    with quiet_start():
+        from plumkeras.recipes.search.tuning import run_search
+    try:
+        run_search(search, options, options.output, options.resume, options.overwrite)
+    except KeyboardInterrupt:
+        if options.output is None:
+            raise
+        raise KeyboardInterrupt(f"go on with: {resuming('tune', arguments)}") from None

@@ -1,0 +1,38 @@
+"""What a recipe is: typed, immutable configuration.
+
+Nothing here imports a backend, so that a mistake on the line is told before one starts.
+"""
+
+from plumkeras.recipes.config.errors import ConfigError, TrainingError
+from plumkeras.recipes.config.fields import (
+    AlignmentConfig,
+    NetworkConfig,
+    ObjectiveConfig,
+    RecipeConfig,
+    RefinementConfig,
+    StageConfig,
+    SyntheticConfig,
+    SyntheticRecipeConfig,
+    check_label_range,
+)
+from plumkeras.recipes.config.values import field_names, from_dict, read_json, to_dict, value_of, with_values
+
+__all__ = [
+    "AlignmentConfig",
+    "ConfigError",
+    "NetworkConfig",
+    "ObjectiveConfig",
+    "RecipeConfig",
+    "RefinementConfig",
+    "StageConfig",
+    "SyntheticConfig",
+    "SyntheticRecipeConfig",
+    "TrainingError",
+    "check_label_range",
+    "field_names",
+    "from_dict",
+    "read_json",
+    "to_dict",
+    "value_of",
+    "with_values",
+]

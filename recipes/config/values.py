@@ -1,0 +1,131 @@
+"""Configurations as plain containers, and their fields by name."""
+
+import dataclasses
+import json
+import types
+import typing
+from pathlib import Path
+from typing import Literal
+
+from plumkeras import json_text
+from plumkeras.nearest import nearest
+from plumkeras.recipes.config.errors import ConfigError
+from plumkeras.recipes.config.fields import RecipeConfig, SyntheticRecipeConfig
+
+
+def to_dict(config):
+    """The configuration as plain containers, for JSON."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def from_dict(values, where):
+    """The `RecipeConfig` of plain containers.
+
+    Args:
+        values: dict, as `to_dict` makes it.
+        where: what to name in an error, e.g. the file.
+
+    Raises:
+        ConfigError: for a field that does not exist or a value of another type, naming both.
+    """
+    generated = isinstance(values, dict) and "synthetic" in values
+    return _build(SyntheticRecipeConfig if generated else RecipeConfig, values, where, "")
+
+
+def value_of(config, field):
+    """The value of a field named with dots; a tuple where JSON has a list."""
+    for name in field.split("."):
+        config = getattr(config, name)
+    return config
+
+
+def with_values(config, values, where="the search"):
+    """The recipe with other values in some fields.
+
+    Args:
+        config: `RecipeConfig`.
+        values: dict from field, named with dots, to value.
+        where: what to name in an error, e.g. the file.
+
+    Raises:
+        ConfigError: a field does not exist, or its value does not fit; names the nearest field.
+    """
+    fields = to_dict(config)
+    for field, value in values.items():
+        *sections, name = field.split(".")
+        place = fields
+        for section in sections:
+            place = place.get(section) if isinstance(place, dict) else None
+        if not isinstance(place, dict) or name not in place or isinstance(place[name], dict):
+            hint = nearest(field, field_names(config)) or "; name it as in config.json, e.g. network.hidden_dim"
+            raise ConfigError(f"{where}: unknown field {field}{hint}")
+        place[name] = value
+    return from_dict(fields, where)
+
+
+def field_names(config):
+    """The names of all fields of a recipe, those of its sections with dots."""
+    names = []
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        inner = dataclasses.fields(value) if dataclasses.is_dataclass(value) else ()
+        names += [f"{field.name}.{part.name}" for part in inner] or [field.name]
+    return names
+
+
+def _build(cls, values, where, prefix):
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where}: {prefix.rstrip('.') or 'the configuration'} must be an object, not {values!r:.80}")
+    hints = typing.get_type_hints(cls)
+    if unknown := sorted(set(values) - set(hints)):
+        hint = nearest(unknown[0], hints) or f"; there are {', '.join(sorted(hints))}"
+        raise ConfigError(f"{where}: unknown field {prefix}{unknown[0]}{hint}")
+    missing = [
+        f.name
+        for f in dataclasses.fields(cls)
+        if f.name not in values and f.default is f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ConfigError(f"{where}: field {prefix}{missing[0]} is missing")
+    built = {name: _convert(hints[name], value, where, f"{prefix}{name}") for name, value in values.items()}
+    try:
+        return cls(**built)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _convert(hint, value, where, field):
+    """`value`, from JSON, as the annotated type `hint`."""
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        # Not None when it isn't: the error is to name the type that a value has.
+        for part in (part for part in parts if value is None or part is not type(None)):
+            try:
+                return _convert(part, value, where, field)
+            except ConfigError as error:
+                last = error
+        raise last
+    if origin is Literal and value in parts:
+        return value
+    if origin is tuple and isinstance(value, (list, tuple)):
+        return tuple(_convert(parts[0], item, where, field) for item in value)
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, value, where, f"{field}.")
+    if hint is float and type(value) in (int, float):
+        return float(value)
+    if hint is type(None) and value is None:
+        return None
+    if isinstance(hint, type) and type(value) is hint:
+        return value
+    wanted = " or ".join(repr(part) for part in parts) if origin is Literal else getattr(hint, "__name__", str(hint))
+    raise ConfigError(f"{where}: field {field} must be {wanted}. Received: {value!r:.80}")
+
+
+def read_json(path):
+    """The parsed JSON of a file; `ConfigError` naming the file otherwise."""
+    try:
+        return json_text.parse(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: not valid JSON: {error}") from None

@@ -1,0 +1,1 @@
+"""Runs: training, directories, checkpoints, folds, predictions."""

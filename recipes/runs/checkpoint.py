@@ -1,0 +1,205 @@
+"""Where a run stands after each epoch, on disk: what `plumkeras train --resume` goes on from.
+
+With the training order a function of seed and epoch, a run that goes on from here ends as if it had never stopped:
+the file holds every weight, prototypes among them, the optimizer's state, the states of the dropout generators, the
+best epoch so far with its weights, the counters of early stopping, and the histories.
+"""
+
+import dataclasses
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from plumkeras.recipes.config import TrainingError
+from plumkeras.recipes.runs.run_directory import CHECKPOINT, partial_path, run_id
+
+_FACTS = "facts"
+
+
+@dataclasses.dataclass(frozen=True)
+class Position:
+    """Where a run stands: `epochs` of `stage` are done.
+
+    Attributes:
+        stage: `"alignment"` or `"refinement"`.
+        epochs: int.
+        stopped: bool. The stage was stopped early and has no further epoch.
+        histories: dict by stage of dicts of lists, this stage and those before it.
+        facts: dict of the callbacks' counters, `best` and `early_stopping`.
+        arrays: dict of lists of arrays: `variables`, `optimizer`, `best`, `generators`.
+    """
+
+    stage: str
+    epochs: int
+    stopped: bool
+    histories: dict
+    facts: dict
+    arrays: dict
+
+
+class CheckpointFile:
+    """The one checkpoint of a run directory. A new one takes the old one's place once it is complete on disk.
+
+    It keeps the `run_id` of the directory's `config.json`, and one of another run is not read.
+    """
+
+    def __init__(self, directory):
+        self.path = Path(directory) / CHECKPOINT
+        self.run_id = run_id(directory)
+
+    def write(self, position):
+        """Raises `TrainingError` when the disk does not take it; the last checkpoint is untouched then."""
+        facts = {f.name: getattr(position, f.name) for f in dataclasses.fields(position) if f.name != "arrays"}
+        # How many there are, so that a file that has lost some is seen to be damaged.
+        facts["arrays"] = {name: len(values) for name, values in position.arrays.items()}
+        facts["run_id"] = self.run_id
+        arrays = {f"{name}/{i}": a for name, values in position.arrays.items() for i, a in enumerate(values)}
+        partial = partial_path(self.path)
+        try:
+            with partial.open("wb") as file:
+                np.savez(file, **{_FACTS: np.frombuffer(json.dumps(facts).encode(), "uint8")}, **arrays)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(self.path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            kept = "; the one before it is untouched" if self.path.exists() else ""
+            raise TrainingError(
+                f"{self.path}: the checkpoint after epoch {position.epochs} of {position.stage} cannot be written: "
+                f"{error.strerror or error}{kept}; make room and go on by --resume"
+            ) from error
+
+    def read(self):
+        """The `Position`; `None` where there is none. Raises `TrainingError` for a damaged file, or another run's."""
+        if not self.path.exists():
+            return None
+        try:
+            with np.load(self.path, allow_pickle=False) as file:
+                # Sums over the whole file: numpy stops where it takes an array to end.
+                if damaged := file.zip.testzip():
+                    raise zipfile.BadZipFile(f"bad CRC-32 for {damaged}")
+                facts = json.loads(file[_FACTS].tobytes())
+                counts = facts.pop("arrays")
+                # Version 0.1.0 had none.
+                found = facts.pop("run_id", None)
+                arrays = {name: [file[f"{name}/{i}"] for i in range(count)] for name, count in counts.items()}
+            position = Position(**facts, arrays=arrays)
+        except OSError as error:
+            raise TrainingError(f"{self.path}: cannot be read: {error.strerror or error}") from error
+        except Exception as error:  # zipfile, zlib and numpy have many kinds for bytes that make no sense.
+            raise TrainingError(
+                f"{self.path}: is damaged ({type(error).__name__}: {error}); start anew with --overwrite"
+            ) from error
+        if found != self.run_id:
+            raise TrainingError(
+                f"{self.path}: is the checkpoint of another run than config.json; put the right one there, or start "
+                "anew with --overwrite"
+            )
+        return position
+
+    def remove(self):
+        self.path.unlink(missing_ok=True)
+
+
+class StageCheckpoint(keras.callbacks.Callback):
+    """Keeps a stage's history and writes a checkpoint after each epoch; at the start, takes up a `Position`.
+
+    It stands behind all other callbacks, so that it sees what they did at an epoch's end, and restores them after they
+    were reset.
+
+    Args:
+        file: `CheckpointFile`, or `None`: nothing is written.
+        stage: name of the stage.
+        histories: dict of the histories of earlier stages.
+        position: `Position` in this stage to go on from, or `None`.
+        early_stopping: the stage's `keras.callbacks.EarlyStopping`, or `None`.
+    """
+
+    def __init__(self, file, stage, histories, position=None, early_stopping=None):
+        super().__init__()
+        self.file, self.stage, self.earlier, self.position = file, stage, histories, position
+        self.early_stopping = early_stopping
+        self.history = position.histories[stage] if position else {}
+
+    def on_train_begin(self, logs=None):
+        if not self.model.optimizer.built:
+            self.model.optimizer.build(self.model.trainable_variables)
+        if self.position is None:
+            return
+        self._assign("variables", self.model.variables)
+        self._assign("optimizer", self.model.optimizer.variables)
+        _restore_generators(self.position.arrays.get("generators", []))
+        if best := self.position.facts.get("best"):
+            keep = self.model.keep_best
+            keep.best, keep.best_epoch = best["best"], best["best_epoch"]
+            keep.best_weights = None if keep.best_epoch is None else self._arrays("best", self.model.weights)
+        for name, value in self.position.facts.get("early_stopping", {}).items():
+            setattr(self.early_stopping, name, value)
+
+    def on_epoch_end(self, epoch, logs=None):
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, []).append(float(value))
+        if self.file is None:
+            return
+        arrays = {
+            "variables": [keras.ops.convert_to_numpy(v) for v in self.model.variables],
+            "optimizer": [keras.ops.convert_to_numpy(v) for v in self.model.optimizer.variables],
+            "generators": _generators(),
+        }
+        for variable, array in zip(self.model.variables, arrays["variables"], strict=True):
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                kept = "; the checkpoint before it is untouched" if self.file.path.exists() else ""
+                raise TrainingError(
+                    f"training diverged in stage {self.stage}: {variable.path} is not finite after epoch {epoch + 1}"
+                    f"{kept}; try a smaller {self.stage}.learning_rate"
+                )
+        facts = {}
+        keep = getattr(self.model, "keep_best", None)
+        if keep is not None:
+            facts["best"] = {"best": float(keep.best), "best_epoch": keep.best_epoch}
+            arrays["best"] = keep.best_weights or []
+        if self.early_stopping is not None:
+            best = self.early_stopping.best
+            facts["early_stopping"] = {
+                "wait": self.early_stopping.wait,
+                "stopped_epoch": self.early_stopping.stopped_epoch,
+                "best": None if best is None else float(best),
+                "best_epoch": self.early_stopping.best_epoch,
+            }
+        histories = {**self.earlier, self.stage: self.history}
+        self.file.write(Position(self.stage, epoch + 1, self.model.stop_training, histories, facts, arrays))
+
+    def _assign(self, name, variables):
+        for variable, array in zip(variables, self._arrays(name, variables), strict=True):
+            variable.assign(array)
+
+    def _arrays(self, name, variables):
+        arrays = self.position.arrays.get(name, [])
+        if [a.shape for a in arrays] != [tuple(v.shape) for v in variables]:
+            raise TrainingError(
+                f"{self.file.path}: holds other arrays of {name} than this version of plumkeras and Keras makes; start "
+                "anew with --overwrite"
+            )
+        return arrays
+
+
+def _generators():
+    """States of the generators that are no Keras variables: torch has its own, and Keras draws its dropout there."""
+    if keras.backend.backend() != "torch":
+        return []
+    import torch
+
+    return [state.numpy() for state in (torch.get_rng_state(), *torch.cuda.get_rng_state_all())]
+
+
+def _restore_generators(states):
+    if not states:
+        return
+    import torch
+
+    torch.set_rng_state(torch.from_numpy(states[0]))
+    torch.cuda.set_rng_state_all([torch.from_numpy(state) for state in states[1:]])

@@ -1,0 +1,91 @@
+"""Starting a run from the network of an earlier one: `--init-from`, `train(init_from=...)`."""
+
+from pathlib import Path
+
+from plumkeras.recipes.config import ConfigError, to_dict
+from plumkeras.recipes.runs import run_directory
+from plumkeras.recipes.runs.checks import check_run
+from plumkeras.recipes.runs.own_data import is_own
+
+# The fields that shape the network's weights.
+_FIELDS = ("hidden_dim", "num_layers", "num_heads", "modules", "fusion", "share_common_encoder")
+
+
+def check_source(source, config, dataset):
+    """Whether a run of a recipe on a data set can start from the network of an earlier run. Starts no backend.
+
+    Args:
+        source: path of the earlier run.
+        config: `RecipeConfig` of the new run.
+        dataset: `Dataset` of the new run.
+
+    Raises:
+        ConfigError: there is no finished run; a modality, a width, the task or a field of the network differs (it
+            is named, with both values); or the new run tests folds that the earlier one may have learned.
+    """
+    check_run(source)
+    path = Path(source) / run_directory.CONFIG
+    then = run_directory.read_network(path)
+    classes, modalities = then.pop("num_classes"), list(then["feature_dims"])
+    then |= _shape(run_directory.read_config(path), modalities)
+    now = {
+        "feature_dims": {m: dataset.feature_dims[m] for m in config.modalities or dataset.modalities},
+        "task": dataset.task,
+        **_shape(config, modalities),
+    }
+    if dataset.task == "regression":
+        then["objective.label_classes"] = to_dict(run_directory.read_config(path))["objective"]["label_classes"]
+        now["objective.label_classes"] = to_dict(config)["objective"]["label_classes"]
+    else:
+        then["num_classes"], now["num_classes"] = classes, dataset.num_classes
+    for field, value in now.items():
+        if then[field] != value:
+            raise ConfigError(
+                f"--init-from {source}: {field} is {then[field]!r} there and {value!r} here; the networks must have "
+                "the same shape"
+            )
+    if "all" in dataset and is_own(path, run_directory.read_config(path), dataset):
+        raise ConfigError(
+            f"--init-from {source}: was trained on {dataset.path or 'these data'}, whose folds this run tests: each "
+            "fold must be tested by a network that has not seen it"
+        )
+
+
+def _shape(config, modalities):
+    values = to_dict(config)["network"]
+    compressed = sorted(m for m in values["signed_log1p"] if m in modalities)
+    return {**{f"network.{name}": values[name] for name in _FIELDS}, "network.signed_log1p": compressed}
+
+
+def take_weights(network, source):
+    """Gives a network the weights of an earlier run's: its prototypes and standardisation with them.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds other weights.
+    """
+    from plumkeras.recipes.runs.run import load_run
+
+    weights = load_run(source).network.get_weights()
+    if [w.shape for w in weights] != [tuple(w.shape) for w in network.weights]:
+        raise ConfigError(f"--init-from {source}: its network has other weights than this recipe's")
+    network.set_weights(weights)
+
+
+def recorded_source(directory, given):
+    """The earlier run that an unfinished run is to start from: what it was begun with.
+
+    Args:
+        directory: path of the unfinished run.
+        given: path or None, what is asked for now.
+
+    Returns:
+        Path, or None.
+
+    Raises:
+        ConfigError: another run is asked for than the one that it was begun with.
+    """
+    recorded = run_directory.read_description(Path(directory) / run_directory.CONFIG).get("init_from")
+    if given is not None and (recorded or {}).get("run_id") != run_directory.run_id(given):
+        begun = f"from {recorded['path']}" if recorded else "without it"
+        raise ConfigError(f"--init-from {given}: the run in {directory} was begun {begun}; leave out --init-from")
+    return Path(recorded["path"]) if recorded else None

@@ -1,0 +1,123 @@
+"""Trains every fold of a data set and pools what the networks say of the samples that they did not see."""
+
+import csv
+import types
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from plumkeras.recipes.runs import predictions, run_directory
+from plumkeras.recipes.runs.checks import check_dataset, check_output, training_warnings
+from plumkeras.recipes.runs.earlier_network import recorded_source
+from plumkeras.recipes.runs.protocol import describe_fold, fold_dataset, fold_masks, fold_numbers
+from plumkeras.recipes.runs.training import network_shape, train
+from plumkeras.recipes.views.pictures.runs import write_pictures
+
+
+def fold_directory(directory, number):
+    """The run directory of a fold."""
+    return Path(directory) / f"fold_{number}"
+
+
+def cross_validate(
+    config,
+    dataset,
+    directory,
+    verbose=1,
+    resume=False,
+    overwrite=True,
+    warnings=None,
+    callbacks=None,
+    init_from=None,
+):
+    """For each fold: test it, validate on the next, train on the rest. Each is a run directory, `fold_<k>`.
+
+    Args:
+        config, directory, verbose, resume, overwrite, warnings, callbacks, init_from: as in `train`.
+        dataset: `Dataset` whose split `all` has `folds`.
+
+    Returns:
+        Dict of what `metrics.json` holds: `test` and `valid`, the metrics of all folds' predictions pooled (every
+        sample is tested once and validated once); `baseline`, the same for the constants of the folds' training labels;
+        `folds`, by number the `test` metrics of each; `best_epoch`, by number; `parameters`, of one network; and
+        `warnings`.
+
+    Raises:
+        As `train`.
+    """
+    directory = Path(directory)
+    numbers = fold_numbers(dataset)
+    for number in numbers:
+        check_dataset(config, fold_dataset(dataset, number))
+    with run_directory.locked(directory):
+        if not overwrite:
+            check_output(directory, overwrite, resume)
+        if warnings is None:
+            warnings = training_warnings(config, dataset)
+        return _cross_validate(config, dataset, directory, numbers, verbose, resume, warnings, callbacks, init_from)
+
+
+def _cross_validate(config, dataset, directory, numbers, verbose, resume, warnings, callbacks, init_from):
+    if resume and run_directory.holds_run(directory):
+        run_directory.check_same(directory, config, dataset, keras.backend.backend())
+        run_directory.raise_epochs(directory, config)
+        init_from = recorded_source(directory, init_from)
+        run_directory.clear_partial_files(directory)
+    else:
+        shape = network_shape(config, fold_dataset(dataset, numbers[0]))
+        run_directory.start(directory, config, dataset, types.SimpleNamespace(**shape), warnings, None, init_from)
+    constants = {name: np.empty(len(dataset["all"])) for name in ("valid", "test")}
+    finished = {}
+    for number in numbers:
+        if verbose:
+            print(f"Fold {number} ({numbers.index(number) + 1} of {len(numbers)})", flush=True)
+        fold = fold_dataset(dataset, number)
+        described = describe_fold(dataset, number)
+        where = fold_directory(directory, number)
+        options = {"resume": True, "fold": described, "callbacks": callbacks, "init_from": init_from}
+        finished[str(number)] = train(config, fold, where, verbose, **options)
+        for name, values in constants.items():
+            values[fold_masks(dataset, number)[name]] = predictions.constant(dataset.task, fold["train"].labels)
+        # What was compiled for the fold would be kept to the end otherwise.
+        keras.utils.clear_session()
+    metrics = {name: _pool(config, directory, dataset, numbers, name) for name in ("valid", "test")}
+    metrics["baseline"] = {
+        name: predictions.report(dataset, dataset["all"].labels, {"prediction": values})
+        for name, values in constants.items()
+    }
+    metrics["folds"] = {number: found["test"] for number, found in finished.items()}
+    # Runs of version 0.1.0 say neither.
+    metrics["best_epoch"] = {number: found.get("best_epoch") for number, found in finished.items()}
+    metrics["parameters"] = next(iter(finished.values())).get("parameters")
+    metrics["warnings"] = warnings
+    run_directory.write_json(directory / run_directory.METRICS, metrics)
+    return metrics
+
+
+def _pool(config, directory, dataset, numbers, name):
+    """Puts the folds' predictions together in the order of the file, and measures them."""
+    rows, header = [None] * len(dataset["all"]), None
+    for number in numbers:
+        with (fold_directory(directory, number) / f"predictions_{name}.csv").open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            found, names = list(reader), reader.fieldnames
+        # Folds that version 0.1.0 has trained lack some columns.
+        header = names if header is None else [column for column in header if column in names]
+        for position, row in zip(np.flatnonzero(fold_masks(dataset, number)[name]), found, strict=True):
+            rows[position] = row
+    rows = [[row[column] for column in header] for row in rows]
+    path = directory / f"predictions_{name}.csv"
+    partial = run_directory.partial_path(path)
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+    partial.replace(path)
+    columns = dict(zip(header, np.array(rows).T, strict=True))
+    kind = "float32" if dataset.task == "regression" else "int32"
+    predicted, labels = columns["prediction"].astype(kind), dataset["all"].labels
+    if name == "test":
+        hard = {c.removesuffix("_hard_label"): v.astype(int) for c, v in columns.items() if c.endswith("_hard_label")}
+        shape = network_shape(config, dataset)
+        names = predictions.class_names(dataset.task, shape["num_classes"], config.objective.label_classes)
+        write_pictures(directory, name, dataset.task, labels, predicted, hard, names)
+    return predictions.report(dataset, labels, {"prediction": predicted})

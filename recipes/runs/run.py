@@ -1,0 +1,296 @@
+"""A finished run, or an export of one: its configuration and its network, ready to predict."""
+
+import csv
+import html
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from plumkeras.backends import check_backend
+from plumkeras.data_pipelines import Dataset, Split, load, normalize_samples, with_validation
+from plumkeras.data_pipelines.inspection.fingerprint import DriftWarning, drift
+from plumkeras.data_pipelines.schema.dataset import html_table
+from plumkeras.data_pipelines.schema.from_arrays import padded
+from plumkeras.features import complete_inputs
+from plumkeras.recipes.config import ConfigError
+from plumkeras.recipes.runs import checks, cross_validation, fold_runs, predictions, run_directory
+from plumkeras.recipes.runs.own_data import own_data
+from plumkeras.recipes.runs.protocol import prepare
+from plumkeras.recipes.serving import read_export as exported
+from plumkeras.recipes.views import terminal
+from plumkeras.recipes.views.pictures.losses import STAGE_TITLES
+from plumkeras.recipes.views.terminal import metric_rows, short_metrics
+
+
+class DataWarning(UserWarning):
+    """Data that can be predicted, but about which something is suspicious or missing."""
+
+
+# What `Run.embeddings` gives of each modality.
+EMBEDDINGS = ("aligned_embedding", "aligned_common", "common_embedding", "private_embedding", "refined_embedding")
+
+
+class Run:
+    """A finished run: what `train` and `load_run` return.
+
+    Attributes:
+        directory: Path of the run.
+        config: `RecipeConfig`, as resolved when the run was trained.
+        network: the trained `PLUMNet`.
+        fingerprint: dict, what the training features look like; or `None`, of a run of an earlier version.
+        data: `Dataset` that the run was trained on, where `train` has just returned it, else `None`.
+    """
+
+    # Keeps the temporary directory of a run that was given none.
+    scratch = None
+    data = None
+
+    def __init__(self, directory, config, network, fingerprint=None):
+        self.directory, self.config, self.network = Path(directory), config, network
+        self.fingerprint = fingerprint
+
+    @property
+    def metrics(self) -> dict:
+        """What `metrics.json` holds: the metrics of `valid` and of `test` (None where it was not measured)."""
+        return run_directory.read_metrics(self.directory / run_directory.METRICS)
+
+    @property
+    def history(self) -> dict:
+        """Dict by stage (`alignment`, `refinement`) of dicts of float arrays `[epochs]`, by quantity."""
+        found = {}
+        for stage in STAGE_TITLES:
+            path = self.directory / f"{stage}_history.csv"
+            if path.is_file():
+                with path.open(newline="", encoding="utf-8") as file:
+                    header, *rows = csv.reader(file)
+                columns = np.array(rows, dtype="float64").reshape(len(rows), len(header)).T
+                found[stage] = dict(zip(header, columns, strict=True))
+        return found
+
+    def __repr__(self):
+        return f"<{type(self).__name__} {self.config.name}, seed {self.config.seed}: {self._told()}>"
+
+    def _repr_html_(self):
+        rows, convention = metric_rows(self._measured(), self.network.task)
+        table = html_table(f"Run {self.config.name}, seed {self.config.seed}", [["", *self._measured()], *rows])
+        return f"{table}<p><small>{html.escape(convention)}</small></p>"
+
+    def _measured(self):
+        return {name: self.metrics[name] for name in ("valid", "test") if self.metrics.get(name)}
+
+    def _told(self):
+        """The first two metrics of the last split measured."""
+        name, report = list(self._measured().items())[-1]
+        return f"{name} {short_metrics(report)}"
+
+    def summary(self):
+        """Prints what was trained on what, and the metrics with their conventions and numbers of samples."""
+        terminal.print_run(self)
+
+    def evaluate(self, data=None, split=None) -> dict:
+        """Measures the run.
+
+        Args:
+            data: the path of a feature file, a `Dataset` or a `Split`, with labels. None: what the run was trained on.
+            split: name of the split. By default `test`, or the only one there is.
+
+        Returns:
+            Dict, as `metrics.sentiment_report` or `metrics.classification_report`.
+
+        Raises:
+            DataError: as `predict`; or the samples have no labels, or those of another task.
+            ConfigError: the run's own data are not there any more, or have changed.
+        """
+        dataset, name = self._prepared(self._own_data() if data is None else data, split)
+        described = {"task": self.network.task, "num_classes": self.network.num_classes}
+        checks.check_labels(described, dataset, name)
+        return predictions.report(dataset, dataset[name].labels, self._predict_split(dataset, name, 256))
+
+    def embeddings(self, data=None, split=None) -> dict:
+        """Vectors of each modality, for plots and probes.
+
+        Args:
+            data, split: as in `predict`; no data: what the run was trained on.
+
+        Returns:
+            Dict by modality of dicts of float32 `[N, d]`: `aligned_embedding`, `aligned_common`, `common_embedding`,
+            `private_embedding`, `refined_embedding`, as far as the network's modules give them. Zero where a sample
+            lacks the modality.
+        """
+        outputs = self.predict(self._own_data() if data is None else data, split)
+        return {
+            m: {name: outputs[f"{m}_{name}"] for name in EMBEDDINGS if f"{m}_{name}" in outputs}
+            for m in self.network.modalities
+        }
+
+    def _own_data(self):
+        """The data set that the run was trained on."""
+        if self.data is not None:
+            return self.data
+        return own_data(description_path(self.directory), self.config)
+
+    def predict(self, data, split=None, batch_size=256, max_bytes=None):
+        """Predicts new samples.
+
+        Args:
+            data: the path of a feature file, a `Dataset`, a `Split`, or a dict of arrays: per modality `<modality>`
+                `[N, T, F]`, `[N, F]` (one frame each) or a list of `[T, F]`, and `<modality>_length` `[N]` (by default
+                every frame counts). A modality that the dict lacks is missing for every sample, with a warning.
+            split: name of the split of a file or `Dataset`. By default `test`, or the only one there is. The run of a
+                fold has `train`, `valid`, `test` and `all` of a file with folds.
+            batch_size: int. Defaults to `256`.
+            max_bytes: int. As in `plumkeras.data_pipelines.load`, for a path.
+
+        Returns:
+            Dict of arrays with the network's outputs, in order: `prediction`, `text_soft_label`, ...
+
+        Raises:
+            DataError: the data cannot be read, lack the split or every modality, or have another width.
+
+        Warns:
+            DataWarning: what loading cleaned and found; a modality that is absent, and so missing for every sample.
+            DriftWarning: the features are not such as the network was trained on; see `drift`.
+            FoldWarning: of a file with folds, the fold that was left out is predicted by default, and in `all` are
+                samples that the network was trained on.
+        """
+        dataset, name = self._prepared(data, split, max_bytes)
+        return self._predict_split(dataset, name, batch_size)
+
+    def _prepared(self, data, split, max_bytes=None):
+        """The data as the network reads them: a data set with one split, and its name."""
+        if isinstance(data, dict):
+            return self._dataset_of(data), "all"
+        if isinstance(data, Split):
+            data = Dataset({"all": data}, label_range=self.config.label_range)
+        if not isinstance(data, Dataset):
+            data = load(data, label_range=self.config.label_range, max_bytes=max_bytes)
+        path = description_path(self.directory)
+        dataset, name, told = split_for(path, self.config, self.network.feature_dims, data, split)
+        fold_runs.warn_of_part(told, split)
+        return dataset, name
+
+    def drift(self, split):
+        """What says that a split's features are not such as the network was trained on: a list of sentences."""
+        return [] if self.fingerprint is None else drift(self.fingerprint, split)
+
+    def _predict_split(self, dataset, name, batch_size):
+        for sentence in dataset.report.warnings:
+            warnings.warn(sentence, DataWarning, stacklevel=3)
+        for sentence in self.drift(dataset[name]):
+            warnings.warn(sentence, DriftWarning, stacklevel=3)
+        return predictions.predict_split(self.network, dataset[name], batch_size)
+
+    def _dataset_of(self, arrays):
+        arrays = dict(arrays)
+        for m in self.network.modalities:
+            if isinstance(arrays.get(m), (list, tuple)):
+                if all(item is None for item in arrays[m]):
+                    arrays.pop(m)  # Missing for every sample.
+                else:
+                    arrays[m], arrays[f"{m}_length"] = padded(m, arrays[m], arrays.get(f"{m}_length"))
+        complete = complete_inputs(arrays, self.network.feature_dims, may_be_absent=True)
+        features = {m: complete[m] for m in self.network.modalities}
+        lengths = {m: complete[f"{m}_length"] for m in self.network.modalities}
+        ids = np.arange(len(next(iter(features.values())))).astype(str)
+        split = Dataset({"all": Split(ids, features, lengths)})["all"]
+        split = normalize_samples(split, [m for m in self.config.sample_norm if m in features])
+        return checks.with_modalities(self.network.feature_dims, Dataset({"all": split}))
+
+
+class ExportedRun(Run):
+    """What `load_run` returns of an export: predictions by the SavedModel, with the outputs of its `explain` signature.
+
+    Attributes:
+        directory: Path of the version.
+        config: `RecipeConfig` of the run that was exported.
+        network: `plumkeras.recipes.serving.read_export.ExportedNetwork`.
+        fingerprint: dict or `None`.
+    """
+
+    history = {}  # noqa: RUF012 -- an export keeps none, and it is never written to
+
+    @property
+    def metrics(self) -> dict:
+        """The metrics of the run that was exported, by split."""
+        return run_directory.read_description(exported.metadata_path(self.directory)).get("metrics", {})
+
+
+def description_path(directory):
+    """The file that describes a run or an export: its recipe, its network and its data.
+
+    Raises:
+        ConfigError: the directory holds neither a finished run nor an export.
+    """
+    version = exported.find_version(directory)
+    if version is not None:
+        return exported.metadata_path(version)
+    checks.check_run(directory)
+    return Path(directory) / run_directory.CONFIG
+
+
+def split_for(path, config, feature_dims, dataset, split=None):
+    """The one split of a data set that is put to a run or an export, as its network reads it.
+
+    Args:
+        path: the file that describes the run or the export.
+        config: `RecipeConfig` of the run.
+        feature_dims: dict from modality to width, the network's.
+        dataset: `Dataset`, as loaded.
+        split: name of the split, or None: `test`, or the only one there is.
+
+    Returns:
+        `Dataset` with that split alone, the split's name, and a sentence on what it is of a file with folds, or None.
+
+    Raises:
+        DataError: there is no such split, a width differs, or the data set has none of the modalities.
+    """
+    dataset, told = fold_runs.fold_part(path, prepare(config, dataset), split)
+    if split in ("train", "valid"):
+        dataset = with_validation(dataset, config.validation_fraction)
+    name = checks.choose_split(dataset, split)
+    # The other splits are not predicted, and what is missing there is nobody's concern.
+    return checks.with_modalities(feature_dims, dataset.replace({name: dataset[name]})), name, told
+
+
+def load_run(directory):
+    """Loads a run directory that `plumkeras train` wrote, or an export that `plumkeras export` made of it.
+
+    A run is its `network.keras`, which runs no code when it is loaded (Keras's safe mode). An export is a SavedModel,
+    and that is code: its graph can read and write files. Load exports of people you trust only.
+
+    Args:
+        directory: the path; of an export that of a version, or of the directory that holds them, for the newest.
+            A directory that holds a run is loaded as a run, whatever else is in it.
+
+    Returns:
+        `Run`, `ExportedRun`, or, of a cross-validated directory, `CrossValidation`.
+
+    Raises:
+        ConfigError: there is no finished run and no export, or one of the files cannot be read.
+    """
+    version = exported.find_version(directory)
+    if version is not None:
+        return ExportedRun(version, *exported.read_export(version))
+    if cross_validation.is_cross_validation(directory):
+        return cross_validation.CrossValidation(directory, load_run)
+    checks.check_run(directory)
+    config = run_directory.read_config(Path(directory) / run_directory.CONFIG)
+    known = run_directory.read_fingerprint(Path(directory) / run_directory.FINGERPRINT)
+    check_backend()
+    import keras
+
+    from plumkeras.devices import check_precision
+    from plumkeras.models.plum_net import PLUMNet
+
+    path = Path(directory) / run_directory.NETWORK
+    try:
+        check_precision(config.precision)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    try:
+        network = keras.saving.load_model(path, compile=False, safe_mode=True, custom_objects={"PLUMNet": PLUMNet})
+    except Exception as error:
+        told = (str(error).splitlines() or [""])[0]
+        raise ConfigError(f"{path}: cannot be loaded: {type(error).__name__}: {told}") from error
+    return Run(directory, config, network, known)

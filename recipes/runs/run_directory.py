@@ -1,0 +1,457 @@
+"""What a run leaves on disk, and the rules about not losing it."""
+
+import contextlib
+import hashlib
+import json
+import platform
+import re
+import sys
+import uuid
+import warnings
+from importlib import metadata
+from pathlib import Path
+
+from plumkeras import locking
+from plumkeras.data_pipelines.inspection.fingerprint import fingerprint
+from plumkeras.recipes.config import ConfigError, from_dict, read_json, to_dict
+
+CONFIG, METRICS, NETWORK, LOGS, PICTURE = "config.json", "metrics.json", "network.keras", "logs", "losses.png"
+PREDICTIONS, DISAGREEMENT, TIMINGS = "predictions.png", "disagreement.png", "timings.json"
+# What a search for hyper-parameters is.
+SEARCH = "search.json"
+# What the training features look like; see `plumkeras.data_pipelines.inspection.fingerprint`.
+FINGERPRINT = "fingerprint.json"
+# Kept while a run is under way, and after it where more epochs of stage 2 may follow; see
+# `plumkeras.recipes.runs.checkpoint`.
+CHECKPOINT = "checkpoint.npz"
+# What is cleared away first no longer passes for a finished run, or for one to go on with.
+_FILES = (
+    *(METRICS, CHECKPOINT, NETWORK, PICTURE, PREDICTIONS, DISAGREEMENT, FINGERPRINT, TIMINGS),
+    *("alignment_history.csv", "refinement_history.csv", "predictions_valid.csv", "predictions_test.csv"),
+)
+_ROWS = 256
+_EPOCHS = "refinement.epochs"
+_PACKAGES = ("plumkeras", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy")
+_BACKENDS = {"tensorflow": {"tensorflow", "tensorflow-cpu"}, "jax": {"jax"}, "torch": {"torch"}}
+
+
+class ResumeWarning(UserWarning):
+    """A run goes on under other conditions than it was begun under."""
+
+
+@contextlib.contextmanager
+def locked(directory):
+    """Keeps others from writing to a run directory meanwhile, see `plumkeras.locking.locked`.
+
+    Raises:
+        ConfigError: another process writes there, or the directory cannot be written to.
+    """
+    with contextlib.ExitStack() as stack:
+        with _config_errors(directory):
+            stack.enter_context(locking.locked(directory))
+        yield
+
+
+def check_unlocked(directory):
+    """Raises `ConfigError` while another process writes to the directory. Changes nothing."""
+    with _config_errors(directory):
+        locking.check_unlocked(directory)
+
+
+@contextlib.contextmanager
+def _config_errors(directory):
+    try:
+        yield
+    except BlockingIOError as error:
+        raise ConfigError(str(error)) from None
+    except OSError as error:
+        raise ConfigError(f"{directory}: cannot be written to: {error.strerror or error}") from None
+
+
+def start(directory, config, dataset, network, data_warnings=(), fold=None, init_from=None):
+    """Makes the directory, clears an earlier run of ours out of it, and writes `config.json`. Other files stay.
+
+    Args:
+        directory: path.
+        config: `RecipeConfig`.
+        dataset: `Dataset`.
+        network: what has `feature_dims`, `task` and `num_classes`.
+        data_warnings: what is suspicious about the data, sentences.
+        fold: dict or None. Of the run of a fold, which it is.
+        init_from: path of the earlier run from whose network this one starts, or None.
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    _clear(directory)
+    for path in sorted(directory.glob("fold_*")):
+        if re.fullmatch(r"fold_-?\d+", path.name) and not path.is_symlink() and _is_ours(path):
+            with locked(path):
+                _clear(path)
+                (path / CONFIG).unlink()
+            with contextlib.suppress(OSError):
+                path.rmdir()  # Unless it holds other files.
+    # Replaced, never removed: killed at any point, the directory is known for ours.
+    values = {"run_id": uuid.uuid4().hex, **describe(config, dataset, network), "fold": fold}
+    if init_from is not None:
+        values["init_from"] = {"path": str(Path(init_from).absolute()), "run_id": run_id(init_from)}
+    values["warnings"] = list(data_warnings)
+    write_json(directory / CONFIG, values)
+
+
+def _clear(directory):
+    """Removes what a run of ours leaves, all but `config.json`."""
+    for name in _FILES:
+        (directory / name).unlink(missing_ok=True)
+    clear_partial_files(directory)
+    logs = directory / LOGS
+    for stage in ("alignment", "refinement"):
+        # The deepest first.
+        for path in sorted((logs / stage).rglob("*"), reverse=True):
+            if path.name.startswith("events.out.tfevents."):
+                path.unlink(missing_ok=True)
+            _remove_if_empty(path)
+        _remove_if_empty(logs / stage)
+    _remove_if_empty(logs)
+
+
+def clear_partial_files(directory):
+    """Removes the files that a run was writing when it was killed."""
+    for name in (CONFIG, *_FILES):
+        partial_path(Path(directory) / name).unlink(missing_ok=True)
+
+
+def _remove_if_empty(directory):
+    with contextlib.suppress(OSError):
+        directory.rmdir()
+
+
+def _is_ours(directory):
+    """Whether there is a `config.json` of a run; other software has files of that name too."""
+    try:
+        read_network(directory / CONFIG)
+    except ConfigError:
+        return False
+    return True
+
+
+def run_id(directory):
+    """What tells the directory's run from any other; `None` without a run, and of one of version 0.1.0."""
+    path = Path(directory) / CONFIG
+    return read_description(path).get("run_id") if path.is_file() else None
+
+
+def warn_of_other_versions(path):
+    """Warns where a run or a search goes on with other packages than it was begun with.
+
+    Args:
+        path: the file that holds `backend` and `versions`.
+
+    Warns:
+        ResumeWarning: a version differs; each that does is named.
+    """
+    values = read_description(path)
+    then, now, backend = values.get("versions"), versions(), values.get("backend")
+    others = set().union(*(packages for name, packages in _BACKENDS.items() if name != backend))
+    changed = [
+        f"{name} was {then.get(name, 'absent')} and is {now.get(name, 'absent')}"
+        for name in ("python", *_PACKAGES)
+        if isinstance(then, dict) and name not in others and then.get(name) != now.get(name)
+    ]
+    if changed:
+        warnings.warn(
+            f"{path.parent}: goes on with other packages than it was begun with: {', '.join(changed)}; the result may "
+            "differ in the last digits from that of an unbroken run",
+            ResumeWarning,
+            stacklevel=3,
+        )
+
+
+def write_fingerprint(directory, dataset, modalities):
+    """Writes `fingerprint.json`, what the training features look like, which predictions are compared with."""
+    # One number a line would make thousands of lines.
+    write_json(Path(directory) / FINGERPRINT, fingerprint(dataset, modalities), indent=None)
+
+
+def read_fingerprint(path):
+    """The fingerprint of a `fingerprint.json`; `None` where there is none, as of runs of an earlier version.
+
+    Raises:
+        ConfigError: the file is damaged.
+    """
+    if not Path(path).is_file():
+        return None
+    values = read_json(path)
+    check_fingerprint(values, path)
+    return values
+
+
+def check_fingerprint(values, path):
+    """Raises `ConfigError` unless the values are those of a fingerprint."""
+    try:
+        for moments in values["modalities"].values():
+            columns = [moments[name] for name in ("mean", "std", "sample_std")]
+            numbers = [moments[name] for name in ("width", "samples", "missing", "mean_length")]
+            if {len(column) for column in columns} != {moments["width"]} or not all(
+                isinstance(number, (int, float)) for number in (*numbers, *(x for column in columns for x in column))
+            ):
+                raise ValueError
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise ConfigError(f"{path}: holds no fingerprint of features; is it damaged?") from None
+
+
+def holds_run(directory):
+    """Whether a run was begun in the directory, finished or not."""
+    return (Path(directory) / CONFIG).is_file()
+
+
+def is_finished(directory):
+    """Whether the directory's run came to its end: `metrics.json` is what it writes last."""
+    return (Path(directory) / METRICS).is_file()
+
+
+def describe(config, dataset, network):
+    """What `config.json` holds: the resolved configuration, the data, the command, the backend and the versions."""
+    return {
+        "recipe": to_dict(config),
+        "seed": config.seed,
+        "network": {
+            "feature_dims": network.feature_dims,
+            "task": network.task,
+            "num_classes": network.num_classes,
+        },
+        **describe_surroundings(dataset),
+    }
+
+
+def describe_surroundings(dataset):
+    """The data, the command, the backend and the versions: a dict."""
+    import keras
+
+    return {
+        "data": {
+            "path": dataset.path and str(Path(dataset.path).absolute()),
+            "format": dataset.format,
+            "sha256": sha256(dataset),
+            "task": dataset.task,
+            "label_range": dataset.label_range and list(dataset.label_range),
+            "samples": {name: len(split) for name, split in dataset.items()},
+            "feature_dims": dataset.feature_dims,
+        },
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "backend": keras.backend.backend(),
+        "versions": versions(),
+    }
+
+
+def versions():
+    """Versions of Python and of the packages that matter, a dict."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def check_same(directory, config, dataset, backend=None):
+    """Whether the run in the directory is of this configuration and these data, so that it can be gone on with.
+
+    Args:
+        directory: path of the run.
+        config: `RecipeConfig`.
+        dataset: `Dataset`.
+        backend: name of the Keras backend, or `None`: not compared.
+
+    Raises:
+        ConfigError: something differs; the first field that does is named, with both values.
+    """
+    path = Path(directory) / CONFIG
+    # Fields that a later version added have their defaults in an older file.
+    then, now = flat(to_dict(read_config(path))), flat(to_dict(config))
+    values = read_json(path)
+    try:
+        then["data.sha256"] = values["data"]["sha256"]
+    except (KeyError, TypeError):
+        raise ConfigError(f"{path}: says nothing of the data; is it the config.json of a run?") from None
+    now["data.sha256"] = sha256(dataset)
+    if backend is not None:
+        then["backend"], now["backend"] = values.get("backend", backend), backend
+    if _may_be_raised(then, now):
+        del then[_EPOCHS], now[_EPOCHS]
+    if field := first_difference(then, now):
+        further = ""
+        if field == _EPOCHS:
+            further = f", or train its network further in a new run by --init-from {directory}"
+        raise ConfigError(
+            f"--resume: {field} has changed: the run in {directory} has {then.get(field)!r}, and now it is "
+            f"{now.get(field)!r}; go on with what the run has, or choose another --output{further}"
+        )
+
+
+def _may_be_raised(then, now):
+    """Whether stage 2 has more epochs now, on a schedule that does not depend on their number."""
+    is_constant = then["refinement.schedule"] == now["refinement.schedule"] == "constant"
+    return is_constant and then[_EPOCHS] < now[_EPOCHS]
+
+
+def raises_epochs(directory, config):
+    """Whether a run is to go on with more epochs of stage 2 than it was begun with; see `check_same`."""
+    then = read_config(Path(directory) / CONFIG)
+    return then.refinement.epochs < config.refinement.epochs
+
+
+def raise_epochs(directory, config):
+    """Makes a finished run one to go on with, and keeps the number of its epochs, where `raises_epochs`.
+
+    Raises:
+        ConfigError: the run is finished, and its last checkpoint is gone.
+    """
+    directory = Path(directory)
+    if not raises_epochs(directory, config):
+        return
+    is_cross_validation = not (directory / NETWORK).exists()
+    if is_finished(directory) and not (is_cross_validation or (directory / CHECKPOINT).exists()):
+        raise ConfigError(
+            f"--resume: the run in {directory} is finished and holds no {CHECKPOINT} to go on from (it stopped early, "
+            f"is of an earlier version, or the file was deleted); train its network further by --init-from {directory}"
+        )
+    # In this order: killed in between, the run is unfinished and can be gone on with either way.
+    (directory / METRICS).unlink(missing_ok=True)
+    write_json(directory / CONFIG, {**read_description(directory / CONFIG), "recipe": to_dict(config)})
+
+
+def first_difference(then, now):
+    """The first field, by name, in which two flat dicts differ, the data's hash last; `None` where there is none."""
+    for field in sorted(then.keys() | now.keys(), key=lambda name: (name == "data.sha256", name)):
+        if then.get(field) != now.get(field):
+            return field
+    return None
+
+
+def flat(values, prefix=""):
+    """The fields of nested dicts by their names with dots."""
+    found = {}
+    for name, value in values.items():
+        found.update(flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value})
+    return found
+
+
+def cut_history(path, epochs):
+    """Leaves only the rows of the first `epochs` epochs in a stage's history, where there is one."""
+    path = Path(path)
+    if not path.exists():
+        return
+    # Bytes, since what was written is to stay as it is. A row that was being written when the run was killed or the
+    # disk was full may be cut anywhere; it is of a later epoch in any case.
+    header, *rows = path.read_bytes().splitlines(keepends=True)[: epochs + 1] or [b""]
+    if rows and rows[0].startswith(b"0,"):
+        # Version 0.1.0 counted epochs from 0.
+        rows = [b"%d,%s" % (number, row.partition(b",")[2]) for number, row in enumerate(rows, 1)]
+    partial = partial_path(path)
+    partial.write_bytes(b"".join([header, *rows]))
+    partial.replace(path)
+
+
+def partial_path(path):
+    """Where a file is written before it is moved into place, so that a reader never sees half of it."""
+    path = Path(path)
+    # Keras tells the format of a network by the end of its name.
+    return path.with_name(f"partial.{path.name}" if path.suffix == ".keras" else f"{path.name}.partial")
+
+
+def sha256(dataset):
+    """The SHA-256 of a data set's file, or of its samples where there is none."""
+    return dataset.sha256 or samples_sha256(dataset)
+
+
+def samples_sha256(dataset):
+    """SHA-256 over ids, features and labels of a data set that has no file."""
+    digest = hashlib.sha256()
+    for name, split in dataset.items():
+        digest.update(name.encode())
+        for array in (split.ids, *split.features.values(), *split.lengths.values(), split.labels):
+            # A few rows at a time: features may be larger than memory.
+            for start in range(0, 0 if array is None else len(array), _ROWS):
+                digest.update(array[start : start + _ROWS].tobytes())
+    return digest.hexdigest()
+
+
+def read_description(path):
+    """What a `config.json` or a `search.json` says, as a dict.
+
+    Raises:
+        ConfigError: the file is missing or damaged.
+    """
+    values = read_json(path)
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: must hold a JSON object; is it damaged?")
+    return values
+
+
+def check_fold(fold, path):
+    """What a `config.json` says of the fold of its run: a dict of lists of numbers, or `None`.
+
+    Raises:
+        ConfigError: it is damaged.
+    """
+    if fold is None:
+        return None
+    parts = [fold.get(name) for name in ("train", "valid", "test")] if isinstance(fold, dict) else [None]
+    if not all(isinstance(part, list) and part and all(type(number) is int for number in part) for part in parts):
+        raise ConfigError(f"{path}: field fold must hold the folds of train, valid and test. Received: {fold!r:.80}")
+    return fold
+
+
+def read_metrics(path):
+    """What a `metrics.json` holds.
+
+    Raises:
+        ConfigError: the file is missing or damaged.
+    """
+    values = read_json(path)
+    try:
+        for name in ("valid", "test"):
+            for value in (values.get(name) or {}).values():
+                if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+                    raise TypeError
+    except (TypeError, AttributeError):
+        raise ConfigError(f"{path}: holds no metrics; is it damaged? Delete it and go on by --resume") from None
+    return values
+
+
+def read_config(path):
+    """The `RecipeConfig` of a `config.json`, or of a file that holds only the recipe's fields.
+
+    Raises:
+        ConfigError: the file is missing, no JSON, or has a field that does not exist.
+    """
+    values = read_json(path)
+    if isinstance(values, dict) and isinstance(values.get("recipe"), dict):
+        values = values["recipe"]
+    return from_dict(values, str(path))
+
+
+def read_network(path):
+    """What the `config.json` of a run says of its network: `feature_dims`, `task` and `num_classes`.
+
+    Raises:
+        ConfigError: it says nothing of a network.
+    """
+    values = read_json(path)
+    try:
+        network = values["network"]
+        return {
+            "feature_dims": {str(m): int(width) for m, width in network["feature_dims"].items()},
+            "task": str(network["task"]),
+            "num_classes": int(network["num_classes"]),
+        }
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise ConfigError(f"{path}: says nothing of a network; is it the config.json of a run?") from None
+
+
+def write_json(path, values, indent=2):
+    """Writes JSON beside the file and moves it into place, so that a reader never sees half of it."""
+    partial = partial_path(path)
+    partial.write_text(json.dumps(values, indent=indent) + "\n", encoding="utf-8")
+    partial.replace(path)

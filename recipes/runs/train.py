@@ -1,0 +1,124 @@
+"""`plumkeras.train`: a recipe on data, from Python."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from plumkeras.data_pipelines import Dataset, load, open_shards, with_validation
+from plumkeras.data_pipelines.shards import layout
+from plumkeras.recipes import RecipeConfig, read_recipe
+from plumkeras.recipes.config import ConfigError, SyntheticRecipeConfig, with_values
+from plumkeras.recipes.runs.checks import check_dataset, check_output
+from plumkeras.recipes.runs.earlier_network import check_source
+from plumkeras.recipes.runs.protocol import fold_dataset, fold_numbers, prepare
+from plumkeras.recipes.runs.run import Run, load_run
+from plumkeras.recipes.runs.user_callbacks import check_callbacks
+from plumkeras.recipes.synthetic import generate
+
+
+def train(
+    recipe: str | RecipeConfig,
+    data: str | os.PathLike | Dataset | None = None,
+    output: str | os.PathLike | None = None,
+    seed: int | None = None,
+    callbacks: list | dict | Callable | None = None,
+    *,
+    init_from: str | os.PathLike | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    verbose: int = 1,
+    **fields,
+) -> Run:
+    """Trains a recipe's two stages, measures `valid` and `test` once, and returns the run.
+
+    The same as `plumkeras train`, which writes the same directory.
+
+    Args:
+        recipe: name of a recipe, path of a recipe file, or a `RecipeConfig`.
+        data: path of a feature file, a `Dataset`, or None for a recipe that generates its data. Data with folds are
+            cross-validated.
+        output: the run directory to make. None: the run lives as long as what is returned, in a temporary directory.
+        seed: seed of weights, dropout and data order. None: the recipe's, which is 0 unless it says otherwise.
+        callbacks: Keras callbacks for both stages; a dict of lists by stage, `alignment` and `refinement`; or a
+            function without arguments that returns either, called for each run, so that each fold has its own. None:
+            those of the recipe file, which may define such a function, `callbacks`.
+        init_from: an earlier run, whose weights and standardisation this one starts from. It must have the same
+            modalities, widths and network.
+        resume: whether to go on with the run in `output`. Defaults to `False`.
+        overwrite: whether a run in `output` may be replaced. Defaults to `False`.
+        verbose: 0 or 1, progress.
+        **fields: fields of the recipe: `batch_size=16`, `refinement={"epochs": 4}`, or `**{"refinement.epochs": 4}`.
+
+    Returns:
+        `Run`; of data with folds `CrossValidation`.
+
+    Raises:
+        ConfigError: the recipe, a field, a stage or the output does not exist or does not fit.
+        DataError: the data cannot be read or trained on.
+        TrainingError: training diverged, or the run cannot be written.
+    """
+    config, own_callbacks = resolve(recipe, fields if seed is None else {**fields, "seed": seed})
+    callbacks = own_callbacks if callbacks is None else callbacks
+    check_callbacks(callbacks)
+    if resume and overwrite:
+        raise ConfigError("overwrite=True replaces a run and resume=True goes on with it; choose one")
+    if output is not None:
+        check_output(output, overwrite, resume)
+    given = _read(config, data)
+    dataset = with_validation(prepare(config, given), config.validation_fraction)
+    numbers = fold_numbers(dataset)
+    for part in [fold_dataset(dataset, number) for number in numbers] or [dataset]:
+        check_dataset(config, part)
+    if init_from is not None:
+        check_source(init_from, config, dataset)
+    # Late: they start a backend.
+    from plumkeras.recipes.runs import fold_training, training
+
+    run_all = fold_training.cross_validate if numbers else training.train
+    scratch = None
+    if output is None:
+        scratch = tempfile.TemporaryDirectory(prefix="plumkeras-")
+        output = Path(scratch.name) / config.name
+    run_all(
+        config,
+        dataset,
+        output,
+        verbose=verbose,
+        resume=resume,
+        overwrite=overwrite or not resume,
+        callbacks=callbacks,
+        init_from=init_from,
+    )
+    run = load_run(output)
+    run.data = given
+    run.scratch = scratch
+    return run
+
+
+def resolve(recipe: str | RecipeConfig, fields: dict) -> tuple:
+    """The configuration of a recipe with some of its fields replaced, and the callbacks of its file, or None.
+
+    Args:
+        recipe: name, path of a recipe file, or `RecipeConfig`.
+        fields: values by field, named with dots, or dicts by section.
+
+    Raises:
+        ConfigError: the recipe or a field does not exist, or a value does not fit; names the nearest.
+    """
+    config, callbacks = (recipe, None) if isinstance(recipe, RecipeConfig) else read_recipe(os.fspath(recipe))
+    values = {}
+    for name, value in fields.items():
+        section = {f"{name}.{part}": v for part, v in value.items()} if isinstance(value, dict) else {name: value}
+        values.update(section)
+    return with_values(config, values, f"recipe {config.name!r}"), callbacks
+
+
+def _read(config, data):
+    if data is None:
+        if not isinstance(config, SyntheticRecipeConfig):
+            raise ConfigError(f"recipe {config.name!r} needs data: the path of a feature file, or a Dataset")
+        return generate(config.synthetic)[0]
+    if not isinstance(data, Dataset):
+        data = (open_shards if layout.matches(data) else load)(data, label_range=config.label_range)
+    return data

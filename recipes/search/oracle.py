@@ -1,0 +1,300 @@
+"""KerasTuner's three oracles, made to survive: what a search has found is one file, replaced in one move.
+
+KerasTuner keeps a trial in a file of its own beside that of the oracle, and writes both in place: killed between the
+two or in the middle of one, a search loses or repeats trials, or cannot be read at all.
+"""
+
+import json
+import math
+import sys
+import warnings
+from pathlib import Path
+
+import keras_tuner
+import numpy as np
+from keras_tuner.engine.trial import Trial, TrialStatus
+
+from plumkeras.recipes.config import ConfigError, read_json
+from plumkeras.recipes.runs.run_directory import write_json
+from plumkeras.recipes.search.plan import EPOCHS, OBJECTIVE
+
+STATE = "trials.json"
+# Under this name a worker hands in what came of a trial, as JSON: KerasTuner's messages have no room for reasons.
+RECORD = "plumkeras/record"
+HYPERBAND_EPOCHS = "tuner/epochs"
+# A trial that was running when its process died is run again, but not for ever: it may be what killed the process.
+_MAX_INTERRUPTIONS = 3
+_FACTOR = 3
+
+
+def make_oracle(search, directory=None, on_end=None):
+    """The oracle of a search.
+
+    Args:
+        search: `Search`.
+        directory: where its state is kept, or `None`: nowhere.
+        on_end: called with the oracle after each trial that ended.
+
+    Raises:
+        ConfigError: the algorithm needs packages that are not installed.
+    """
+    kinds = {"random": RandomOracle, "bayesian": BayesianOracle, "hyperband": HyperbandOracle}
+    try:
+        return kinds[search.algorithm](search, directory, on_end)
+    except ImportError as error:
+        raise ConfigError(f"--algorithm {search.algorithm}: {error}") from None
+
+
+class _SearchOracle:
+    """What the three have in common, to stand in front of one of KerasTuner's.
+
+    The first trial is the recipe's own values, in or out of the space. A trial ends with a record, a dict: `objective`
+    (or `None`), `objectives` and `best_epochs` by seed, `seconds`, `reason` (of a failure, or `None`) and `worker`.
+
+    Attributes:
+        records: dict by trial id.
+    """
+
+    def __init__(self, search, directory, on_end, **options):
+        hyperparameters = keras_tuner.HyperParameters()
+        for name, kind in search.space.items():
+            kind.declare(name, hyperparameters)
+        # Set by `set_state` where KerasTuner has them; these are ours.
+        self.records, self.interruptions = {}, {}
+        super().__init__(
+            objective=keras_tuner.Objective(OBJECTIVE, "min"),
+            hyperparameters=hyperparameters,
+            allow_new_entries=False,
+            tune_new_entries=False,
+            # KerasTuner takes 0 for none.
+            seed=search.config.seed + 1,
+            max_retries_per_trial=0,
+            max_consecutive_failed_trials=sys.maxsize,
+            **options,
+        )
+        self.max_trials = search.trials
+        self.verbose = 0
+        self.search, self.directory, self.on_end = search, directory, on_end
+
+    def populate_space(self, trial_id):
+        if not self.trials:
+            own = self.search.own_values
+            return {
+                "status": TrialStatus.RUNNING,
+                "values": {n: k.encode(own[n]) for n, k in self.search.space.items()},
+            }
+        response = super().populate_space(trial_id)
+        if response["status"] == TrialStatus.RUNNING:
+            response["values"] = self._tidy(response["values"])
+        return response
+
+    def _tidy(self, values):
+        space = self.search.space
+        return {name: space[name].tidy(value) if name in space else value for name, value in values.items()}
+
+    @keras_tuner.synchronized
+    def create_trial(self, tuner_id):
+        trial = super().create_trial(tuner_id)
+        if trial.status == TrialStatus.STOPPED and self.is_running:
+            # Whoever waits can take over the trial of a worker that is lost.
+            trial.status = TrialStatus.IDLE
+            self.tuner_ids.add(tuner_id)
+        return trial
+
+    @keras_tuner.synchronized
+    def end_trial(self, trial):
+        known = self.trials[trial.trial_id]
+        if known.status != TrialStatus.RUNNING:
+            return  # Handed in before, by a worker that had been given up for lost, or by its successor.
+        if trial.trial_id in self._retry_queue:
+            self._retry_queue.remove(trial.trial_id)
+        record = json.loads(trial.hyperparameters.values[RECORD])
+        self.records[trial.trial_id] = record
+        if record["reason"] is None:
+            self.update_trial(trial.trial_id, {OBJECTIVE: record["objective"]})
+        status = TrialStatus.FAILED if record["reason"] else TrialStatus.COMPLETED
+        super().end_trial(Trial(known.hyperparameters, trial.trial_id, status, record["reason"]))
+        if self.on_end is not None:
+            self.on_end(self)
+
+    def give_up_worker(self, tuner_id):
+        """Gives the trial of a worker that is lost to the next that asks."""
+        trial = self.ongoing_trials.pop(tuner_id)
+        self.tuner_ids.discard(tuner_id)
+        self._retry_queue.append(trial.trial_id)
+        self._interrupted(trial.trial_id)
+
+    def _interrupted(self, trial_id):
+        self.interruptions[trial_id] = self.interruptions.get(trial_id, 0) + 1
+        if self.interruptions[trial_id] >= _MAX_INTERRUPTIONS:
+            reason = f"the process ended in the middle of it {_MAX_INTERRUPTIONS} times; out of memory, perhaps"
+            report = make_report(trial_id, {**EMPTY_RECORD, "reason": reason})
+            self.end_trial(report)
+
+    @property
+    def is_running(self):
+        """Whether a trial is under way, or is to be run again."""
+        return bool(self.ongoing_trials or self._retry_queue)
+
+    @property
+    def is_finished(self):
+        """Whether every trial has been made and has ended."""
+        is_running = any(trial.status == TrialStatus.RUNNING for trial in self.trials.values())
+        return len(self.trials) >= self.max_trials and not is_running
+
+    def get_state(self):
+        ours = {"records": self.records, "interruptions": self.interruptions}
+        return {**super().get_state(), **ours}
+
+    def set_state(self, state):
+        super().set_state(state)
+        self.records, self.interruptions = state["records"], state["interruptions"]
+
+    def save(self):
+        if self.directory is not None:
+            trials = {name: trial.get_state() for name, trial in self.trials.items()}
+            write_json(Path(self.directory) / STATE, {"oracle": self.get_state(), "trials": trials})
+
+    def _save_trial(self, trial):
+        """KerasTuner's file of one trial: there is none, `save` writes all."""
+
+    def load(self, has_workers=False):
+        """Takes up the state that `directory` holds, if there is one.
+
+        Args:
+            has_workers: bool. Whether the trials that were running were so in other processes, which may still be at
+                them. Otherwise they are run again.
+
+        Raises:
+            ConfigError: the file is damaged.
+        """
+        path = Path(self.directory) / STATE
+        if not path.exists():
+            return
+        values = read_json(path)
+        try:
+            self.trials = {name: Trial.from_state(state) for name, state in values["trials"].items()}
+            self.set_state(values["oracle"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ConfigError(
+                f"{path}: is damaged ({type(error).__name__}: {error}); start anew with --overwrite"
+            ) from None
+        running = {name for name, trial in self.trials.items() if trial.status == TrialStatus.RUNNING}
+        kept = self.ongoing_trials if has_workers else {}
+        self.ongoing_trials = {worker: trial for worker, trial in kept.items() if trial.trial_id in running}
+        self.tuner_ids = set(self.ongoing_trials)
+        lost = running - {trial.trial_id for trial in self.ongoing_trials.values()}
+        # The last is taken first.
+        self._retry_queue = sorted(lost, key=int, reverse=True)
+        for name in () if has_workers else sorted(lost, key=int):
+            self._interrupted(name)
+        self.save()
+
+
+def values_of(search, hp):
+    """The values of the fields that a trial sets: dict, as JSON would have them.
+
+    Args:
+        search: `Search`.
+        hp: `keras_tuner.HyperParameters` of the trial.
+    """
+    values = {name: kind.decode(kind.declare(name, hp)) for name, kind in search.space.items()}
+    if HYPERBAND_EPOCHS in hp.values:
+        values[EPOCHS] = hp.values[HYPERBAND_EPOCHS]
+    return values
+
+
+EMPTY_RECORD = {
+    "objective": None,
+    "objectives": [],
+    "best_epochs": [],
+    "seconds": None,
+    "reason": None,
+    "worker": None,
+}
+
+
+def make_report(trial_id, record):
+    """The `Trial` by which a record is handed in to `end_trial`, here or over the network."""
+    hyperparameters = keras_tuner.HyperParameters()
+    hyperparameters.values[RECORD] = json.dumps(record)
+    return Trial(hyperparameters, trial_id, TrialStatus.FAILED if record["reason"] else TrialStatus.COMPLETED)
+
+
+class RandomOracle(_SearchOracle, keras_tuner.oracles.RandomSearchOracle):
+    """Values drawn evenly from the space."""
+
+    def __init__(self, search, directory, on_end):
+        super().__init__(search, directory, on_end)
+
+
+class BayesianOracle(_SearchOracle, keras_tuner.oracles.BayesianOptimizationOracle):
+    """A third of the trials, at most three for each field, are random; then a Gaussian process proposes.
+
+    KerasTuner's own default draws three random trials for each field, which would leave none for the process.
+    """
+
+    def __init__(self, search, directory, on_end):
+        initial = max(3, min(3 * len(search.space), math.ceil(search.trials / 3)))
+        super().__init__(search, directory, on_end, num_initial_points=initial)
+
+    def populate_space(self, trial_id):
+        # A function of the seed and of what was tried: a search that was gone on with proposes the same.
+        self._random_state = np.random.RandomState((self.seed + len(self.trials)) % 2**32)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # The process's own fit need not converge.
+            response = super().populate_space(trial_id)
+        # Nothing new is learned from what was tried; the process proposes it all the same.
+        if response["status"] == TrialStatus.RUNNING and self.trials and self._duplicate(response["values"]):
+            response = self._random_populate_space()
+            response["values"] = response["values"] and self._tidy(response["values"])
+        return response
+
+    def _vectorize_trials(self):
+        # The recipe's own values may lie outside of the space, where the process has no place for them.
+        everything, space = self.trials, self.search.space
+        self.trials = {
+            name: trial
+            for name, trial in everything.items()
+            if all(kind.contains(kind.decode(trial.hyperparameters.values[n])) for n, kind in space.items())
+        }
+        try:
+            return super()._vectorize_trials()
+        finally:
+            self.trials = everything
+
+
+class HyperbandOracle(_SearchOracle, keras_tuner.oracles.HyperbandOracle):
+    """Hyperband whose resource is the epochs of stage 2, up to the recipe's `refinement.epochs`.
+
+    Each trial trains both stages from the beginning, the later rounds with more epochs of stage 2, so that its
+    objective is that of a run with its configuration (KerasTuner's own tuner goes on from the weights of the earlier
+    trial). As many brackets are made as a pass of `trials` has room for, those with the fewest epochs being left out
+    first; when a pass ends before the trials do, another begins. The recipe's own values take part in no bracket and
+    have all their epochs.
+    """
+
+    def __init__(self, search, directory, on_end):
+        super().__init__(
+            search,
+            directory,
+            on_end,
+            max_epochs=search.config.refinement.epochs,
+            factor=_FACTOR,
+            hyperband_iterations=0,
+        )
+        while self._get_num_brackets() > 1 and self._pass_size() > self.max_trials - 1:
+            self.min_epochs *= _FACTOR
+        self._current_bracket, self._brackets = self._get_num_brackets() - 1, []
+        self._start_new_bracket()
+
+    def _pass_size(self):
+        brackets = range(self._get_num_brackets())
+        return sum(self._get_size(b, r) for b in brackets for r in range(self._get_num_rounds(b)))
+
+    def populate_space(self, trial_id):
+        is_first = not self.trials
+        response = super().populate_space(trial_id)
+        if is_first:
+            response["values"][HYPERBAND_EPOCHS] = self.max_epochs
+        return response

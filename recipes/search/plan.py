@@ -1,0 +1,175 @@
+"""What a search for hyper-parameters is: a recipe, a space around it, the samples it may see, and how it is gone about.
+
+Nothing here imports a backend.
+"""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from plumkeras.data_pipelines import Dataset
+from plumkeras.recipes.config import ConfigError, RecipeConfig, to_dict, with_values
+from plumkeras.recipes.runs import run_directory
+from plumkeras.recipes.runs.checks import check_dataset
+from plumkeras.recipes.runs.protocol import fold_dataset, fold_numbers
+from plumkeras.recipes.search.space import default_space, read_space
+
+# What is searched for: the objective's name in KerasTuner, and in a history of stage 2.
+OBJECTIVE = "val_prediction_loss"
+OBJECTIVE_TITLES = {"regression": "mean absolute error", "classification": "cross-entropy"}
+# What the search itself sets under Hyperband.
+EPOCHS = "refinement.epochs"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SearchOptions:
+    """How a search is gone about."""
+
+    algorithm: Literal["bayesian", "random", "hyperband"] = "bayesian"
+    """Who proposes the trials. Hyperband gives many trials few epochs of stage 2, and the best of them more."""
+    trials: int = 30
+    """Trials in all, the recipe's own values being the first."""
+    seeds_per_trial: int = 1
+    """Seeds each trial is trained with: the recipe's, and those that follow it."""
+    space: Annotated[Path | None, tyro.conf.arg(metavar="FILE.json")] = None
+    """The fields to search and their ranges or values; by default a space around the recipe's values."""
+    fold: int | None = None
+    """Of a file with folds, the one to leave out as the test fold; by default the first."""
+    chief: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
+    """Hand out the trials to workers at this address, and run none here."""
+    join: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
+    """Run trials for the chief at this address. Give the same recipe, fields, data, space and seeds as there."""
+    worker: str | None = None
+    """Name of this worker, another one for each; by default the machine's name and the process's number."""
+
+    def __post_init__(self):
+        for name, low in (("trials", 1), ("seeds_per_trial", 1)):
+            if getattr(self, name) < low:
+                raise ConfigError(f"--{name.replace('_', '-')} must be at least {low}. Received: {getattr(self, name)}")
+        if self.chief and self.join:
+            raise ConfigError("--chief hands out trials and --join runs them; choose one")
+        if self.worker is not None and not self.join:
+            raise ConfigError("--worker names a worker; it goes with --join HOST:PORT")
+        for name in ("chief", "join"):
+            if getattr(self, name) is not None:
+                split_address(f"--{name}", getattr(self, name))
+
+
+def split_address(option, address):
+    """Host and port of `HOST:PORT`; raises `ConfigError` for anything else."""
+    found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s:/]+):(\d{1,5})", address)
+    if not found or not 0 < int(found[2]) < 65536:
+        raise ConfigError(f"{option} must be HOST:PORT, as 10.0.0.1:8000. Received: {address}")
+    return found[1], int(found[2])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Search:
+    """A search that has been checked.
+
+    Attributes:
+        config: the recipe's own `RecipeConfig`.
+        dataset: `Dataset` of `train` and `valid` alone: what a search does not hold it cannot look at.
+        space: dict from field to `Values` or `Range`.
+        algorithm, trials, seeds_per_trial: as in `SearchOptions`.
+        fold: number of the fold that is left out, or `None`.
+        held_out: number of samples that take no part.
+    """
+
+    config: RecipeConfig
+    dataset: Dataset
+    space: dict
+    algorithm: str
+    trials: int
+    seeds_per_trial: int
+    fold: int | None
+    held_out: int
+
+    @property
+    def seeds(self):
+        """The seeds that every trial is trained with."""
+        return [(self.config.seed + i) % 2**32 for i in range(self.seeds_per_trial)]
+
+    @property
+    def own_values(self):
+        """The recipe's own values of the fields of the space."""
+        fields = to_dict(self.config)
+        return {field: _plain(fields, field) for field in self.space}
+
+    def trial_config(self, values, seed=None):
+        """The `RecipeConfig` of a trial.
+
+        Args:
+            values: dict from field to value.
+            seed: int or None: the recipe's.
+
+        Raises:
+            ConfigError: the values do not fit each other.
+        """
+        config = with_values(self.config, values)
+        return config if seed is None else dataclasses.replace(config, seed=seed)
+
+    def facts(self, backend):
+        """What must stay the same for a search to be gone on with, or worked on elsewhere: flat, for JSON."""
+        facts = {
+            **run_directory.flat(to_dict(self.config)),
+            **{f"space {field}": kind.to_json() for field, kind in self.space.items()},
+            "algorithm": self.algorithm,
+            "seeds_per_trial": self.seeds_per_trial,
+            "fold": self.fold,
+            "backend": backend,
+            "data.sha256": run_directory.sha256(self.dataset),
+        }
+        return json.loads(json.dumps(facts))
+
+
+def _plain(fields, name):
+    for part in name.split("."):
+        fields = fields[part]
+    return fields
+
+
+def plan(config, dataset, options):
+    """Checks what is to be searched, and lets go of the samples that a search must not see.
+
+    Args:
+        config: `RecipeConfig`.
+        dataset: `Dataset` as the recipe uses it; `test` need not be there.
+        options: `SearchOptions`.
+
+    Returns:
+        `Search`.
+
+    Raises:
+        ConfigError: an option or the space file is wrong.
+        DataError: the data cannot be trained on by the recipe.
+    """
+    before = sum(map(len, dataset.values()))
+    fold = _fold(dataset, options.fold)
+    if fold is not None:
+        dataset = fold_dataset(dataset, fold)
+    seen = {name: split for name, split in dataset.items() if name != "test"}
+    dataset = dataset.replace(seen or dict(dataset))
+    check_dataset(config, dataset)
+    modalities = config.modalities or dataset.modalities
+    space = default_space(config, modalities) if options.space is None else read_space(options.space, config)
+    if options.algorithm == "hyperband" and EPOCHS in space:
+        raise ConfigError(f"{options.space}: {EPOCHS} is what hyperband itself sets, up to the recipe's; leave it out")
+    for field in space.keys() & {"modalities", "network.signed_log1p"}:
+        for value in space[field].values:
+            check_dataset(with_values(config, {field: value}, str(options.space)), dataset)
+    held_out = before - sum(map(len, dataset.values()))
+    return Search(config, dataset, space, options.algorithm, options.trials, options.seeds_per_trial, fold, held_out)
+
+
+def _fold(dataset, number):
+    numbers = fold_numbers(dataset)
+    if not numbers and number is not None:
+        raise ConfigError(f"--fold {number}: {dataset.path or 'the data set'} has splits, not folds")
+    if number is not None and number not in numbers:
+        raise ConfigError(f"--fold {number}: {dataset.path or 'the data set'} has the folds {numbers}")
+    return numbers[0] if numbers and number is None else number

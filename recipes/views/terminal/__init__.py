@@ -1,0 +1,26 @@
+"""What a person reads on the terminal: tables of metrics, data sets, benchmarks and searches."""
+
+from plumkeras.recipes.views.terminal.benchmarks import print_benchmark, print_data_benchmark, print_serving_benchmark
+from plumkeras.recipes.views.terminal.data_sets import print_conversion, print_data, print_description, print_extraction
+from plumkeras.recipes.views.terminal.metrics import metric_rows, print_metrics, short_metrics
+from plumkeras.recipes.views.terminal.runs import print_run
+from plumkeras.recipes.views.terminal.search import print_search, print_trial
+from plumkeras.recipes.views.terminal.tables import counting, print_line
+
+__all__ = [
+    "counting",
+    "metric_rows",
+    "print_benchmark",
+    "print_conversion",
+    "print_data",
+    "print_data_benchmark",
+    "print_description",
+    "print_extraction",
+    "print_line",
+    "print_metrics",
+    "print_run",
+    "print_search",
+    "print_serving_benchmark",
+    "print_trial",
+    "short_metrics",
+]
