@@ -61,7 +61,7 @@ def place(tmp_path, monkeypatch):
     ],
 )
 def test_python_blocks_run(page, place, monkeypatch, capsys):
-    from plumkeras.trainers.plum_stages import StageTrainer
+    from plumkeras.trainers.stage import StageTrainer
 
     # A few steps are taken sooner than a graph of them is made.
     compile_trainer = StageTrainer.compile

@@ -25,7 +25,7 @@ def for_run(directory, data, split=None, max_bytes=None, tell=say):
     Returns:
         `Dataset`, the name of its split, what is said of the network, and whether the data are the run's own.
     """
-    from plumkeras.recipes.runs.run import description_path, split_for
+    from plumkeras.recipes.runs.network_data import description_path, split_for
 
     path = description_path(directory)
     described, recipe = run_directory.read_network(path), run_directory.read_config(path)

@@ -43,7 +43,7 @@ class Evaluate:
 
 def run_evaluate(arguments):
     options = parse(Evaluate, arguments, "plumkeras evaluate")
-    from plumkeras.recipes.runs.checks import check_metrics_target
+    from plumkeras.recipes.runs.output_checks import check_metrics_target
 
     if options.output is not None:
         check_metrics_target(options.output, options.overwrite)
@@ -70,7 +70,7 @@ def run_evaluate(arguments):
 
 def _measure(options, tell):
     """What is told of a run as JSON, the metrics by line of a table, and the task."""
-    from plumkeras.recipes.runs.checks import check_labels
+    from plumkeras.recipes.runs.data_checks import check_labels
 
     dataset, name, described, is_own = for_run(options.run, options.data, options.split, options.max_bytes, tell)
     check_labels(described, dataset, name)

@@ -40,7 +40,7 @@ class Extract(AudioOptions, TextOptions, VisionOptions):
 def run_extract(arguments):
     headings = {AudioOptions: "sound", TextOptions: "text", VisionOptions: "frame"}
     options = parse(Extract, arguments, "plumkeras extract", headings=headings)
-    from plumkeras.recipes.runs.checks import check_npz_target
+    from plumkeras.recipes.runs.output_checks import check_npz_target
     from plumkeras.recipes.views import terminal
 
     check_npz_target(options.output, options.overwrite)

@@ -35,7 +35,7 @@ class Inspect:
 
 def run_inspect(arguments):
     options = parse(Inspect, arguments, "plumkeras inspect")
-    from plumkeras.recipes.runs.checks import check_picture_target
+    from plumkeras.recipes.runs.output_checks import check_picture_target
     from plumkeras.recipes.views import terminal
 
     check_label_range(options.label_range, "--label-range")

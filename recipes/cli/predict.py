@@ -36,7 +36,7 @@ class Predict:
 
 def run_predict(arguments):
     options = parse(Predict, arguments, "plumkeras predict")
-    from plumkeras.recipes.runs.checks import check_csv_target
+    from plumkeras.recipes.runs.output_checks import check_csv_target
 
     check_csv_target(options.output, options.overwrite)
     if cross_validation.is_cross_validation(options.run):
@@ -73,6 +73,6 @@ def _predict_folds(options):
         run = cross.run(first)
     for sentence in run.drift(split):
         warn(sentence)
-    outputs = cross_validation.mean_outputs(list(fold_evaluation.predict_folds(cross, parts, name).values()))
+    outputs = predictions.mean_outputs(list(fold_evaluation.predict_folds(cross, parts, name).values()))
     predictions.write_csv(options.output, split, run.network, outputs, run.config.objective.label_classes)
     say(f"{options.output}: {len(split)} predictions of {name}, the mean over the networks of {len(parts)} folds")

@@ -41,8 +41,9 @@ class Train:
 
 def run_train(arguments):
     options, recipe, callbacks = parse_recipe(Train, arguments, "train", output=tyro.MISSING)
-    from plumkeras.recipes.runs.checks import check_dataset, check_output, training_warnings
+    from plumkeras.recipes.runs.data_checks import check_dataset, training_warnings
     from plumkeras.recipes.runs.earlier_network import check_source
+    from plumkeras.recipes.runs.output_checks import check_output
 
     if options.overwrite and options.resume:
         raise UsageError("--overwrite replaces a run and --resume goes on with it; choose one")
@@ -65,8 +66,8 @@ def run_train(arguments):
     terminal.print_data(dataset, warnings)
     with quiet_start():
         from plumkeras.recipes.runs.fold_training import cross_validate
-        from plumkeras.recipes.runs.training import train
-    run = cross_validate if folds else train
+        from plumkeras.recipes.runs.training import train_run
+    run = cross_validate if folds else train_run
     how = {"resume": options.resume, "overwrite": options.overwrite, "init_from": options.init_from}
     how |= {"warnings": warnings, "callbacks": callbacks}
     try:

@@ -37,7 +37,7 @@ class Tune(SearchOptions):
 
 def run_tune(arguments):
     options, recipe, callbacks = parse_recipe(Tune, arguments, "tune")
-    from plumkeras.recipes.runs.checks import check_search_output
+    from plumkeras.recipes.runs.output_checks import check_search_output
 
     if options.overwrite and options.resume:
         raise UsageError("--overwrite replaces a search and --resume goes on with it; choose one")
@@ -47,7 +47,7 @@ def run_tune(arguments):
         run_directory.check_unlocked(options.output)
         check_search_output(options.output, options.overwrite, options.resume)
     search = plan(recipe, read_for_training(options.data, recipe, options.max_bytes), options)
-    from plumkeras.recipes.runs.checks import data_warnings
+    from plumkeras.recipes.runs.data_checks import data_warnings
     from plumkeras.recipes.views import terminal
 
     if callbacks is not None:

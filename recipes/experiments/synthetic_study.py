@@ -23,7 +23,7 @@ import numpy as np
 from scipy.stats import t as student  # scipy comes with keras-tuner[bayesian]
 
 from plumkeras.recipes.runs import predictions
-from plumkeras.recipes.runs.training import StageData, build_network, build_trainers
+from plumkeras.recipes.runs.stages import StageData, build_network, build_trainers
 from plumkeras.recipes.synthetic import generate, synthetic
 
 STRENGTHS = (0.0, 0.25, 0.5, 1.0)

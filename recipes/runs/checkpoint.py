@@ -70,7 +70,7 @@ class CheckpointFile:
             kept = "; the one before it is untouched" if self.path.exists() else ""
             raise TrainingError(
                 f"{self.path}: the checkpoint after epoch {position.epochs} of {position.stage} cannot be written: "
-                f"{error.strerror or error}{kept}; make room and go on by --resume"
+                f"{error.strerror or error}{kept}; make room and resume with --resume"
             ) from error
 
     def read(self):

@@ -4,11 +4,10 @@ import re
 import warnings
 from pathlib import Path
 
-import numpy as np
-
 from plumkeras.data_pipelines import Dataset, Split, load
 from plumkeras.recipes.config import ConfigError
-from plumkeras.recipes.runs import run_directory
+from plumkeras.recipes.runs import predictions, run_directory
+from plumkeras.recipes.runs.fold_evaluation import evaluate_folds
 from plumkeras.recipes.runs.fold_runs import FoldWarning
 from plumkeras.recipes.runs.own_data import own_data
 from plumkeras.recipes.views.terminal import short_metrics
@@ -83,9 +82,6 @@ class CrossValidation:
             DataError: as `Run.evaluate`.
             ConfigError: as `Run.evaluate`.
         """
-        # Late: it imports this module.
-        from plumkeras.recipes.runs.fold_evaluation import evaluate_folds
-
         if data is None:
             data = self.data
         if data is None:
@@ -115,7 +111,7 @@ class CrossValidation:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FoldWarning)
             outputs = [self.run(fold).predict(data, split, batch_size) for fold in self.folds]
-        return mean_outputs(outputs)
+        return predictions.mean_outputs(outputs)
 
 
 def has_folds(dataset) -> bool:
@@ -129,18 +125,3 @@ def mean_of_seen(cross, dataset) -> str:
         f"{dataset.path or 'the data'}: the mean over {len(cross.folds)} networks, most of which were trained on these "
         "samples; predictions of unseen samples are in predictions_test.csv"
     )
-
-
-def mean_outputs(outputs: list) -> dict:
-    """The mean of several networks' predictions and label distributions; see `CrossValidation.predict`."""
-    found = {"prediction": np.mean([one["prediction"] for one in outputs], axis=0)}
-    for name in outputs[0]:
-        m = name.removesuffix("_present")
-        if name == m:
-            continue
-        found[name] = outputs[0][name]
-        if f"{m}_soft_label" in outputs[0]:
-            soft = np.mean([one[f"{m}_soft_label"] for one in outputs], axis=0)
-            found[f"{m}_soft_label"] = soft
-            found[f"{m}_hard_label"] = np.where(found[name], soft.argmax(axis=1), -1).astype("int32")
-    return found

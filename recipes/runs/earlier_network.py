@@ -4,7 +4,7 @@ from pathlib import Path
 
 from plumkeras.recipes.config import ConfigError, to_dict
 from plumkeras.recipes.runs import run_directory
-from plumkeras.recipes.runs.checks import check_run
+from plumkeras.recipes.runs.output_checks import check_run
 from plumkeras.recipes.runs.own_data import is_own
 
 # The fields that shape the network's weights.

@@ -3,10 +3,10 @@
 import numpy as np
 
 from plumkeras.data_pipelines import DataError
-from plumkeras.recipes.runs import cross_validation, predictions, run_directory
-from plumkeras.recipes.runs.checks import check_labels
+from plumkeras.recipes.runs import predictions, run_directory
+from plumkeras.recipes.runs.data_checks import check_labels
+from plumkeras.recipes.runs.network_data import split_for
 from plumkeras.recipes.runs.own_data import is_own
-from plumkeras.recipes.runs.run import split_for
 
 
 def fold_parts(cross, dataset, split=None, pooled=False):
@@ -65,7 +65,7 @@ def measure_parts(cross, parts, name, pooled) -> dict:
         every = np.concatenate(list(labels.values()))
         found["pooled"] = predictions.report(parts[first], every, {"prediction": predicted})
     else:
-        mean = cross_validation.mean_outputs(list(outputs.values()))
+        mean = predictions.mean_outputs(list(outputs.values()))
         found["mean"] = predictions.report(parts[first], labels[first], mean)
     return found
 

@@ -8,10 +8,12 @@ import keras
 import numpy as np
 
 from plumkeras.recipes.runs import predictions, run_directory
-from plumkeras.recipes.runs.checks import check_dataset, check_output, training_warnings
+from plumkeras.recipes.runs.data_checks import check_dataset, training_warnings
 from plumkeras.recipes.runs.earlier_network import recorded_source
+from plumkeras.recipes.runs.output_checks import check_output
 from plumkeras.recipes.runs.protocol import describe_fold, fold_dataset, fold_masks, fold_numbers
-from plumkeras.recipes.runs.training import network_shape, train
+from plumkeras.recipes.runs.stages import network_shape
+from plumkeras.recipes.runs.training import train_run
 from plumkeras.recipes.views.pictures.runs import write_pictures
 
 
@@ -76,7 +78,7 @@ def _cross_validate(config, dataset, directory, numbers, verbose, resume, warnin
         described = describe_fold(dataset, number)
         where = fold_directory(directory, number)
         options = {"resume": True, "fold": described, "callbacks": callbacks, "init_from": init_from}
-        finished[str(number)] = train(config, fold, where, verbose, **options)
+        finished[str(number)] = train_run(config, fold, where, verbose, **options)
         for name, values in constants.items():
             values[fold_masks(dataset, number)[name]] = predictions.constant(dataset.task, fold["train"].labels)
         # What was compiled for the fold would be kept to the end otherwise.

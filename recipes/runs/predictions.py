@@ -100,3 +100,18 @@ def _cells(values):
     if values.dtype.kind == "f":
         return [str(v) for v in values.astype("float32")]
     return [for_csv(v) for v in values.tolist()]
+
+
+def mean_outputs(outputs: list) -> dict:
+    """The mean of several networks' predictions and label distributions; see `CrossValidation.predict`."""
+    found = {"prediction": np.mean([one["prediction"] for one in outputs], axis=0)}
+    for name in outputs[0]:
+        m = name.removesuffix("_present")
+        if name == m:
+            continue
+        found[name] = outputs[0][name]
+        if f"{m}_soft_label" in outputs[0]:
+            soft = np.mean([one[f"{m}_soft_label"] for one in outputs], axis=0)
+            found[f"{m}_soft_label"] = soft
+            found[f"{m}_hard_label"] = np.where(found[name], soft.argmax(axis=1), -1).astype("int32")
+    return found

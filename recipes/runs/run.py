@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from plumkeras.backends import check_backend
-from plumkeras.data_pipelines import Dataset, Split, load, normalize_samples, with_validation
+from plumkeras.data_pipelines import Dataset, Split, load, normalize_samples
 from plumkeras.data_pipelines.inspection.fingerprint import DriftWarning, drift
 from plumkeras.data_pipelines.schema.dataset import html_table
 from plumkeras.data_pipelines.schema.from_arrays import padded
 from plumkeras.features import complete_inputs
 from plumkeras.recipes.config import ConfigError
-from plumkeras.recipes.runs import checks, cross_validation, fold_runs, predictions, run_directory
+from plumkeras.recipes.runs import cross_validation, data_checks, fold_runs, output_checks, predictions, run_directory
+from plumkeras.recipes.runs.network_data import description_path, split_for
 from plumkeras.recipes.runs.own_data import own_data
-from plumkeras.recipes.runs.protocol import prepare
 from plumkeras.recipes.serving import read_export as exported
 from plumkeras.recipes.views import terminal
 from plumkeras.recipes.views.pictures.losses import STAGE_TITLES
@@ -104,7 +104,7 @@ class Run:
         """
         dataset, name = self._prepared(self._own_data() if data is None else data, split)
         described = {"task": self.network.task, "num_classes": self.network.num_classes}
-        checks.check_labels(described, dataset, name)
+        data_checks.check_labels(described, dataset, name)
         return predictions.report(dataset, dataset[name].labels, self._predict_split(dataset, name, 256))
 
     def embeddings(self, data=None, split=None) -> dict:
@@ -195,7 +195,7 @@ class Run:
         ids = np.arange(len(next(iter(features.values())))).astype(str)
         split = Dataset({"all": Split(ids, features, lengths)})["all"]
         split = normalize_samples(split, [m for m in self.config.sample_norm if m in features])
-        return checks.with_modalities(self.network.feature_dims, Dataset({"all": split}))
+        return data_checks.with_modalities(self.network.feature_dims, Dataset({"all": split}))
 
 
 class ExportedRun(Run):
@@ -214,43 +214,6 @@ class ExportedRun(Run):
     def metrics(self) -> dict:
         """The metrics of the run that was exported, by split."""
         return run_directory.read_description(exported.metadata_path(self.directory)).get("metrics", {})
-
-
-def description_path(directory):
-    """The file that describes a run or an export: its recipe, its network and its data.
-
-    Raises:
-        ConfigError: the directory holds neither a finished run nor an export.
-    """
-    version = exported.find_version(directory)
-    if version is not None:
-        return exported.metadata_path(version)
-    checks.check_run(directory)
-    return Path(directory) / run_directory.CONFIG
-
-
-def split_for(path, config, feature_dims, dataset, split=None):
-    """The one split of a data set that is put to a run or an export, as its network reads it.
-
-    Args:
-        path: the file that describes the run or the export.
-        config: `RecipeConfig` of the run.
-        feature_dims: dict from modality to width, the network's.
-        dataset: `Dataset`, as loaded.
-        split: name of the split, or None: `test`, or the only one there is.
-
-    Returns:
-        `Dataset` with that split alone, the split's name, and a sentence on what it is of a file with folds, or None.
-
-    Raises:
-        DataError: there is no such split, a width differs, or the data set has none of the modalities.
-    """
-    dataset, told = fold_runs.fold_part(path, prepare(config, dataset), split)
-    if split in ("train", "valid"):
-        dataset = with_validation(dataset, config.validation_fraction)
-    name = checks.choose_split(dataset, split)
-    # The other splits are not predicted, and what is missing there is nobody's concern.
-    return checks.with_modalities(feature_dims, dataset.replace({name: dataset[name]})), name, told
 
 
 def load_run(directory):
@@ -274,7 +237,7 @@ def load_run(directory):
         return ExportedRun(version, *exported.read_export(version))
     if cross_validation.is_cross_validation(directory):
         return cross_validation.CrossValidation(directory, load_run)
-    checks.check_run(directory)
+    output_checks.check_run(directory)
     config = run_directory.read_config(Path(directory) / run_directory.CONFIG)
     known = run_directory.read_fingerprint(Path(directory) / run_directory.FINGERPRINT)
     check_backend()

@@ -416,7 +416,7 @@ def read_metrics(path):
                 if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
                     raise TypeError
     except (TypeError, AttributeError):
-        raise ConfigError(f"{path}: holds no metrics; is it damaged? Delete it and go on by --resume") from None
+        raise ConfigError(f"{path}: holds no metrics; is it damaged? Delete it and resume with --resume") from None
     return values
 
 

@@ -9,8 +9,9 @@ from plumkeras.data_pipelines import Dataset, load, open_shards, with_validation
 from plumkeras.data_pipelines.shards import layout
 from plumkeras.recipes import RecipeConfig, read_recipe
 from plumkeras.recipes.config import ConfigError, SyntheticRecipeConfig, with_values
-from plumkeras.recipes.runs.checks import check_dataset, check_output
+from plumkeras.recipes.runs.data_checks import check_dataset
 from plumkeras.recipes.runs.earlier_network import check_source
+from plumkeras.recipes.runs.output_checks import check_output
 from plumkeras.recipes.runs.protocol import fold_dataset, fold_numbers, prepare
 from plumkeras.recipes.runs.run import Run, load_run
 from plumkeras.recipes.runs.user_callbacks import check_callbacks
@@ -75,7 +76,7 @@ def train(
     # Late: they start a backend.
     from plumkeras.recipes.runs import fold_training, training
 
-    run_all = fold_training.cross_validate if numbers else training.train
+    run_all = fold_training.cross_validate if numbers else training.train_run
     scratch = None
     if output is None:
         scratch = tempfile.TemporaryDirectory(prefix="plumkeras-")

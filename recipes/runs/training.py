@@ -1,4 +1,4 @@
-"""Trains a recipe: the only place that calls `fit`."""
+"""A whole run: trains the stages, measures, and writes the run directory."""
 
 import contextlib
 import errno
@@ -7,284 +7,20 @@ from pathlib import Path
 
 import keras
 
-from plumkeras.callbacks import NonFiniteLossError
 from plumkeras.data_pipelines import data_errors
-from plumkeras.data_pipelines.batches.feed import feed
-from plumkeras.data_pipelines.batches.order import BatchStream
-from plumkeras.devices import check_precision, data_parallel, enable_determinism, set_seed
-from plumkeras.metrics import PearsonCorrelation, SentimentAccuracy
-from plumkeras.models.plum_net import PLUMNet
-from plumkeras.objectives.class_labels import scheme_classes
-from plumkeras.recipes.config import ConfigError, TrainingError
+from plumkeras.recipes.config import TrainingError
 from plumkeras.recipes.runs import predictions, run_directory
-from plumkeras.recipes.runs.checkpoint import CheckpointFile, StageCheckpoint
-from plumkeras.recipes.runs.checks import check_dataset, check_output, measured_splits, training_warnings
-from plumkeras.recipes.runs.earlier_network import recorded_source, take_weights
-from plumkeras.recipes.runs.progress import stage_progress
-from plumkeras.recipes.runs.timings import StageTimer
-from plumkeras.recipes.runs.user_callbacks import callbacks_by_stage
-from plumkeras.recipes.views.pictures import losses
+from plumkeras.recipes.runs.checkpoint import CheckpointFile
+from plumkeras.recipes.runs.data_checks import check_dataset, measured_splits, training_warnings
+from plumkeras.recipes.runs.earlier_network import recorded_source
+from plumkeras.recipes.runs.output_checks import check_output
+from plumkeras.recipes.runs.stages import Training
+from plumkeras.recipes.views.pictures import plot_losses
 from plumkeras.recipes.views.pictures.runs import write_pictures
-from plumkeras.trainers import AlignmentTrainer, RefinementTrainer
-from plumkeras.trainers.backend import Adam, AdamW
-
-
-def network_shape(config, dataset):
-    """What a network takes from the data, a dict: `feature_dims`, `task` and `num_classes`."""
-    regression = dataset.task == "regression"
-    return {
-        "feature_dims": {m: dataset.feature_dims[m] for m in config.modalities or dataset.modalities},
-        "task": dataset.task,
-        "num_classes": scheme_classes(config.objective.label_classes) if regression else dataset.num_classes,
-    }
-
-
-def build_network(config, dataset):
-    """The untrained `PLUMNet` of a recipe for a data set's modalities, widths and classes."""
-    shape, network = network_shape(config, dataset), config.network
-    return PLUMNet(
-        **shape,
-        hidden_dim=network.hidden_dim,
-        num_layers=network.num_layers,
-        num_heads=network.num_heads,
-        dropout=network.dropout,
-        modules=network.modules,
-        compression={m: "signed_log1p" for m in shape["feature_dims"] if m in network.signed_log1p},
-        label_temperature=network.label_temperature,
-        normalize_labels=network.normalize_labels,
-        fusion=network.fusion,
-        share_common_encoder=network.share_common_encoder,
-        modality_dropout=network.modality_dropout,
-        dtype=config.precision,
-    )
-
-
-def build_trainers(config, network, steps_per_epoch):
-    """The compiled trainers of a recipe's stages: dict with `alignment` (unless there is no stage 1) and `refinement`.
-
-    Args:
-        config: `RecipeConfig`.
-        network: `PLUMNet`.
-        steps_per_epoch: int, for the learning rate's schedule.
-    """
-    shared = {
-        "prototype_policy": config.prototype_policy,
-        "prototype_momentum": config.prototype_momentum,
-        **vars(config.objective),
-    }
-    trainers = {}
-    if network.modules and config.alignment.epochs:
-        trainers["alignment"] = AlignmentTrainer(
-            network, label_warmup_epochs=config.alignment.label_warmup_epochs, **shared
-        )
-    trainers["refinement"] = RefinementTrainer(
-        network,
-        objective=config.refinement.objective,
-        freeze_alignment=config.refinement.freeze_alignment,
-        **shared,
-    )
-    for stage, trainer in trainers.items():
-        metrics = _shown_metrics(network) if stage == "refinement" else None
-        trainer.compile(make_optimizer(getattr(config, stage), steps_per_epoch), metrics=metrics)
-    return trainers
-
-
-class StageData:
-    """What `fit` feeds a stage: `train` and `valid` of a data set, with a network's modalities.
-
-    Attributes:
-        in_order: batches of the complete training split, unshuffled: for statistics and prototypes.
-        validation: batches of `valid`.
-        steps_per_epoch: int.
-    """
-
-    def __init__(self, config, dataset, modalities):
-        self.config = config
-        self.train = dataset.split("train").select(modalities)
-        self.in_order = feed(self.train)
-        self.validation = feed(dataset.split("valid").select(modalities))
-        self.steps_per_epoch = len(self._stream("alignment"))
-
-    def fit(self, stage, trainer, callbacks=(), initial_epoch=0):
-        """Trains one stage from an epoch on; returns the history of the epochs that were trained, a dict."""
-        history = trainer.fit(
-            feed(self.train, **self._order(stage), initial_epoch=initial_epoch),
-            prototype_data=self.in_order,
-            validation_data=self.validation,
-            epochs=getattr(self.config, stage).epochs,
-            initial_epoch=initial_epoch,
-            callbacks=list(callbacks),
-            verbose=0,
-            shuffle=False,
-        )
-        return dict(history.history)
-
-    def sample_ids(self, stage, epoch, step):
-        """The ids of the samples that made up a training batch."""
-        return self.train.ids[self._stream(stage).order(epoch)[step]]
-
-    def _stream(self, stage):
-        return BatchStream(self.train, **self._order(stage))
-
-    def _order(self, stage):
-        return {
-            "batch_size": self.config.batch_size,
-            "training": True,
-            # Each stage has an order of its own.
-            "seed": self.config.seed + (2**32 if stage == "refinement" else 0),
-            "drop_remainder": self.config.drop_remainder,
-        }
-
-
-def seeded_network(config, dataset):
-    """The untrained `PLUMNet` that a run of a recipe begins with: on its devices, its weights drawn from its seed.
-
-    Raises:
-        ConfigError: the devices that the recipe asks for are not there, or do not compute in its precision.
-    """
-    if config.deterministic:
-        enable_determinism()
-    parallel = _devices(config)
-    set_seed(config.seed)
-    with parallel.scope():
-        return build_network(config, dataset)
-
-
-def _devices(config):
-    try:
-        parallel = data_parallel(config.devices)
-        check_precision(config.precision)
-        return parallel
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-
-
-class Training:
-    """Everything of a run that can fail before the first step: devices, network, statistics, trainers. Then `fit`.
-
-    Args:
-        config: `RecipeConfig`.
-        dataset: `Dataset` with `train` and `valid`; `test` is not read.
-        network: what `seeded_network` has just returned for both. By default it is called here.
-        init_from: path of an earlier run, whose weights and standardisation the network takes; or None.
-
-    Raises:
-        ConfigError: the devices that the recipe asks for are not there.
-    """
-
-    def __init__(self, config, dataset, network=None, init_from=None):
-        self.network = seeded_network(config, dataset) if network is None else network
-        self.parallel = _devices(config)
-        self.config = config
-        self.stopped_early = False
-        with self.parallel.scope():
-            self.data = StageData(config, dataset, self.network.modalities)
-            if init_from is None:
-                self.network.adapt(self.data.in_order)
-            else:
-                take_weights(self.network, init_from)
-            self.trainers = build_trainers(config, self.network, self.data.steps_per_epoch)
-
-    def fit(self, directory=None, verbose=1, callbacks=None):
-        """Trains both stages, from the checkpoint in the directory on if there is one.
-
-        Args:
-            directory: where checkpoints, TensorBoard logs and histories go; `None`: nowhere.
-            verbose: 0 or 1, progress bars.
-            callbacks: as in `plumkeras.train`.
-
-        Returns:
-            Dict of histories by stage (`alignment`, `refinement`); the number of the best epoch, from 0, stands in
-            `histories["refinement"]["best_epoch"]`.
-
-        Raises:
-            TrainingError: training diverged, or a checkpoint cannot be written or read.
-        """
-        callbacks = callbacks_by_stage(callbacks)
-        file = None if directory is None else CheckpointFile(directory)
-        position = file and file.read()
-        histories = {}
-        if position:
-            histories = {s: h for s, h in position.histories.items() if s != position.stage}
-        for stage, trainer in self.trainers.items():
-            if stage in histories:
-                continue
-            here = position if position and position.stage == stage else None
-            with self.parallel.scope():
-                histories[stage] = self._fit_stage(
-                    stage, trainer, directory, verbose, file, histories, here, callbacks.get(stage, ())
-                )
-        best = self.trainers["refinement"].best_epoch
-        if best is None:
-            raise TrainingError(
-                "training diverged: no epoch of stage 2 has a finite validation loss; try a refinement.learning_rate "
-                f"below {self.config.refinement.learning_rate:g}"
-            )
-        histories["refinement"]["best_epoch"] = best
-        return histories
-
-    def _fit_stage(self, stage, trainer, directory, verbose, file, histories, position, more):
-        options = getattr(self.config, stage)
-        done = 0
-        if position:
-            done = options.epochs if position.stopped else position.epochs
-        callbacks = _callbacks(options, stage, directory, verbose, done)
-        early_stopping = next((c for c in callbacks if isinstance(c, keras.callbacks.EarlyStopping)), None)
-        checkpoint = StageCheckpoint(file, stage, histories, position, early_stopping)
-        try:
-            self.data.fit(stage, trainer, [*callbacks, *more, checkpoint], done)
-        except NonFiniteLossError as error:
-            ids = ", ".join(map(str, self.data.sample_ids(stage, error.epoch, error.step)))
-            kept = "" if file is None or not file.path.exists() else "; the checkpoint before it is untouched"
-            raise TrainingError(
-                f"training diverged in stage {stage}: {error}, on the samples {ids}{kept}; try a "
-                f"{stage}.learning_rate below {options.learning_rate:g}"
-            ) from error
-        self.stopped_early = trainer.stop_training or bool(position and position.stopped)
-        return checkpoint.history
-
-
-def make_optimizer(options, steps_per_epoch):
-    """The optimizer of a stage: Adam, or AdamW with weight decay."""
-    rate = options.learning_rate
-    if options.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, max(options.epochs * steps_per_epoch, 1), alpha=0.05)
-    shared = {"learning_rate": rate, "clipnorm": options.clipnorm or None}
-    if options.weight_decay:
-        return AdamW(weight_decay=options.weight_decay, **shared)
-    return Adam(**shared)
-
-
-def _shown_metrics(network):
-    if network.task == "regression":
-        return [PearsonCorrelation(), SentimentAccuracy(convention="non0")]
-    return ["accuracy"]
-
-
-def _callbacks(options, stage, directory, verbose, done):
-    callbacks = []
-    if options.patience and stage == "refinement":
-        callbacks.append(keras.callbacks.EarlyStopping("val_prediction_loss", mode="min", patience=options.patience))
-    if directory is not None:
-        path = Path(directory) / f"{stage}_history.csv"
-        run_directory.cut_history(path, done)
-        callbacks += [HistoryFile(str(path), append=bool(done)), StageTimer(directory, stage, done)]
-        if keras.backend.backend() == "tensorflow":  # Keras writes TensorBoard logs by TensorFlow alone.
-            callbacks.append(keras.callbacks.TensorBoard(str(Path(directory) / run_directory.LOGS / stage)))
-    if verbose:
-        callbacks.append(stage_progress(stage, done))
-    return callbacks
-
-
-class HistoryFile(keras.callbacks.CSVLogger):
-    """A csv file with a row an epoch, counted from 1."""
-
-    def on_epoch_end(self, epoch, logs=None):
-        super().on_epoch_end(epoch + 1, logs)
 
 
 @data_errors()
-def train(
+def train_run(
     config,
     dataset,
     directory,
@@ -309,7 +45,7 @@ def train(
             the beginning.
         overwrite: bool. Whether a run that the directory holds, and that is not gone on with, may be cleared away.
         fold: dict or None. Of the run of a fold, what its `config.json` says of the fold.
-        warnings: what `checks.training_warnings` says of the data, where it is known already.
+        warnings: what `data_checks.training_warnings` says of the data, where it is known already.
         callbacks: as in `plumkeras.train`.
         init_from: path of an earlier run from whose network this one starts, or None.
 
@@ -371,7 +107,7 @@ def _writing(directory):
             reason = error.strerror or str(error)
         elif reason not in str(error):  # The writer of TensorBoard's logs has TensorFlow's own kinds of error.
             raise
-        raise TrainingError(f"{directory}: cannot be written: {reason}; make room and go on by --resume") from error
+        raise TrainingError(f"{directory}: cannot be written: {reason}; make room and resume with --resume") from error
 
 
 def _finish(directory, training, histories, dataset, warnings):
@@ -381,7 +117,7 @@ def _finish(directory, training, histories, dataset, warnings):
     partial = run_directory.partial_path(target)
     network.save(partial)
     partial.replace(target)
-    losses.plot_losses(histories, directory / run_directory.PICTURE)
+    plot_losses(histories, directory / run_directory.PICTURE)
     run_directory.write_fingerprint(directory, dataset, network.modalities)
     metrics = {"valid": None, "test": None, "baseline": {}}
     measured = measured_splits(dataset)

@@ -14,7 +14,7 @@ import tyro
 from plumkeras.data_pipelines import Dataset
 from plumkeras.recipes.config import ConfigError, RecipeConfig, to_dict, with_values
 from plumkeras.recipes.runs import run_directory
-from plumkeras.recipes.runs.checks import check_dataset
+from plumkeras.recipes.runs.data_checks import check_dataset
 from plumkeras.recipes.runs.protocol import fold_dataset, fold_numbers
 from plumkeras.recipes.search.space import default_space, read_space
 

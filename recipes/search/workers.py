@@ -21,7 +21,7 @@ from keras_tuner.src.protos import get_service, get_service_grpc
 
 from plumkeras.recipes.config import ConfigError, TrainingError
 from plumkeras.recipes.runs.run_directory import first_difference
-from plumkeras.recipes.search.tuning import RecipeHyperModel, work
+from plumkeras.recipes.search.trials import RecipeHyperModel, work
 from plumkeras.recipes.views.escaping import for_terminal
 
 # A worker says so often that it is alive, and is given up for lost after so long a silence.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.runs import run_directory
-from plumkeras.recipes.runs.checks import check_run
+from plumkeras.recipes.runs.output_checks import check_run
 from plumkeras.recipes.serving import read_export
 from plumkeras.recipes.serving.model_card import model_card
 from plumkeras.recipes.serving.notes import MAX_BATCH, serving_notes

@@ -5,7 +5,7 @@ import pytest
 
 from plumkeras.data_pipelines import DataError, load
 from plumkeras.recipes import RecipeConfig
-from plumkeras.recipes.runs.checks import check_dataset
+from plumkeras.recipes.runs.data_checks import check_dataset
 
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])

@@ -129,7 +129,7 @@ def test_the_commands_take_the_folder(tmp_path, capsys, monkeypatch):
     def stop(recipe, dataset, *arguments, **options):
         raise TrainingError(f"far enough: {dataset.format}, {len(dataset['test'])}")
 
-    monkeypatch.setattr(importlib.import_module("plumkeras.recipes.runs.training"), "train", stop)
+    monkeypatch.setattr(importlib.import_module("plumkeras.recipes.runs.training"), "train_run", stop)
     assert main(["train", "mosi", "--data", str(folder), "--output", str(tmp_path / "run")]) == 2
     assert "far enough: misa-folder, 4" in capsys.readouterr().err
 

@@ -91,7 +91,7 @@ def make_data(case):
 
 def make_training(case, devices):
     from plumkeras.recipes.config import from_dict
-    from plumkeras.recipes.runs.training import Training
+    from plumkeras.recipes.runs.stages import Training
 
     return Training(from_dict({**CASES[case]["config"], "devices": devices}, case), make_data(case))
 
@@ -316,7 +316,7 @@ def _watched_sharding():
     import jax
 
     from plumkeras.trainers import jax as jax_trainer
-    from plumkeras.trainers.plum_stages import StageTrainer
+    from plumkeras.trainers.stage import StageTrainer
 
     def watch(what, array):
         def note(sharding):

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from plumkeras import AlignmentTrainer, RefinementTrainer
 from plumkeras.callbacks import NonFiniteLossError, StopOnNonFiniteLoss
-from plumkeras.trainers.plum_stages import array_batches
+from plumkeras.trainers.stage import array_batches
 
 from .testing import make_data, make_network
 

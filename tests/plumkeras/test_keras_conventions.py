@@ -13,7 +13,7 @@ from keras import ops
 from plumkeras import AlignmentTrainer, RefinementTrainer
 from plumkeras.metrics import PearsonCorrelation
 from plumkeras.objectives.alignment import AlignmentObjective
-from plumkeras.trainers.plum_stages import array_batches
+from plumkeras.trainers.stage import array_batches
 
 from .testing import assert_close, make_data, make_network
 

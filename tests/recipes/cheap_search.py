@@ -40,7 +40,7 @@ def objective(config):
 
 def make_cheap(patch, before=None):
     """Puts `objective` in the place of training; `patch(owner, name, value)` sets an attribute."""
-    from plumkeras.recipes.search import tuning
+    from plumkeras.recipes.search import trials, tuning
 
     def fit(self, hp, network, seed=None):
         config = self.trial_config(hp, seed)
@@ -48,15 +48,15 @@ def make_cheap(patch, before=None):
             before(config)
         return {"val_prediction_loss": objective(config), "best_epoch": 0}
 
-    patch(tuning.RecipeHyperModel, "build", lambda self, hp, seed=None: None)
-    patch(tuning.RecipeHyperModel, "fit", fit)
+    patch(trials.RecipeHyperModel, "build", lambda self, hp, seed=None: None)
+    patch(trials.RecipeHyperModel, "fit", fit)
     patch(tuning.keras.utils, "clear_session", lambda: None)
 
 
 def main(point, directory, options):
     resume = options.pop("resume", False)
     search = cheap_plan(**options)
-    from plumkeras.recipes.search import tuning, workers
+    from plumkeras.recipes.search import trials, tuning, workers
 
     begun = []
 
@@ -71,7 +71,7 @@ def main(point, directory, options):
                 time.sleep(0.05)
 
     make_cheap(setattr, before)
-    tuning._PAUSE_SECONDS = 0.05
+    trials._PAUSE_SECONDS = 0.05
     workers.BEAT_SECONDS, workers.SILENCE_SECONDS = 0.5, 8
     tuning.run_search(search, SearchOptions(**options), directory, resume)
     assert tuning.keras.backend.backend() == "tensorflow" or "tensorflow" not in sys.modules

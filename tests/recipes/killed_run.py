@@ -32,7 +32,7 @@ from plumkeras.recipes.cli.quiet import quiet_start
 with quiet_start():
     import keras
 
-    from plumkeras.recipes.runs import checkpoint, training
+    from plumkeras.recipes.runs import checkpoint, stages, training
 
 
 def die():
@@ -72,8 +72,8 @@ class Killer(keras.callbacks.Callback):
 def arm(point):
     """Makes the process die at the point."""
     where = []  # Stage and epoch of the checkpoint being written.
-    fit, write, replace, unlink = training.StageData.fit, checkpoint.CheckpointFile.write, Path.replace, Path.unlink
-    plot = training.visualization.plot_losses
+    fit, write, replace, unlink = stages.StageData.fit, checkpoint.CheckpointFile.write, Path.replace, Path.unlink
+    plot = training.plot_losses
 
     def watched_fit(self, stage, trainer, callbacks=(), initial_epoch=0):
         return fit(self, stage, trainer, [*callbacks, Killer(point, stage)], initial_epoch)
@@ -103,14 +103,14 @@ def arm(point):
             die()
         return plot(*arguments)
 
-    training.StageData.fit, checkpoint.CheckpointFile.write = watched_fit, watched_write
+    stages.StageData.fit, checkpoint.CheckpointFile.write = watched_fit, watched_write
     Path.replace, Path.unlink = watched_replace, watched_unlink
-    training.visualization.plot_losses = watched_plot
+    training.plot_losses = watched_plot
 
 
 def forget(what):
     """Leaves out a part of what a resumed run takes up."""
-    take_up, feed = checkpoint.StageCheckpoint.on_train_begin, training.feed
+    take_up, feed = checkpoint.StageCheckpoint.on_train_begin, stages.feed
 
     def forgetful(self, logs=None):
         model = self.model
@@ -134,7 +134,7 @@ def forget(what):
 
     checkpoint.StageCheckpoint.on_train_begin = forgetful
     if what == "order":
-        training.feed = from_the_first_order
+        stages.feed = from_the_first_order
 
 
 if __name__ == "__main__":

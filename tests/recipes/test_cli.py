@@ -16,7 +16,7 @@ from plumkeras.data_pipelines.schema.report import Report
 from plumkeras.recipes import find_recipe
 from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import TrainingError
-from plumkeras.recipes.runs.checks import data_warnings
+from plumkeras.recipes.runs.data_checks import data_warnings
 from plumkeras.recipes.views import terminal
 
 
@@ -309,7 +309,7 @@ def test_training_says_what_inspect_warns_about(tmp_path, capsys, monkeypatch):
     def stop(*arguments, **options):
         raise TrainingError("far enough")
 
-    monkeypatch.setattr(importlib.import_module("plumkeras.recipes.runs.training"), "train", stop)
+    monkeypatch.setattr(importlib.import_module("plumkeras.recipes.runs.training"), "train_run", stop)
     data = ["--data", str(tmp_path / "features.npz"), "--output", str(tmp_path / "run")]
     assert main(["train", "mosi", *data]) == 2
     captured = capsys.readouterr()

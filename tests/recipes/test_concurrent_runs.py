@@ -18,9 +18,9 @@ from plumkeras.data_pipelines import Dataset, make_synthetic
 from plumkeras.recipes import ConfigError, find_recipe
 from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import TrainingError
-from plumkeras.recipes.runs import fold_training, run_directory, training
+from plumkeras.recipes.runs import fold_training, run_directory, stages, training
 from plumkeras.recipes.runs.checkpoint import CheckpointFile, Position
-from plumkeras.recipes.runs.checks import check_output, check_search_output
+from plumkeras.recipes.runs.output_checks import check_output, check_search_output
 from plumkeras.recipes.search import tuning
 from plumkeras.recipes.search.plan import SearchOptions, plan
 
@@ -79,18 +79,18 @@ def test_a_run_keeps_others_out_from_beginning_to_end(tmp_path, dataset, monkeyp
 
     monkeypatch.setattr(training, "Training", look)
     with pytest.raises(TrainingError, match="enough"):
-        training.train(find_recipe("synthetic"), dataset, tmp_path / "run")
+        training.train_run(find_recipe("synthetic"), dataset, tmp_path / "run")
     assert seen and not (tmp_path / "run").exists()
 
 
 def test_a_run_that_another_process_finished_meanwhile_is_not_cleared_away(run, dataset, busy):
     before = tree(run)
     with pytest.raises(ConfigError, match="already holds a run"):
-        training.train(find_recipe("synthetic"), dataset, run, overwrite=False)
+        training.train_run(find_recipe("synthetic"), dataset, run, overwrite=False)
     told = busy(run)
     for resume in (False, True):
         with pytest.raises(ConfigError, match=told):
-            training.train(find_recipe("synthetic"), dataset, run, resume=resume)
+            training.train_run(find_recipe("synthetic"), dataset, run, resume=resume)
     (run / locking.NAME).unlink()
     assert tree(run) == before
 
@@ -239,7 +239,7 @@ def test_a_run_that_goes_on_says_so_on_the_command_line(tmp_path, tiny_options, 
         raise TrainingError("enough")
 
     command = ["train", "synthetic", "--output", str(tmp_path / "run"), *tiny_options]
-    monkeypatch.setattr(training.Training, "fit", stop)
+    monkeypatch.setattr(stages.Training, "fit", stop)
     assert main(command) == 2
     path = tmp_path / "run" / "config.json"
     values = json.loads(path.read_text())

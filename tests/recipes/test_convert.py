@@ -12,7 +12,7 @@ from plumkeras.recipes.benchmarks.training import benchmark_data
 from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import NetworkConfig, RecipeConfig
 from plumkeras.recipes.runs.run_directory import samples_sha256
-from plumkeras.recipes.runs.training import train
+from plumkeras.recipes.runs.training import train_run
 
 SMALL = [
     *("--network.hidden-dim=8", "--network.num-layers=1", "--network.num-heads=2", "--batch-size=8"),
@@ -92,7 +92,7 @@ def test_a_run_from_shards_is_that_from_the_file(source, tmp_path, capsys):
         {"train": open_shards(folder)["test"], "valid": load(source)["valid"], "test": load(source)["test"]}
     )
     with pytest.raises(DataError, match=r"test-00003-of-00008.tfrecord: damaged"):
-        train(run.config, damaged, tmp_path / "damaged")
+        train_run(run.config, damaged, tmp_path / "damaged")
     assert not (tmp_path / "damaged").exists()
 
 

@@ -15,7 +15,8 @@ from plumkeras.data_pipelines.batches.order import BatchStream
 from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import AlignmentConfig, NetworkConfig, RecipeConfig, RefinementConfig, TrainingError
 from plumkeras.recipes.runs.checkpoint import CheckpointFile
-from plumkeras.recipes.runs.training import StageData, train
+from plumkeras.recipes.runs.stages import StageData
+from plumkeras.recipes.runs.training import train_run
 
 CONFIG = RecipeConfig(
     name="small",
@@ -92,7 +93,7 @@ def test_an_infinite_label_is_traced_to_its_batch(dataset, tmp_path, written):
     # Past every check: this policy takes prototypes from the steps. Stage 1 sees a positive label in it.
     dataset["train"].labels[17] = np.inf
     with pytest.raises(TrainingError) as caught:
-        train(dataclasses.replace(CONFIG, prototype_policy="batch"), dataset, tmp_path / "run", verbose=0)
+        train_run(dataclasses.replace(CONFIG, prototype_policy="batch"), dataset, tmp_path / "run", verbose=0)
     steps = [batch_ids(dataset, "refinement", 0, step) for step in range(5)]
     step = next(i for i, ids in enumerate(steps) if dataset["train"].ids[17] in ids)
     assert named_ids(caught.value) == steps[step]
@@ -109,18 +110,18 @@ def test_a_later_step_is_named_the_same_in_a_resumed_run(dataset, tmp_path, writ
         poison_before(patch, epoch=1, step=2)
         for resume in (False, True):
             with pytest.raises(TrainingError, match="step 3 of epoch 2") as caught:
-                train(HEAD_ALONE, dataset, run, verbose=0, resume=resume)
+                train_run(HEAD_ALONE, dataset, run, verbose=0, resume=resume)
             assert named_ids(caught.value) == batch_ids(dataset, "refinement", 1, 2)
             assert len(written) == 1 and (run / "checkpoint.npz").read_bytes() == written[0]
     # The checkpoint is good: with the poison gone, the run comes to its end.
-    assert train(HEAD_ALONE, dataset, run, verbose=0, resume=True)["test"]["n"] == 8
+    assert train_run(HEAD_ALONE, dataset, run, verbose=0, resume=True)["test"]["n"] == 8
     assert len(written) == 3 and (run / "metrics.json").exists()
 
 
 def test_the_first_step_has_no_checkpoint_to_speak_of(dataset, tmp_path, monkeypatch):
     poison_before(monkeypatch, epoch=0, step=0)
     with pytest.raises(TrainingError, match="step 1 of epoch 1") as caught:
-        train(HEAD_ALONE, dataset, tmp_path / "run", verbose=0)
+        train_run(HEAD_ALONE, dataset, tmp_path / "run", verbose=0)
     assert "checkpoint" not in str(caught.value)
     assert named_ids(caught.value) == batch_ids(dataset, "refinement", 0, 0)
 
@@ -131,7 +132,7 @@ def test_weights_that_are_not_finite_are_not_kept(dataset, tmp_path, written, mo
     run = tmp_path / "run"
     poison_before(monkeypatch, epoch=epoch, step=None, value=value)
     with pytest.raises(TrainingError, match=f"prediction.*bias.*not finite after epoch {epoch + 1}") as caught:
-        train(HEAD_ALONE, dataset, run, verbose=0)
+        train_run(HEAD_ALONE, dataset, run, verbose=0)
     assert len(written) == epoch
     assert ("untouched" in str(caught.value)) == (run / "checkpoint.npz").exists() == bool(epoch)
     if epoch:

@@ -28,7 +28,7 @@ from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import ConfigError, TrainingError
 from plumkeras.recipes.runs import run_directory
 from plumkeras.recipes.runs.checkpoint import CheckpointFile, Position
-from plumkeras.recipes.runs.checks import check_output
+from plumkeras.recipes.runs.output_checks import check_output
 
 # All modules, dropout, early stopping; 4 steps an epoch, the last on a partial batch. A process costs 7 to 13 s of CPU,
 # nearly all of it for starting and tracing.
@@ -340,7 +340,7 @@ def hold_another_best_epoch(path):
 )
 def test_a_damaged_checkpoint_is_one_line_and_nothing_is_lost(unfinished, capsys, monkeypatch, damage, told):
     # It would hold for the rest of this process.
-    monkeypatch.setattr("plumkeras.recipes.runs.training.enable_determinism", lambda: None)
+    monkeypatch.setattr("plumkeras.recipes.runs.stages.enable_determinism", lambda: None)
     path = unfinished / "checkpoint.npz"
     damage(path)
     before = tree(unfinished)

@@ -18,6 +18,7 @@ import pytest
 
 from plumkeras.recipes.config import ConfigError, TrainingError
 from plumkeras.recipes.runs import run_directory
+from plumkeras.recipes.search import trials as search_trials
 from plumkeras.recipes.search import tuning
 from plumkeras.recipes.search.oracle import STATE, make_oracle, make_report
 
@@ -278,7 +279,9 @@ def test_a_chief_that_is_gone_on_with_leaves_trials_to_workers_that_are_still_at
     again.load(has_workers=True)
     assert again.create_trial("b").trial_id != running.trial_id
     again.end_trial(
-        make_report(running.trial_id, tuning.run_trial(tuning.RecipeHyperModel(search), running.hyperparameters))
+        make_report(
+            running.trial_id, search_trials.run_trial(search_trials.RecipeHyperModel(search), running.hyperparameters)
+        )
     )
     assert again.trials[running.trial_id].status == "COMPLETED"
 

@@ -22,7 +22,8 @@ from plumkeras.recipes import ConfigError
 from plumkeras.recipes.benchmarks.serving import benchmark_serving
 from plumkeras.recipes.cli import main
 from plumkeras.recipes.runs import predictions, run_directory
-from plumkeras.recipes.runs.run import Run, description_path
+from plumkeras.recipes.runs.network_data import description_path
+from plumkeras.recipes.runs.run import Run
 from plumkeras.recipes.serving import model_card
 from plumkeras.recipes.serving.export_run import check_export, export_run
 from plumkeras.recipes.serving.messages import messages, predict_request, warmup_record

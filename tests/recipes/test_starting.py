@@ -143,7 +143,7 @@ def test_devices_without_gpus_are_warned_of_before_training(backend, library):
         "from plumkeras.recipes.config import RecipeConfig\n"
         "with quiet():\n"
         "    with quiet_start():\n"
-        "        from plumkeras.recipes.runs.training import _devices\n"
+        "        from plumkeras.recipes.runs.stages import _devices\n"
         "    for devices in (1, 2, 2):\n"
         "        _devices(RecipeConfig(name='x', devices=devices))\n"
     )
@@ -161,7 +161,7 @@ def test_a_precision_that_jax_lacks_on_the_cpu_is_refused():
     code = (
         "from plumkeras.recipes import ConfigError\n"
         "from plumkeras.recipes.config import RecipeConfig\n"
-        "from plumkeras.recipes.runs.training import _devices\n"
+        "from plumkeras.recipes.runs.stages import _devices\n"
         "_devices(RecipeConfig(name='x', precision='mixed_bfloat16'))\n"
         "try:\n"
         "    _devices(RecipeConfig(name='x', precision='mixed_float16'))\n"

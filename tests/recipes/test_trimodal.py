@@ -9,7 +9,7 @@ from sklearn.linear_model import LinearRegression
 from plumkeras.data_pipelines import make_synthetic
 from plumkeras.recipes import find_recipe
 from plumkeras.recipes.runs import predictions
-from plumkeras.recipes.runs.training import Training
+from plumkeras.recipes.runs.stages import Training
 
 MODALITIES = ("text", "audio", "vision")
 

@@ -17,7 +17,7 @@ from plumkeras.recipes import ConfigError
 from plumkeras.recipes.cli import main
 from plumkeras.recipes.cli.parsing import say, warn
 from plumkeras.recipes.runs import predictions
-from plumkeras.recipes.runs.run import description_path
+from plumkeras.recipes.runs.network_data import description_path
 from plumkeras.recipes.serving import model_card
 from plumkeras.recipes.views import escaping
 

@@ -21,13 +21,15 @@ from plumkeras.recipes.config import (
     with_values,
 )
 from plumkeras.recipes.runs import run_directory
-from plumkeras.recipes.runs.checks import check_search_output
+from plumkeras.recipes.runs.output_checks import check_search_output
+from plumkeras.recipes.search import trials as search_trials
 from plumkeras.recipes.search import tuning
 from plumkeras.recipes.search.oracle import make_oracle
 from plumkeras.recipes.search.plan import SearchOptions, plan
 from plumkeras.recipes.search.results import SearchResults
 from plumkeras.recipes.search.space import default_space, read_space
-from plumkeras.recipes.search.tuning import RecipeHyperModel, run_search, run_trial, tune
+from plumkeras.recipes.search.trials import RecipeHyperModel, run_trial
+from plumkeras.recipes.search.tuning import run_search, tune
 
 # One modality and little to trace: a trial takes a few seconds.
 CONFIG = RecipeConfig(
@@ -251,8 +253,8 @@ def test_a_failed_trial_is_recorded_and_the_search_goes_on(reason, tmp_path, mon
                 raise FAILURES[reason]
             return {"refinement": {"val_prediction_loss": [2.0, self.dropout], "best_epoch": 1}}
 
-    monkeypatch.setattr(tuning, "seeded_network", lambda config, dataset: None)
-    monkeypatch.setattr(tuning, "Training", Failing)
+    monkeypatch.setattr(search_trials, "seeded_network", lambda config, dataset: None)
+    monkeypatch.setattr(search_trials, "Training", Failing)
     monkeypatch.setattr(tuning, "write_picture", lambda results, directory: None)
     monkeypatch.setattr(tuning.keras.utils, "clear_session", lambda: None)
     results = tune(plan(CONFIG, dataset(), SearchOptions(algorithm="random", trials=9)), tmp_path)
@@ -270,7 +272,7 @@ def test_what_is_wrong_with_more_than_a_trial_ends_the_search(error, tmp_path, m
     def fail(config, dataset):
         raise error
 
-    monkeypatch.setattr(tuning, "seeded_network", fail)
+    monkeypatch.setattr(search_trials, "seeded_network", fail)
     with pytest.raises(type(error), match=str(error)):
         tune(plan(CONFIG, dataset(), SearchOptions(algorithm="random", trials=3)), tmp_path)
 
@@ -279,7 +281,7 @@ def test_when_every_trial_fails_the_first_reason_is_told(tmp_path, monkeypatch):
     def fail(config, dataset):
         raise MemoryError
 
-    monkeypatch.setattr(tuning, "seeded_network", fail)
+    monkeypatch.setattr(search_trials, "seeded_network", fail)
     with pytest.raises(TrainingError, match="no trial came to its end; the first: out of memory"):
         tune(plan(CONFIG, dataset(), SearchOptions(algorithm="random", trials=3)), tmp_path)
     assert [row["status"] for row in rows(tmp_path)] == ["failed"] * 3
@@ -461,7 +463,7 @@ def test_directories_are_not_written_over(tmp_path, search_directory):
     for overwrite, resume in ((False, False), (True, False), (False, True)):
         with pytest.raises(ConfigError, match="is not empty and holds no search"):
             check_search_output(tmp_path / "other", overwrite, resume)
-    with pytest.raises(ConfigError, match="already holds a search; go on with it by --resume"):
+    with pytest.raises(ConfigError, match="already holds a search; resume it with --resume"):
         check_search_output(search_directory, False)
     check_search_output(search_directory, True)
     check_search_output(search_directory, False, True)

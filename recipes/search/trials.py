@@ -1,0 +1,149 @@
+"""Trials of a search: whole runs of both stages, measured on the validation split alone."""
+
+import contextlib
+import time
+
+import keras
+import keras_tuner
+from keras_tuner.engine.trial import TrialStatus
+from keras_tuner.errors import FailedTrialError
+
+from plumkeras.recipes.config import ConfigError, TrainingError
+from plumkeras.recipes.runs.stages import Training, seeded_network
+from plumkeras.recipes.search.oracle import EMPTY_RECORD, make_report, values_of
+from plumkeras.recipes.search.plan import OBJECTIVE
+
+# How often a worker asks again while others are at work and nothing can be begun.
+_PAUSE_SECONDS = 1
+_MAX_REASON = 400
+
+
+class RecipeHyperModel(keras_tuner.HyperModel):
+    """The networks of a recipe, as KerasTuner's tuners and ours want them.
+
+    `build` gives the untrained network of a trial, and `fit` trains both of its stages and returns the objective, the
+    validation loss of the prediction at the epoch that was kept. Hyper-parameters are named as the recipe's fields.
+    Under Hyperband `tuner/epochs` stands for `refinement.epochs`.
+
+    Args:
+        search: `Search`.
+    """
+
+    def __init__(self, search):
+        super().__init__(name="plumkeras", tunable=True)
+        self.search = search
+
+    def trial_config(self, hp, seed=None):
+        """The `RecipeConfig` of a trial's hyper-parameters."""
+        with _failures():
+            return self.search.trial_config(values_of(self.search, hp), seed)
+
+    def build(self, hp, seed=None):
+        """The untrained `PLUMNet` of a trial.
+
+        Args:
+            hp: `keras_tuner.HyperParameters`.
+            seed: int or None: the recipe's.
+
+        Raises:
+            FailedTrialError: the values do not fit each other, or the network does not fit into memory.
+        """
+        config = self.trial_config(hp, seed)
+        with _failures():
+            return seeded_network(config, self.search.dataset)
+
+    def fit(self, hp, network, seed=None, **options):
+        """Trains what `build` has just returned.
+
+        Args:
+            hp, seed: as in `build`.
+            network: the network.
+            **options: not used. KerasTuner's own tuners give callbacks, which know nothing of two stages.
+
+        Returns:
+            Dict with `val_prediction_loss` and `best_epoch`, the number of the kept epoch, from 0.
+
+        Raises:
+            FailedTrialError: training diverged or ran out of memory.
+        """
+        with _failures():
+            training = Training(self.trial_config(hp, seed), self.search.dataset, network)
+            history = training.fit(verbose=0)["refinement"]
+        best = history["best_epoch"]
+        return {OBJECTIVE: float(history[OBJECTIVE][best]), "best_epoch": best}
+
+
+@contextlib.contextmanager
+def _failures():
+    """What is wrong with one trial, and not with the search, becomes KerasTuner's error for that."""
+    try:
+        yield
+    except (TrainingError, ConfigError) as error:
+        raise FailedTrialError(str(error)) from error
+    except Exception as error:
+        if not _is_out_of_memory(error):
+            raise
+        first = next(iter(str(error).splitlines()), "")
+        raise FailedTrialError(f"out of memory: {type(error).__name__}: {first}".rstrip(": ")) from error
+
+
+def _is_out_of_memory(error):
+    names = {kind.__name__ for kind in type(error).__mro__}
+    # TensorFlow's and torch's kinds; JAX has one kind for all that XLA says, and torch one for the CPU.
+    if names & {"MemoryError", "ResourceExhaustedError", "OutOfMemoryError"}:
+        return True
+    said = str(error)
+    return any(words in said for words in ("RESOURCE_EXHAUSTED", "out of memory", "can't allocate memory"))
+
+
+def run_trial(model, hp, worker=None):
+    """Trains a trial with every seed, and lets go of its memory.
+
+    Args:
+        model: `RecipeHyperModel`.
+        hp: `keras_tuner.HyperParameters`.
+        worker: name of who does it, for the record.
+
+    Returns:
+        Dict, the trial's record; see `search_oracle`.
+    """
+    record = {**EMPTY_RECORD, "objectives": [], "best_epochs": [], "worker": worker}
+    began = time.monotonic()
+    for seed in model.search.seeds:
+        try:
+            found = model.fit(hp, model.build(hp, seed), seed=seed)
+            record["objectives"].append(found[OBJECTIVE])
+            record["best_epochs"].append(found["best_epoch"])
+        except FailedTrialError as error:
+            record["reason"] = " ".join(str(error).split())[:_MAX_REASON]
+        # Only here: the error held on to what was being trained.
+        keras.utils.clear_session()
+        if record["reason"] is not None:
+            break
+    else:
+        record["objective"] = sum(record["objectives"]) / len(record["objectives"])
+    record["seconds"] = round(time.monotonic() - began, 3)
+    return record
+
+
+def work(oracle, model, worker):
+    """Runs trials until the oracle has no more.
+
+    Args:
+        oracle: one of `search_oracle`, or a client of a chief's.
+        model: `RecipeHyperModel`.
+        worker: a name of its own.
+
+    Returns:
+        int. How many trials were run here.
+    """
+    count = 0
+    while True:
+        trial = oracle.create_trial(worker)
+        if trial.status == TrialStatus.STOPPED:
+            return count
+        if trial.status == TrialStatus.IDLE:
+            time.sleep(_PAUSE_SECONDS)
+            continue
+        oracle.end_trial(make_report(trial.trial_id, run_trial(model, trial.hyperparameters, worker)))
+        count += 1
