@@ -1,12 +1,12 @@
 """Writes the native npz layout."""
 
 import os
-import tempfile
 
 import numpy as np
 
 from plumkeras.data_pipelines.readers.shared.fields import LETTERS
 from plumkeras.data_pipelines.schema.validation import DataError
+from plumkeras.files import replacing
 
 
 def save_npz(dataset, path, overwrite=False):
@@ -31,19 +31,8 @@ def save_npz(dataset, path, overwrite=False):
             arrays[prefix + field] = array
     if dataset.label_range is not None:
         arrays["label_range"] = np.array(dataset.label_range)
-    folder = os.path.dirname(os.path.abspath(path))
-    handle, temporary = tempfile.mkstemp(suffix=".npz", prefix=".writing-", dir=folder)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez_compressed(file, **arrays)
-        # mkstemp makes it private; a data file gets the permissions that any new file would.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, **arrays)
 
 
 def _fields(dataset, split):

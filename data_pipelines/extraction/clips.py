@@ -1,15 +1,13 @@
 """Which clips there are: the csv that lists them, and the files of a folder that belong to it."""
 
-import csv
 import dataclasses
-import math
 import os
 
 import numpy as np
 
+from plumkeras.data_pipelines.containers.csv_table import ClipTable
 from plumkeras.data_pipelines.readers.shared import fields
-from plumkeras.data_pipelines.readers.shared.splits import ALIASES
-from plumkeras.data_pipelines.schema.validation import DataError, all_nan, check_complete, listing
+from plumkeras.data_pipelines.schema.validation import DataError, all_nan, check_complete
 
 AUDIO_ENDINGS = (".wav", ".flac", ".mp3", ".ogg", ".oga")
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp")
@@ -82,8 +80,9 @@ def read_table(path, report):
     Raises:
         DataError: it is damaged, lacks a column, lists a clip twice, or holds something else than numbers for labels.
     """
-    lines, columns = _columns(path)
-    keys, groups = [[] for _ in lines], None
+    table = ClipTable(path)
+    columns = table.columns
+    keys, groups = [[] for _ in table.lines], None
     if "path" in columns:
         for own, text in zip(keys, columns["path"], strict=True):
             own.append(os.path.splitext(os.path.normpath(text.strip()).replace(os.sep, "/"))[0])
@@ -101,18 +100,13 @@ def read_table(path, report):
         names = [own[0] for own in keys]
     else:
         raise DataError(
-            f"{path}: names no clips: video_id and clip_id, id, or path is expected; its columns are "
-            f"{listing(name[:40] for name in columns)}"
+            f"{path}: names no clips: video_id and clip_id, id, or path is expected; its columns are {table.names()}"
         )
     ids = fields.ids(list(names), f"{path}: id")
-    seen = {}
-    for line, name in zip(lines, ids.tolist(), strict=True):
-        if name in seen:
-            raise DataError(f"{path}: lines {seen[name]} and {line} list the same clip, {name!r}: delete one of them")
-        seen[name] = line
-    unimodal = {modality: _numbers(path, lines, columns, f"label_{x}") for modality, x in fields.LETTERS.items()}
+    table.check_unique(ids)
+    unimodal = {modality: table.numbers(f"label_{letter}") for modality, letter in fields.LETTERS.items()}
     unimodal = {modality: values for modality, values in unimodal.items() if values is not None}
-    labels, splits = _numbers(path, lines, columns, "label"), _splits(path, lines, columns, report)
+    labels, splits = table.numbers("label"), table.splits(_SPLIT_COLUMNS, report)
     # Now, before hours of extraction: a split has all its labels or none.
     for name, rows in splits.items():
         for column, values in {"label": labels, **unimodal}.items():
@@ -122,61 +116,8 @@ def read_table(path, report):
         ids=ids,
         keys=keys,
         groups=groups,
-        texts=np.array(columns["text"], dtype=object) if "text" in columns else None,
+        texts=table.texts("text"),
         labels=labels,
         modality_labels=unimodal,
         splits=splits,
     )
-
-
-def _columns(path):
-    """The line number of each row, and the columns by name."""
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            names = [name.strip() for name in next(reader, [])]
-            rows = [(reader.line_num, row) for row in reader if row]
-    except OSError as error:
-        raise DataError(f"{path}: can't be read: {error.strerror}") from None
-    except (csv.Error, UnicodeError) as error:
-        raise DataError(f"{path}: damaged, or no UTF-8 text: {error}") from None
-    for number, row in rows:
-        if len(row) != len(names):
-            raise DataError(f"{path}: line {number} has {len(row)} columns, the first line {len(names)}")
-    if not rows:
-        raise DataError(f"{path}: lists no clip")
-    return [number for number, _ in rows], {name: [row[at] for _, row in rows] for at, name in enumerate(names)}
-
-
-def _numbers(path, lines, columns, column):
-    """A column as float64 `[N]`, NaN where it is blank; None where it is blank throughout."""
-    texts = [text.strip() for text in columns.get(column, ())]
-    if not any(texts):
-        return None
-    values = []
-    for line, text in zip(lines, texts, strict=True):
-        try:
-            value = float(text or "nan")
-        except ValueError:
-            value = math.inf
-        if math.isinf(value):
-            raise DataError(f"{path}: line {line}: {column} is {text[:40]!r}; a number is expected")
-        values.append(value)
-    return np.array(values)
-
-
-def _splits(path, lines, columns, report):
-    column = next((name for name in _SPLIT_COLUMNS if name in columns), None)
-    if column is None:
-        report.warn(f"{os.path.basename(path)}: has no column mode or split, so there is one split, `all`")
-        return {"all": np.arange(len(lines))}
-    modes = np.array([ALIASES.get(mode.strip().lower(), "") for mode in columns[column]])
-    for row in np.flatnonzero(modes == "")[:1]:
-        report.warn(
-            f"{os.path.basename(path)}: {np.count_nonzero(modes == '')} clips are in no known split, skipped; for one "
-            f"line {lines[row]}: {column} is {columns[column][row][:40]!r}"
-        )
-    found = {name: np.flatnonzero(modes == name) for name in ("train", "valid", "test")}
-    if not any(map(len, found.values())):
-        raise DataError(f"{path}: no clip's {column} is among {listing(ALIASES)}")
-    return {name: rows for name, rows in found.items() if len(rows)}

@@ -9,6 +9,7 @@ from plumkeras.data_pipelines.inspection.statistics import column_statistics
 from plumkeras.data_pipelines.inspection.suspicions import fitted_on, suspicions
 from plumkeras.data_pipelines.schema.report import shared_ids
 from plumkeras.data_pipelines.schema.videos import shared_sources, sources
+from plumkeras.metrics.reports import correlation
 
 _LENGTH_BINS = 30
 _LABEL_BINS = 12
@@ -182,18 +183,12 @@ def _label_edges(labels, low, high):
 
 def _describe_modality_labels(split, task):
     found = {}
+    compares = task == "regression" and split.labels is not None
     for m, labels in split.modality_labels.items():
         wide = labels.astype("float64")
         found[m] = {
             "mean": float(wide.mean()),
             "std": float(wide.std()),
-            "correlation": _correlation(wide, split.labels) if task == "regression" else None,
+            "correlation": correlation(wide, split.labels.astype("float64")) if compares else None,
         }
     return found
-
-
-def _correlation(first, second):
-    """Pearson's, or None where there is nothing to compare or one side never changes."""
-    if second is None or np.ptp(first) == 0 or np.ptp(second) == 0:
-        return None
-    return _number(np.corrcoef(first, second.astype("float64"))[0, 1])

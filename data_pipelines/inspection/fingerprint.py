@@ -11,6 +11,8 @@ import numpy as np
 from plumkeras.data_pipelines.features import cleaning
 from plumkeras.data_pipelines.inspection.known_files import known_file, source_of
 from plumkeras.data_pipelines.inspection.suspicions import fitted_on
+from plumkeras.features import FrameMoments
+from plumkeras.metrics.reports import correlation
 
 # Below so many samples a deviation says little, so only what cannot be chance is told.
 _FEW = 20
@@ -59,7 +61,7 @@ def fingerprint(data, modalities=None):
 def _moments(features, lengths):
     count, steps, width = features.shape
     rows = max(1, cleaning.BLOCK_BYTES // (4 * max(1, steps * width)))
-    total, squares = np.zeros(width), np.zeros(width)
+    moments = FrameMoments(width)
     # Of the samples' sums: their squares, and their products with the lengths.
     sums_squared, sums_lengths = np.zeros(width), np.zeros(width)
     origin = None
@@ -68,20 +70,18 @@ def _moments(features, lengths):
         frames = features[start : start + rows][np.arange(steps) < length[:, None]].astype("float64")
         if not len(frames):
             continue
+        moments.update(frames)
         if origin is None:
-            # Sums of squares far from 0 would lose the digits.
+            # Squares of sums far from 0 would lose the digits.
             origin = frames.mean(axis=0)
         frames -= origin
         length = length[length > 0]
         sums = np.add.reduceat(frames, np.cumsum(length) - length, axis=0)
-        total += sums.sum(axis=0)
-        squares += np.einsum("nf,nf->f", frames, frames)
         sums_squared += np.einsum("nf,nf->f", sums, sums)
         sums_lengths += length @ sums
     lengths = np.asarray(lengths, "int64")
     has, frames = int(np.count_nonzero(lengths)), int(lengths.sum())
-    mean = total / max(frames, 1)
-    variance = squares / max(frames, 1) - mean**2
+    mean = moments.mean - (0 if origin is None else origin)
     # The mean over all frames is a ratio of sums over samples; this is its linearised variance, times the samples.
     residual = sums_squared - 2 * mean * sums_lengths + mean**2 * float(lengths @ lengths)
     spread = np.sqrt(np.maximum(residual, 0) / max(has, 1)) * has / max(frames, 1)
@@ -91,8 +91,8 @@ def _moments(features, lengths):
         "missing": 1.0 - has / max(count, 1),
         "mean_length": frames / max(has, 1),
         "frames": frames,
-        "mean": _numbers(mean + (0 if origin is None else origin)),
-        "std": _numbers(np.sqrt(np.maximum(variance, 0))),
+        "mean": _numbers(moments.mean),
+        "std": _numbers(np.sqrt(moments.variance)),
         "sample_std": _numbers(spread),
     }
 
@@ -163,7 +163,7 @@ def _features(trained, here):
     # What two files of the same kind would agree by; doubled, for the samples of a speaker resemble each other.
     expected = math.sqrt(1 / (1 + 2 * float(np.mean(errors**2)) / max(float(np.var(profile)), 1e-12)))
     if expected > _EXPECTED and len(mean) > 2:
-        agreement = _correlation(profile, new_profile)
+        agreement = correlation(profile, new_profile) or 0.0
         if agreement < _AGREEMENT * expected:
             return (
                 f"the means of the columns do not follow those of training (correlation {agreement:.2f}); are the "
@@ -177,11 +177,6 @@ def _features(trained, here):
             "columns); are the features from another extractor, or not centred in the same way?"
         )
     return None
-
-
-def _correlation(first, second):
-    first, second = first - first.mean(), second - second.mean()
-    return float(first @ second / max(math.sqrt((first @ first) * (second @ second)), 1e-12))
 
 
 def _times(factor):

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from plumkeras.data_pipelines.features import cleaning
+from plumkeras.features import FrameMoments
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,21 +47,14 @@ def column_statistics(features, lengths, spread=False):
     """
     width = features.shape[2]
     low, high = np.full(width, np.inf, "float32"), np.full(width, -np.inf, "float32")
-    mean, squares = np.zeros(width), np.zeros(width)
-    total = 0
+    moments, total = FrameMoments(width), 0
     for frames in _valid_frames(features, lengths):
         low, high = np.minimum(low, frames.min(axis=0)), np.maximum(high, frames.max(axis=0))
         if spread:
-            # Merged block by block (Chan, Golub and LeVeque 1979): a sum of squares alone would lose the digits.
             with np.errstate(invalid="ignore", over="ignore"):
-                block_mean = frames.mean(axis=0, dtype="float64")
-                frames -= block_mean.astype("float32")
-                shift = block_mean - mean
-                squares += np.einsum("nf,nf->f", frames, frames)
-                squares += shift**2 * (total * len(frames) / (total + len(frames)))
-                mean += shift * (len(frames) / (total + len(frames)))
+                moments.update(frames)
         total += len(frames)
-    return ColumnStatistics(total, low, high, np.sqrt(squares / max(total, 1)) if spread else None)
+    return ColumnStatistics(total, low, high, np.sqrt(moments.variance) if spread else None)
 
 
 def _valid_frames(features, lengths):

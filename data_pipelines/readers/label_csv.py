@@ -23,9 +23,9 @@ from plumkeras.data_pipelines.readers import foreign, mmsa
 from plumkeras.data_pipelines.readers.foreign import read_pickle
 from plumkeras.data_pipelines.readers.label_table import SEPARATORS, LabelTable
 from plumkeras.data_pipelines.readers.shared import fields, names, ragged
-from plumkeras.data_pipelines.readers.shared.splits import ALIASES, parts
+from plumkeras.data_pipelines.readers.shared.splits import parts
 from plumkeras.data_pipelines.schema.dataset import Dataset, Split
-from plumkeras.data_pipelines.schema.validation import MODALITIES, DataError, listing
+from plumkeras.data_pipelines.schema.validation import MODALITIES, SPLIT_ALIASES, DataError, listing
 
 NAME = "label_csv"
 DESCRIPTION = "folder of MMSA-FET: label.csv with feature pickles or <modality>/<video_id>/<clip_id>.npy"
@@ -62,7 +62,7 @@ def read(path, report, modalities=None, label_range=None, sha256=None):
         lost = f"{np.count_nonzero(~held)} of {len(held)} clips of label.csv have no features"
         report.warn(f"{lost}, dropped; one is {table.ids[row]}")
     splits = {}
-    for name, rows in table.splits(report).items():
+    for name, rows in table.splits(("mode",), report).items():
         rows = rows[held[rows]]
         if not len(rows):
             continue
@@ -77,11 +77,11 @@ def read(path, report, modalities=None, label_range=None, sha256=None):
             lengths=lengths,
             labels=None if table.regression is None else table.regression[rows].astype("float32"),
             modality_labels=_complete(table, rows, name, report),
-            raw_text=None if table.texts is None else table.texts[rows],
+            raw_text=None if table.raw_text is None else table.raw_text[rows],
             groups=table.videos[rows],
         )
     if not splits:
-        raise DataError(f"{path}: no clip of label.csv has features and a mode among {listing(ALIASES)}")
+        raise DataError(f"{path}: no clip of label.csv has features and a mode among {listing(SPLIT_ALIASES)}")
     if label_range is None and table.unimodal:
         label_range = (-1.0, 1.0)  # SIMS
     return Dataset(splits, report=report, path=path, format=NAME, sha256=sha256, label_range=label_range)

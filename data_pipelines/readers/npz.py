@@ -26,9 +26,8 @@ from plumkeras.data_pipelines.features import cleaning
 from plumkeras.data_pipelines.readers import foreign
 from plumkeras.data_pipelines.readers.shared import fields, names
 from plumkeras.data_pipelines.readers.shared.assembling import add_context, agreed_lengths, assemble, read_list
-from plumkeras.data_pipelines.readers.shared.splits import ALIASES
 from plumkeras.data_pipelines.schema.dataset import Dataset
-from plumkeras.data_pipelines.schema.validation import MODALITIES, DataError, listing
+from plumkeras.data_pipelines.schema.validation import MODALITIES, SPLIT_ALIASES, DataError, listing
 
 NAME = "npz"
 DESCRIPTION = "npz with <split>/<field> arrays (PlumKeras)"
@@ -36,7 +35,7 @@ _CONTEXT = "context_"
 _KNOWN = {"id", "raw_text", "lengths", "fold", "group", "context_raw_text", *fields.LABEL_FIELDS}
 _EXPECTED = (
     "expected <split>/<field> (train/text, train/text_lengths, train/regression_labels), or the fields alone; "
-    f"splits are {listing(ALIASES)}, modalities {listing(MODALITIES)}"
+    f"splits are {listing(SPLIT_ALIASES)}, modalities {listing(MODALITIES)}"
 )
 # What is paid for an array, which takes its time however small it is.
 _BYTES_PER_ARRAY = 16_384
@@ -104,17 +103,19 @@ def _group(members, path, report):
     top = {}
 
     def put(split, field, member, name):
-        fields = grouped.setdefault(ALIASES[split], {})
+        fields = grouped.setdefault(SPLIT_ALIASES[split], {})
         if field in fields:
-            raise DataError(f"{path}: has {ALIASES[split]}/{field} under two names, {fields[field].name} and {name}")
+            raise DataError(
+                f"{path}: has {SPLIT_ALIASES[split]}/{field} under two names, {fields[field].name} and {name}"
+            )
         fields[field] = member
 
     for name, member in members.items():
         split, field = names.split_and_field(name)
-        if split in ALIASES:
+        if split in SPLIT_ALIASES:
             put(split, field, member, name)
         elif split is not None:
-            report.warn(f"{name}: unknown split {split!r}, not read; splits are {listing(ALIASES)}")
+            report.warn(f"{name}: unknown split {split!r}, not read; splits are {listing(SPLIT_ALIASES)}")
         elif name != "label_range":
             top[name] = member
     if not grouped:

@@ -11,8 +11,7 @@ import os
 
 from plumkeras.data_pipelines.readers import tuples
 from plumkeras.data_pipelines.readers.foreign import read_pickle
-from plumkeras.data_pipelines.readers.shared.splits import ALIASES
-from plumkeras.data_pipelines.schema.validation import DataError
+from plumkeras.data_pipelines.schema.validation import SPLIT_ALIASES, DataError
 
 NAME = "tuple_folder"
 DESCRIPTION = "folder of MISA: train.pkl, dev.pkl (or valid.pkl) and test.pkl, two of them at least"
@@ -25,7 +24,7 @@ def matches(path):
 
 def files(path):
     """The names of the files that are read."""
-    return [f"{name}.pkl" for name in ALIASES if os.path.isfile(os.path.join(path, f"{name}.pkl"))]
+    return [f"{name}.pkl" for name in SPLIT_ALIASES if os.path.isfile(os.path.join(path, f"{name}.pkl"))]
 
 
 def read(path, report, modalities=None, label_range=None, sha256=None):

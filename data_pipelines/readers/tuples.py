@@ -17,9 +17,9 @@ from plumkeras.data_pipelines.containers.budget import current
 from plumkeras.data_pipelines.readers.shared import fields, row_fields
 from plumkeras.data_pipelines.readers.shared.assembling import add_context, assemble
 from plumkeras.data_pipelines.readers.shared.ragged import Sequence, pad, sentence
-from plumkeras.data_pipelines.readers.shared.splits import ALIASES, take_parts
+from plumkeras.data_pipelines.readers.shared.splits import take_parts
 from plumkeras.data_pipelines.schema.dataset import Dataset
-from plumkeras.data_pipelines.schema.validation import DataError, all_nan
+from plumkeras.data_pipelines.schema.validation import SPLIT_ALIASES, DataError, all_nan
 
 NAME = "tuples"
 DESCRIPTION = "lists of samples of MISA, MAG-BERT and HKT"
@@ -56,7 +56,7 @@ def matches(tree):
 def _layout(tree):
     parts = [tree]
     if isinstance(tree, dict):
-        parts = [tree[name] for name in ALIASES if name in tree]
+        parts = [tree[name] for name in SPLIT_ALIASES if name in tree]
     if not all(isinstance(part, list) for part in parts):
         return None
     first = next((part[0] for part in parts if part), None)

@@ -9,6 +9,8 @@ __all__ = ["MODALITIES", "SPLITS", "DataError", "check_lengths", "listing", "val
 
 MODALITIES = ("text", "audio", "vision")
 SPLITS = ("train", "valid", "test", "all")
+# The names that splits go by in files of others.
+SPLIT_ALIASES = {"train": "train", "valid": "valid", "dev": "valid", "val": "valid", "test": "test"}
 # How many samples an error names.
 _NAMED = 5
 # What tells token ids from vectors: real vectors are no whole numbers of this size.

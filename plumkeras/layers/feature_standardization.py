@@ -11,31 +11,6 @@ COMPRESSIONS = (None, "signed_log1p")
 _SMALLEST = 1e-6
 
 
-class FrameMoments:
-    """Running mean and variance per feature in float64, merged batch by batch (Chan, Golub and LeVeque 1979)."""
-
-    def __init__(self, width):
-        self.count = 0
-        self.mean = np.zeros(width)
-        self.squares = np.zeros(width)
-
-    def update(self, frames):
-        """Takes `[n, F]` frames in."""
-        frames = np.asarray(frames, dtype=np.float64)
-        if not len(frames):
-            return
-        total = self.count + len(frames)
-        mean = frames.mean(axis=0)
-        shift = mean - self.mean
-        self.squares += ((frames - mean) ** 2).sum(axis=0) + shift**2 * self.count * len(frames) / total
-        self.mean = self.mean + shift * len(frames) / total
-        self.count = total
-
-    @property
-    def variance(self):
-        return self.squares / max(self.count, 1)
-
-
 @keras.saving.register_keras_serializable(package=PACKAGE)
 @known_arguments_only()
 class FeatureStandardization(keras.layers.Layer):

@@ -40,7 +40,7 @@ def sentiment_report(y_true, y_pred):
     """
     y_true, y_pred = _numpy_vector("y_true", y_true), _numpy_vector("y_pred", y_pred)
     _check_same_length(y_true, y_pred)
-    report = {"mae": float(np.mean(np.abs(y_pred - y_true))), "corr": _correlation(y_true, y_pred)}
+    report = {"mae": float(np.mean(np.abs(y_pred - y_true))), "corr": correlation(y_true, y_pred)}
     for name, limit in (("acc7", 3), ("acc5", 2)):
         true, pred = (np.rint(np.clip(values, -limit, limit)) for values in (y_true, y_pred))
         report[name] = float(np.mean(true == pred))
@@ -86,7 +86,7 @@ def sims_report(y_true, y_pred):
     y_true, y_pred = _numpy_vector("y_true", y_true), _numpy_vector("y_pred", y_pred)
     _check_same_length(y_true, y_pred)
     y_true, y_pred = np.clip(y_true, -1, 1), np.clip(y_pred, -1, 1)
-    report = {"mae": float(np.mean(np.abs(y_pred - y_true))), "corr": _correlation(y_true, y_pred)}
+    report = {"mae": float(np.mean(np.abs(y_pred - y_true))), "corr": correlation(y_true, y_pred)}
     for name, edges in _SIMS_EDGES.items():
         # In float32, which labels come in: its 0.1 is above the float64 one, and would change class.
         true, pred = (
@@ -171,7 +171,8 @@ def _check_same_length(y_true, y_pred):
         )
 
 
-def _correlation(x, y):
+def correlation(x: np.ndarray, y: np.ndarray) -> float | None:
+    """Pearson's correlation of two float64 arrays `[N]`, or None where one of them is constant."""
     dx, dy = x - x.mean(), y - y.mean()
     if any(d @ d <= CONSTANT["float64"] * (v @ v) for d, v in ((dx, x), (dy, y))):
         return None

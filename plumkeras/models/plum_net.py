@@ -7,7 +7,6 @@ from keras import ops
 from plumkeras import features
 from plumkeras.arguments import known_arguments_only
 from plumkeras.layers.dropout import Dropout
-from plumkeras.layers.feature_standardization import FrameMoments
 from plumkeras.layers.masking import PACKAGE, SequenceMean
 from plumkeras.layers.missing_modality import AbsentVector, ModalityDropout, Presence, ZeroWhenMissing
 from plumkeras.layers.modality_encoder import ModalityEncoder
@@ -312,7 +311,7 @@ class PLUMNet(keras.Model):
         is_dict = isinstance(dataset, dict)
         batches = [dataset] if is_dict else dataset
         layers = {m: self.get_layer(f"{m}_encoder").standardization for m in self.modalities}
-        moments = {m: FrameMoments(width) for m, width in self.feature_dims.items()}
+        moments = {m: features.FrameMoments(width) for m, width in self.feature_dims.items()}
         for number, batch in enumerate(batches):
             inputs = batch[0] if isinstance(batch, (tuple, list)) else batch
             where = "the dict of arrays" if is_dict else f"batch {number}"

@@ -1,6 +1,5 @@
 """`plumkeras evaluate`."""
 
-import csv
 import dataclasses
 import json
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from plumkeras.files import write_csv, write_json
 from plumkeras.recipes.cli.data_set import for_run, load_for
 from plumkeras.recipes.cli.parsing import MaxBytes, note, parse, say, warn
 from plumkeras.recipes.cli.quiet import quiet_start
@@ -62,7 +62,7 @@ def run_evaluate(arguments):
     if options.output is None:
         return
     if options.output.suffix.lower() == ".json":
-        run_directory.write_json(options.output, found)
+        write_json(options.output, found)
     else:
         _write_csv(options.output, rows)
     (note if options.json else say)(f"Metrics: {options.output}")
@@ -120,11 +120,6 @@ def _baseline(run, name):
 
 
 def _write_csv(path, rows):
-    partial = run_directory.partial_path(path)
     names = list(next(iter(rows.values())))
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["", *names])
-        # An undefined value is an empty cell.
-        writer.writerows([title, *(report[name] for name in names)] for title, report in rows.items())
-    partial.replace(path)
+    # An undefined value is an empty cell.
+    write_csv(path, [["", *names], *([title, *(report[name] for name in names)] for title, report in rows.items())])

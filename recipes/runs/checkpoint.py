@@ -14,8 +14,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from plumkeras.files import replacing
 from plumkeras.recipes.config import TrainingError
-from plumkeras.recipes.runs.run_directory import CHECKPOINT, partial_path, run_id
+from plumkeras.recipes.runs.run_directory import CHECKPOINT, run_id
 
 _FACTS = "facts"
 
@@ -58,15 +59,12 @@ class CheckpointFile:
         facts["arrays"] = {name: len(values) for name, values in position.arrays.items()}
         facts["run_id"] = self.run_id
         arrays = {f"{name}/{i}": a for name, values in position.arrays.items() for i, a in enumerate(values)}
-        partial = partial_path(self.path)
         try:
-            with partial.open("wb") as file:
+            with replacing(self.path) as partial, partial.open("wb") as file:
                 np.savez(file, **{_FACTS: np.frombuffer(json.dumps(facts).encode(), "uint8")}, **arrays)
                 file.flush()
                 os.fsync(file.fileno())
-            partial.replace(self.path)
         except OSError as error:
-            partial.unlink(missing_ok=True)
             kept = "; the one before it is untouched" if self.path.exists() else ""
             raise TrainingError(
                 f"{self.path}: the checkpoint after epoch {position.epochs} of {position.stage} cannot be written: "

@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from plumkeras.files import write_csv, write_json
 from plumkeras.recipes.runs import predictions, run_directory
 from plumkeras.recipes.runs.data_checks import check_dataset, training_warnings
 from plumkeras.recipes.runs.earlier_network import recorded_source
@@ -93,7 +94,7 @@ def _cross_validate(config, dataset, directory, numbers, verbose, resume, warnin
     metrics["best_epoch"] = {number: found.get("best_epoch") for number, found in finished.items()}
     metrics["parameters"] = next(iter(finished.values())).get("parameters")
     metrics["warnings"] = warnings
-    run_directory.write_json(directory / run_directory.METRICS, metrics)
+    write_json(directory / run_directory.METRICS, metrics)
     return metrics
 
 
@@ -109,11 +110,7 @@ def _pool(config, directory, dataset, numbers, name):
         for position, row in zip(np.flatnonzero(fold_masks(dataset, number)[name]), found, strict=True):
             rows[position] = row
     rows = [[row[column] for column in header] for row in rows]
-    path = directory / f"predictions_{name}.csv"
-    partial = run_directory.partial_path(path)
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([header, *rows])
-    partial.replace(path)
+    write_csv(directory / f"predictions_{name}.csv", [header, *rows])
     columns = dict(zip(header, np.array(rows).T, strict=True))
     kind = "float32" if dataset.task == "regression" else "int32"
     predicted, labels = columns["prediction"].astype(kind), dataset["all"].labels

@@ -1,11 +1,11 @@
 """Predictions of a network on a split, as arrays, as a csv file and as metrics."""
 
-import csv
+import itertools
 import warnings
-from pathlib import Path
 
 import numpy as np
 
+from plumkeras import files
 from plumkeras.data_pipelines import data_errors
 from plumkeras.data_pipelines.batches.feed import feed
 from plumkeras.metrics.reports import classification_report, sentiment_report, sims_report
@@ -85,13 +85,8 @@ def write_csv(path, split, network, outputs, label_classes="sign3"):
         columns[f"{m}_hard_label"] = outputs[f"{m}_hard_label"]
         soft = outputs[f"{m}_soft_label"]
         columns.update({f"{m}_soft_label_{name}": soft[:, k] for k, name in enumerate(names)})
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(zip(*(_cells(values) for values in columns.values()), strict=True))
-    partial.replace(path)
+    rows = zip(*(_cells(values) for values in columns.values()), strict=True)
+    files.write_csv(path, itertools.chain([columns], rows))
 
 
 def _cells(values):

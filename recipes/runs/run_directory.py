@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import json
 import platform
 import re
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from plumkeras import locking
 from plumkeras.data_pipelines.inspection.fingerprint import fingerprint
+from plumkeras.files import partial_path, replacing, write_json
 from plumkeras.recipes.config import ConfigError, from_dict, read_json, to_dict
 
 CONFIG, METRICS, NETWORK, LOGS, PICTURE = "config.json", "metrics.json", "network.keras", "logs", "losses.png"
@@ -348,16 +348,8 @@ def cut_history(path, epochs):
     if rows and rows[0].startswith(b"0,"):
         # Version 0.1.0 counted epochs from 0.
         rows = [b"%d,%s" % (number, row.partition(b",")[2]) for number, row in enumerate(rows, 1)]
-    partial = partial_path(path)
-    partial.write_bytes(b"".join([header, *rows]))
-    partial.replace(path)
-
-
-def partial_path(path):
-    """Where a file is written before it is moved into place, so that a reader never sees half of it."""
-    path = Path(path)
-    # Keras tells the format of a network by the end of its name.
-    return path.with_name(f"partial.{path.name}" if path.suffix == ".keras" else f"{path.name}.partial")
+    with replacing(path) as partial:
+        partial.write_bytes(b"".join([header, *rows]))
 
 
 def sha256(dataset):
@@ -448,10 +440,3 @@ def read_network(path):
         }
     except (KeyError, TypeError, ValueError, AttributeError):
         raise ConfigError(f"{path}: says nothing of a network; is it the config.json of a run?") from None
-
-
-def write_json(path, values, indent=2):
-    """Writes JSON beside the file and moves it into place, so that a reader never sees half of it."""
-    partial = partial_path(path)
-    partial.write_text(json.dumps(values, indent=indent) + "\n", encoding="utf-8")
-    partial.replace(path)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import keras
 
+from plumkeras.files import write_json
 from plumkeras.recipes.config import ConfigError, read_json
-from plumkeras.recipes.runs.run_directory import TIMINGS, write_json
+from plumkeras.recipes.runs.run_directory import TIMINGS
 
 
 class StageTimer(keras.callbacks.Callback):

@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 
 from plumkeras.data_pipelines import data_errors
+from plumkeras.files import replacing, write_json
 from plumkeras.recipes.config import TrainingError
 from plumkeras.recipes.runs import predictions, run_directory
 from plumkeras.recipes.runs.checkpoint import CheckpointFile
@@ -113,10 +114,8 @@ def _writing(directory):
 def _finish(directory, training, histories, dataset, warnings):
     """Writes what a trained run leaves; `metrics.json` comes last, and says that the run is finished."""
     network, config = training.network, training.config
-    target = directory / run_directory.NETWORK
-    partial = run_directory.partial_path(target)
-    network.save(partial)
-    partial.replace(target)
+    with replacing(directory / run_directory.NETWORK) as partial:
+        network.save(partial)
     plot_losses(histories, directory / run_directory.PICTURE)
     run_directory.write_fingerprint(directory, dataset, network.modalities)
     metrics = {"valid": None, "test": None, "baseline": {}}
@@ -140,7 +139,7 @@ def _finish(directory, training, histories, dataset, warnings):
             write_pictures(directory, name, network.task, split.labels, predicted, hard_labels, names)
     metrics["best_epoch"] = histories["refinement"]["best_epoch"] + 1
     metrics["parameters"] = network.count_params()
-    run_directory.write_json(directory / run_directory.METRICS, {**metrics, "warnings": warnings})
+    write_json(directory / run_directory.METRICS, {**metrics, "warnings": warnings})
     _clear_checkpoint(directory, config, training.stopped_early)
 
 

@@ -14,8 +14,8 @@ import keras_tuner
 import numpy as np
 from keras_tuner.engine.trial import Trial, TrialStatus
 
+from plumkeras.files import write_json
 from plumkeras.recipes.config import ConfigError, read_json
-from plumkeras.recipes.runs.run_directory import write_json
 from plumkeras.recipes.search.plan import EPOCHS, OBJECTIVE
 
 STATE = "trials.json"

@@ -1,13 +1,12 @@
 """What a search has found, as files: a table of the trials, the best configuration, and a picture."""
 
-import csv
 import dataclasses
 import json
 import statistics
 from pathlib import Path
 
+from plumkeras.files import replacing, write_csv, write_json
 from plumkeras.recipes.config import to_dict
-from plumkeras.recipes.runs import run_directory
 from plumkeras.recipes.search.oracle import EMPTY_RECORD, values_of
 from plumkeras.recipes.search.plan import EPOCHS, OBJECTIVE_TITLES
 from plumkeras.recipes.views.escaping import for_csv
@@ -126,14 +125,10 @@ def write_tables(results, directory):
         "reason",
     ]
     rows = [_row(trial, results.fields, len(seeds)) for trial in results.trials]
-    path = directory / TABLE
-    partial = run_directory.partial_path(path)
-    with partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        csv.writer(file).writerows([[for_csv(cell) for cell in row] for row in (header, *rows)])
-    partial.replace(path)
+    write_csv(directory / TABLE, [[for_csv(cell) for cell in row] for row in (header, *rows)])
     if results.best is not None:
         config = results.search.trial_config(results.best.values)
-        run_directory.write_json(directory / BEST, to_dict(config))
+        write_json(directory / BEST, to_dict(config))
 
 
 def _row(trial, fields, seeds):
@@ -158,9 +153,7 @@ def _cell(value):
 
 def write_picture(results, directory):
     """Draws `search.png`."""
-    path = Path(directory) / PICTURE
-    partial = run_directory.partial_path(path)
     ranges = {name: getattr(kind, "sampling", None) for name, kind in results.search.space.items()}
     label = f"validation {results.objective_title}"
-    plot_search(results.trials, results.best, results.fields, ranges, label, partial)
-    partial.replace(path)
+    with replacing(Path(directory) / PICTURE) as partial:
+        plot_search(results.trials, results.best, results.fields, ranges, label, partial)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 
+from plumkeras.files import partial_path, write_json
 from plumkeras.recipes.config import ConfigError, TrainingError, to_dict
 from plumkeras.recipes.runs import run_directory
 from plumkeras.recipes.runs.output_checks import check_search_output
@@ -84,7 +85,7 @@ def _start(directory, search):
     directory.mkdir(parents=True, exist_ok=True)
     for name in _FILES:
         (directory / name).unlink(missing_ok=True)
-        run_directory.partial_path(directory / name).unlink(missing_ok=True)
+        partial_path(directory / name).unlink(missing_ok=True)
     described = {
         "recipe": to_dict(search.config),
         "algorithm": search.algorithm,
@@ -95,7 +96,7 @@ def _start(directory, search):
         **run_directory.describe_surroundings(search.dataset),
         "facts": search.facts(keras.backend.backend()),
     }
-    run_directory.write_json(directory / SEARCH, described)
+    write_json(directory / SEARCH, described)
 
 
 def check_same(directory, search):

@@ -11,16 +11,12 @@ import pytest
 import plumkeras
 from plumkeras import layers, trainers
 
-# The command line has examples for a shell; data and recipes have their own tests.
-APART = ("cli", "__main__")
+# The core; data and recipes have their own tests.
 MODULES = sorted(
-    {"plumkeras", "plumkeras.layers", "plumkeras.trainers"}
-    | {f"plumkeras.{m.name}" for m in pkgutil.iter_modules(plumkeras.__path__) if not m.ispkg and m.name not in APART}
-    | {f"plumkeras.layers.{m.name}" for m in pkgutil.iter_modules(layers.__path__)}
-    | {f"plumkeras.trainers.{m.name}" for m in pkgutil.iter_modules(trainers.__path__)}
+    ["plumkeras", *(m.name for m in pkgutil.walk_packages(plumkeras.__path__, "plumkeras.") if m.name[10:] != "__main__")]
 )
 # These have a runnable example.
-WITH_EXAMPLES = ["plumkeras.models.plum_net", "plumkeras.losses", "plumkeras.metrics"]
+WITH_EXAMPLES = ["plumkeras.models.plum_net", "plumkeras.losses", "plumkeras.metrics.streaming", "plumkeras.metrics.reports"]
 
 
 def run_examples(name):

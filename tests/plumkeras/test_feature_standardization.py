@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plumkeras.layers.feature_standardization import FeatureStandardization, FrameMoments
+from plumkeras.features import FrameMoments
+from plumkeras.layers.feature_standardization import FeatureStandardization
 
 from .testing import assert_close, make_inputs, make_network, to_numpy
 

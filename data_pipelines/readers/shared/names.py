@@ -4,14 +4,13 @@ import re
 
 import numpy as np
 
-from plumkeras.data_pipelines.readers.shared.splits import ALIASES
-from plumkeras.data_pipelines.schema.validation import MODALITIES, DataError, listing
+from plumkeras.data_pipelines.schema.validation import MODALITIES, SPLIT_ALIASES, DataError, listing
 
 MODALITY_NAMES = {"acoustic": "audio", "visual": "vision", "video": "vision", "language": "text"}
 LABEL_NAMES = ("labels", "label", "y")
 # Parts of a path that say nothing but that features, or labels, follow.
 _CONTAINERS = {"features", "data", "inputs", "labels"}
-_SPLITS = "|".join(ALIASES)
+_SPLITS = "|".join(SPLIT_ALIASES)
 _SPLIT_FIRST, _SPLIT_LAST = re.compile(rf"({_SPLITS})_(.+)"), re.compile(rf"(.+)_({_SPLITS})")
 
 
@@ -62,7 +61,7 @@ def rename_in_tree(tree, path, report, wanted):
     """As `rename_modalities`, for an unpickled object: a dict of fields by split, or of fields alone."""
     if not isinstance(tree, dict):
         return
-    parts = {str(name): tree[name] for name in ALIASES if isinstance(tree.get(name), dict)}
+    parts = {str(name): tree[name] for name in SPLIT_ALIASES if isinstance(tree.get(name), dict)}
     rename_modalities(parts or {"": tree}, path, report, may_be_features, wanted or ())
 
 
@@ -99,12 +98,12 @@ def split_and_field(name):
         The split as the name has it, None where it has none, and the field.
     """
     split, slash, field = name.partition("/")
-    if not slash and name.partition(".")[0] in ALIASES:
+    if not slash and name.partition(".")[0] in SPLIT_ALIASES:
         split, slash, field = name.replace(".", "/").partition("/")
     if not slash:
         return None, name
     container, slash, inner = field.partition("/")
-    if slash and "/" not in inner and split in ALIASES:
+    if slash and "/" not in inner and split in SPLIT_ALIASES:
         if container in _CONTAINERS:
             field = inner
         elif container == "lengths":

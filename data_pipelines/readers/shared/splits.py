@@ -1,13 +1,11 @@
 """The names that splits go by in pickles."""
 
-from plumkeras.data_pipelines.schema.validation import DataError, listing
-
-ALIASES = {"train": "train", "valid": "valid", "dev": "valid", "val": "valid", "test": "test"}
+from plumkeras.data_pipelines.schema.validation import SPLIT_ALIASES, DataError, listing
 
 
 def parts(tree):
     """The values of a dict that stand under a split's name, as a list; empty for anything else."""
-    return [tree[name] for name in ALIASES if name in tree] if isinstance(tree, dict) else []
+    return [tree[name] for name in SPLIT_ALIASES if name in tree] if isinstance(tree, dict) else []
 
 
 def take_parts(tree, path, report):
@@ -19,10 +17,12 @@ def take_parts(tree, path, report):
     found = {}
     for name in list(tree):
         part = tree.pop(name)
-        if name not in ALIASES:
-            report.warn(f"{str(name)[:80]}: unknown split, not read; splits are {listing(ALIASES)}")
-        elif ALIASES[name] in found:
-            raise DataError(f"{path}: has the split {ALIASES[name]!r} under two names; remove or rename one of them")
+        if name not in SPLIT_ALIASES:
+            report.warn(f"{str(name)[:80]}: unknown split, not read; splits are {listing(SPLIT_ALIASES)}")
+        elif SPLIT_ALIASES[name] in found:
+            raise DataError(
+                f"{path}: has the split {SPLIT_ALIASES[name]!r} under two names; remove or rename one of them"
+            )
         else:
-            found[ALIASES[name]] = part
+            found[SPLIT_ALIASES[name]] = part
     return {name: found[name] for name in ("train", "valid", "test") if name in found}

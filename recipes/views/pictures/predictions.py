@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 
+from plumkeras.metrics.reports import correlation
 from plumkeras.recipes.views.pictures.losses import COLOURS
 
 
@@ -31,8 +32,8 @@ def plot_regression(labels, predicted, split_name, path):
     axis.plot(labels, predicted, "o", color=COLOURS[0], alpha=alpha, markersize=4, markeredgewidth=0, label="sample")
     axis.set(xlim=ends, ylim=ends, xlabel="label", ylabel="prediction", aspect="equal")
     said = f"MAE {np.mean(np.abs(predicted - labels)):.3f}"
-    if labels.std() and predicted.std():
-        said += f", Corr {np.corrcoef(labels, predicted)[0, 1]:.3f}"
+    if (corr := correlation(labels, predicted)) is not None:
+        said += f", Corr {corr:.3f}"
     axis.set_title(f"{split_name}: {said}, n = {len(labels)}", fontsize=11, parse_math=False)
     axis.legend(fontsize=8, loc="upper left", framealpha=0.7)
     axis.grid(alpha=0.25)
