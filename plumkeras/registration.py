@@ -18,7 +18,7 @@ _CLASSES = {
     "layers.multilevel_semantic_alignment": ("MultilevelSemanticAlignment",),
     "layers.private_refinement": ("PrivateRefinement",),
     "layers.prototype_label_generator": ("PrototypeLabelGenerator",),
-    "layers.task_conditioned_bifurcator": ("TaskConditionedBifurcator",),
+    "layers.task_conditioned_bifurcator": ("TaskConditionedBifurcator", "TaskConditionedBranch"),
     "layers.transformer": ("TransformerBlock", "TransformerEncoder"),
     "losses": ("BranchCrossentropy", "SupervisedContrastiveLoss"),
     "metrics.streaming": (

@@ -40,14 +40,21 @@ mosi = RecipeConfig(
 
 mosi_frozen = RecipeConfig(
     name="mosi_frozen",
-    network=NetworkConfig(hidden_dim=256, num_layers=1, num_heads=8, dropout=0.5),
+    network=NetworkConfig(hidden_dim=256, num_layers=1, num_heads=8, dropout=0.5, common_branch="per_modality"),
     alignment=AlignmentConfig(epochs=6, learning_rate=3e-4, weight_decay=1e-2, clipnorm=1.0),
     refinement=RefinementConfig(epochs=16, learning_rate=3e-4, weight_decay=1e-2, clipnorm=1.0),
 )
 
 mosi_trimodal = RecipeConfig(
     name="mosi_trimodal",
-    network=NetworkConfig(hidden_dim=128, num_layers=1, num_heads=8, dropout=0.5, signed_log1p=("audio", "vision")),
+    network=NetworkConfig(
+        hidden_dim=128,
+        num_layers=1,
+        num_heads=8,
+        dropout=0.5,
+        signed_log1p=("audio", "vision"),
+        common_branch="per_modality",
+    ),
     objective=ObjectiveConfig(branch_weight=0.1),
     alignment=AlignmentConfig(epochs=6, learning_rate=3e-4, weight_decay=1e-2, clipnorm=1.0),
     refinement=RefinementConfig(epochs=16, learning_rate=3e-4, weight_decay=1e-2, clipnorm=1.0),

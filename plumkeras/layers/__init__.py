@@ -5,7 +5,7 @@ from plumkeras.layers.modality_encoder import ModalityEncoder
 from plumkeras.layers.multilevel_semantic_alignment import MultilevelSemanticAlignment
 from plumkeras.layers.private_refinement import PrivateRefinement
 from plumkeras.layers.prototype_label_generator import PrototypeLabelGenerator
-from plumkeras.layers.task_conditioned_bifurcator import TaskConditionedBifurcator
+from plumkeras.layers.task_conditioned_bifurcator import TaskConditionedBifurcator, TaskConditionedBranch
 
 __all__ = [
     "FeatureStandardization",
@@ -14,4 +14,5 @@ __all__ = [
     "PrivateRefinement",
     "PrototypeLabelGenerator",
     "TaskConditionedBifurcator",
+    "TaskConditionedBranch",
 ]

@@ -10,8 +10,93 @@ from plumkeras.layers.transformer import TransformerEncoder, attention
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 @known_arguments_only()
+class TaskConditionedBranch(keras.layers.Layer):
+    """A Transformer branch, pooled by a learned task embedding: the common one of all modalities, or a private one.
+
+    One common branch serves all modalities: in the paper's Figures 5b and 6 their common embeddings converge, though
+    nothing but the classification ties them, which takes one set of weights.
+
+    Args:
+        hidden_dim: int. `d`.
+        num_classes: int. `C`.
+        num_layers: int, of the encoder. Defaults to `2`.
+        num_heads: int. Defaults to `8`.
+        dropout: float. Defaults to `0.1`.
+
+    Call arguments:
+        sequence: `[B, T, d]`.
+        length: `[B]` int.
+
+    Returns:
+        Dict: `sequence` `[B, T, d]` (encoded), `embedding` `[B, d]` and `logits` `[B, C]` float32.
+
+    Reference: PLUM-Net, eq. 6-8 and Figures 2, 5b and 6.
+    """
+
+    def __init__(self, hidden_dim, num_classes, num_layers=2, num_heads=8, dropout=0.1, **kwargs):
+        super().__init__(**kwargs)
+        check_divisible(hidden_dim, num_heads)
+        self.hidden_dim = hidden_dim
+        self.num_classes = num_classes
+        self.num_layers = num_layers
+        self.num_heads = num_heads
+        self.dropout = dropout
+        policy = self.dtype_policy
+        self.encoder = TransformerEncoder(hidden_dim, num_layers, num_heads, dropout, dtype=policy, name="encoder")
+        self.pool = attention(num_heads, hidden_dim, policy, "pool")
+        # Logits feed a softmax, which stays in float32.
+        self.classifier = keras.layers.Dense(num_classes, dtype="float32", name="classifier")
+
+    def build(self, sequence_shape, length_shape=None):
+        self.task_embedding = _task_embedding(self)
+        sequence, query = (None, None, self.hidden_dim), (None, 1, self.hidden_dim)
+        self.encoder.build(sequence)
+        self.pool.build(query, sequence, sequence)
+        self.classifier.build((None, self.hidden_dim))
+        self.built = True
+
+    def call(self, sequence, length, training=False):
+        encoded = self.encoder(sequence, length, training=training)
+        pooled = _pooled(self.pool, self.task_embedding, encoded, length, training)
+        return {"sequence": encoded, "embedding": pooled, "logits": self.classifier(pooled)}
+
+    def compute_output_spec(self, sequence, length, training=False):
+        batch = sequence.shape[0]
+        return {
+            "sequence": keras.KerasTensor(sequence.shape, dtype=self.compute_dtype),
+            "embedding": keras.KerasTensor((batch, self.hidden_dim), dtype=self.compute_dtype),
+            "logits": keras.KerasTensor((batch, self.num_classes), dtype="float32"),
+        }
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "hidden_dim": self.hidden_dim,
+            "num_classes": self.num_classes,
+            "num_layers": self.num_layers,
+            "num_heads": self.num_heads,
+            "dropout": self.dropout,
+        }
+
+
+def _task_embedding(layer):
+    # One task now.
+    normal = keras.initializers.RandomNormal(stddev=0.02)
+    return layer.add_weight(shape=(1, layer.hidden_dim), initializer=normal, name="task_embedding")
+
+
+def _pooled(pool, task_embedding, encoded, length, training):
+    """`[B, d]`: attention over the valid frames, whose query is the task embedding."""
+    task = ops.convert_to_tensor(task_embedding)
+    query = ops.broadcast_to(task[None], (ops.shape(encoded)[0], 1, encoded.shape[-1]))
+    mask = attended_frames(encoded, length)[:, None, :]
+    return pool(query, encoded, attention_mask=mask, training=training)[:, 0]
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+@known_arguments_only()
 class TaskConditionedBifurcator(keras.layers.Layer):
-    """A common and a private Transformer branch over one modality, each pooled by a learned task embedding.
+    """A common and a private branch of one modality's own, as `PLUMNet(common_branch="per_modality")` has them.
 
     Args:
         hidden_dim: int. `d`.
@@ -19,8 +104,8 @@ class TaskConditionedBifurcator(keras.layers.Layer):
         num_layers: int, of each encoder. Defaults to `2`.
         num_heads: int. Defaults to `8`.
         dropout: float. Defaults to `0.1`.
-        common_encoder: `TransformerEncoder` or `None`. An encoder that several modalities share (the reading of "the
-            common encoder" in the paper's Figure 5); by default each modality has its own.
+        common_encoder: `TransformerEncoder` or `None`. An encoder that several modalities share; by default each
+            modality has its own.
 
     Call arguments:
         common_sequence: `[B, T, d]`, from `MultilevelSemanticAlignment`.
@@ -56,10 +141,7 @@ class TaskConditionedBifurcator(keras.layers.Layer):
         }
 
     def build(self, common_sequence_shape, single_sequence_shape, length_shape=None):
-        # One task now; the query of both pools.
-        self.task_embedding = self.add_weight(
-            shape=(1, self.hidden_dim), initializer=keras.initializers.RandomNormal(stddev=0.02), name="task_embedding"
-        )
+        self.task_embedding = _task_embedding(self)  # The query of both pools.
         sequence, query = (None, None, self.hidden_dim), (None, 1, self.hidden_dim)
         for branch, encoder in self.encoders.items():
             if not encoder.built:
@@ -69,13 +151,10 @@ class TaskConditionedBifurcator(keras.layers.Layer):
         self.built = True
 
     def call(self, common_sequence, single_sequence, length, training=False):
-        mask = attended_frames(common_sequence, length)[:, None, :]
-        task = ops.convert_to_tensor(self.task_embedding)
         results = {}
         for branch, sequence in (("common", common_sequence), ("private", single_sequence)):
             encoded = self.encoders[branch](sequence, length, training=training)
-            query = ops.broadcast_to(task[None], (ops.shape(encoded)[0], 1, self.hidden_dim))
-            pooled = self.pools[branch](query, encoded, attention_mask=mask, training=training)[:, 0]
+            pooled = _pooled(self.pools[branch], self.task_embedding, encoded, length, training)
             results[f"{branch}_sequence"] = encoded
             results[f"{branch}_embedding"] = pooled
             results[f"{branch}_logits"] = self.classifiers[branch](pooled)

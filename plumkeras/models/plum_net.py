@@ -13,11 +13,12 @@ from plumkeras.layers.modality_encoder import ModalityEncoder
 from plumkeras.layers.multilevel_semantic_alignment import MultilevelSemanticAlignment
 from plumkeras.layers.private_refinement import PrivateRefinement
 from plumkeras.layers.prototype_label_generator import PrototypeLabelGenerator
-from plumkeras.layers.task_conditioned_bifurcator import TaskConditionedBifurcator
+from plumkeras.layers.task_conditioned_bifurcator import TaskConditionedBifurcator, TaskConditionedBranch
 from plumkeras.layers.transformer import TransformerEncoder
 
 TASKS = ("regression", "classification")
 MODULES = ("msa", "psl_tfb", "prm")
+COMMON_BRANCHES = ("shared", "per_modality", "shared_encoder")
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -79,7 +80,9 @@ class PLUMNet(keras.Model):
         compression: dict from modality to `"signed_log1p"` or `None`, see `layers.FeatureStandardization`.
         label_temperature, normalize_labels: `temperature` and `normalize` of `layers.PrototypeLabelGenerator`.
         fusion: `"sequence"` or `"vector"`, see `layers.PrivateRefinement`.
-        share_common_encoder: bool. One common encoder for all modalities. Defaults to `False`.
+        common_branch: `"shared"`: one common branch for all modalities; `"per_modality"`: each has its own;
+            `"shared_encoder"`: one encoder, and a pool and a classifier for each, as version 0.1.0's
+            `share_common_encoder` had it. Defaults to `"shared"`.
         modality_dropout: float. Probability of hiding a modality of a sample in training. Defaults to `0`.
 
     Call arguments:
@@ -121,7 +124,7 @@ class PLUMNet(keras.Model):
         label_temperature=0.1,
         normalize_labels=True,
         fusion="sequence",
-        share_common_encoder=False,
+        common_branch="shared",
         modality_dropout=0.0,
         name="plum_net",
         dtype=None,
@@ -132,6 +135,8 @@ class PLUMNet(keras.Model):
         compression = dict(compression or {})
         if task not in TASKS:
             raise ValueError(f"`task` must be one of {TASKS}. Received: task={task!r}")
+        if common_branch not in COMMON_BRANCHES:
+            raise ValueError(f"`common_branch` must be one of {COMMON_BRANCHES}. Received: {common_branch!r}")
         if modules != MODULES[: len(modules)]:
             raise ValueError(f"`modules` must be a leading part of {MODULES}. Received: modules={modules}")
         if not feature_dims or any(not isinstance(w, int) or w < 1 for w in feature_dims.values()):
@@ -152,19 +157,26 @@ class PLUMNet(keras.Model):
         }
         absent = {m: AbsentVector(dtype=dtype, name=f"{m}_absent") for m in modalities}
         head = Prediction(task, hidden_dim, num_classes, dropout, dtype=dtype, name="prediction")
-        alignment, prototype_labels, bifurcators, refinements = None, {}, {}, {}
+        alignment, prototype_labels, private, bifurcators, refinements = None, {}, {}, {}, {}
         if "msa" in modules:
             alignment = MultilevelSemanticAlignment(hidden_dim, dtype=dtype, name="alignment")
         if "psl_tfb" in modules:
             shape = {"num_layers": num_layers, "num_heads": num_heads, "dropout": dropout, "dtype": dtype}
-            shared = TransformerEncoder(hidden_dim, name="common_encoder", **shape) if share_common_encoder else None
+            common = common_encoder = None
+            if common_branch == "shared":
+                common = TaskConditionedBranch(hidden_dim, num_classes, name="common_branch", **shape)
+            elif common_branch == "shared_encoder":
+                common_encoder = TransformerEncoder(hidden_dim, name="common_encoder", **shape)
             for m in modalities:
                 prototype_labels[m] = PrototypeLabelGenerator(
                     num_classes, label_temperature, normalize_labels, name=f"{m}_prototype_labels"
                 )
-                bifurcators[m] = TaskConditionedBifurcator(
-                    hidden_dim, num_classes, common_encoder=shared, name=f"{m}_bifurcator", **shape
-                )
+                if common is not None:
+                    private[m] = TaskConditionedBranch(hidden_dim, num_classes, name=f"{m}_private_branch", **shape)
+                else:
+                    bifurcators[m] = TaskConditionedBifurcator(
+                        hidden_dim, num_classes, common_encoder=common_encoder, name=f"{m}_bifurcator", **shape
+                    )
         if "prm" in modules:
             for m in modalities:
                 refinements[m] = PrivateRefinement(
@@ -185,6 +197,13 @@ class PLUMNet(keras.Model):
         def joined(vectors, name):
             return keras.layers.Concatenate(dtype=dtype, name=name)(vectors) if len(vectors) > 1 else vectors[0]
 
+        def bifurcate(m):
+            shared_sequence, own_sequence, length = aligned[m]["common_sequence"], single[m], lengths[m]
+            if m in bifurcators:
+                return bifurcators[m](shared_sequence, own_sequence, length)
+            branches = {"common": common(shared_sequence, length), "private": private[m](own_sequence, length)}
+            return {f"{kind}_{name}": value for kind, branch in branches.items() for name, value in branch.items()}
+
         outputs, represented = {}, []
         for m in modalities:
             present = presence[m](lengths[m])
@@ -197,7 +216,7 @@ class PLUMNet(keras.Model):
                 of["aligned_embedding"], of["aligned_common"] = (visible(v, present) for v in chosen)
             if "psl_tfb" in modules:
                 soft, hard = prototype_labels[m](aligned[m]["aligned_embedding"], present)
-                branch = bifurcators[m](aligned[m]["common_sequence"], single[m], lengths[m])
+                branch = bifurcate(m)
                 chosen = [branch["common_embedding"], branch["private_embedding"]]
                 of["common_embedding"], of["private_embedding"] = (visible(v, present) for v in chosen)
                 of["common_logits"], of["private_logits"] = branch["common_logits"], branch["private_logits"]
@@ -226,7 +245,7 @@ class PLUMNet(keras.Model):
         self.label_temperature = label_temperature
         self.normalize_labels = normalize_labels
         self.fusion = fusion
-        self.share_common_encoder = share_common_encoder
+        self.common_branch = common_branch
         self.modality_dropout = modality_dropout
         self.policy = dtype
 
@@ -347,7 +366,7 @@ class PLUMNet(keras.Model):
             "label_temperature": self.label_temperature,
             "normalize_labels": self.normalize_labels,
             "fusion": self.fusion,
-            "share_common_encoder": self.share_common_encoder,
+            "common_branch": self.common_branch,
             "modality_dropout": self.modality_dropout,
             "name": self.name,
             "dtype": keras.saving.serialize_keras_object(self.policy),
@@ -356,7 +375,16 @@ class PLUMNet(keras.Model):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        return cls(**config)
+        return cls(**_with_common_branch(config))
+
+
+def _with_common_branch(config):
+    """A configuration of any version, with `common_branch` in place of version 0.1.0's `share_common_encoder`."""
+    if "share_common_encoder" not in config:
+        return config
+    config = dict(config)
+    shares = config.pop("share_common_encoder")
+    return {**config, "common_branch": "shared_encoder" if shares else "per_modality"}
 
 
 def _tensor(values):

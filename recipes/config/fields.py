@@ -33,8 +33,8 @@ class NetworkConfig:
     """Whether prototype distances are taken between vectors of unit length."""
     fusion: Literal["sequence", "vector"] = "sequence"
     """What the private refinement attends between."""
-    share_common_encoder: bool = False
-    """One common encoder for all modalities."""
+    common_branch: Literal["shared", "per_modality", "shared_encoder"] = "shared"
+    """One common branch for all modalities, one for each, or one encoder with a pool and a classifier for each."""
     modality_dropout: float = 0.0
     """Probability of hiding a modality of a sample in training."""
 

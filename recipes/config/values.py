@@ -29,7 +29,18 @@ def from_dict(values, where):
         ConfigError: for a field that does not exist or a value of another type, naming both.
     """
     generated = isinstance(values, dict) and "synthetic" in values
+    if isinstance(values, dict) and isinstance(values.get("network"), dict):
+        values = {**values, "network": _of_any_version(values["network"])}
     return _build(SyntheticRecipeConfig if generated else RecipeConfig, values, where, "")
+
+
+def _of_any_version(network):
+    """The fields of a network, with `common_branch` in place of version 0.1.0's `share_common_encoder`."""
+    network = dict(network)
+    shares = network.pop("share_common_encoder", None)
+    if shares is not None:
+        network["common_branch"] = "shared_encoder" if shares else "per_modality"
+    return network
 
 
 def value_of(config, field):

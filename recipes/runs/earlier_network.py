@@ -8,7 +8,7 @@ from plumkeras.recipes.runs.output_checks import check_run
 from plumkeras.recipes.runs.own_data import is_own
 
 # The fields that shape the network's weights.
-_FIELDS = ("hidden_dim", "num_layers", "num_heads", "modules", "fusion", "share_common_encoder")
+_FIELDS = ("hidden_dim", "num_layers", "num_heads", "modules", "fusion", "common_branch")
 
 
 def check_source(source, config, dataset):

@@ -46,7 +46,7 @@ def build_network(config, dataset):
         label_temperature=network.label_temperature,
         normalize_labels=network.normalize_labels,
         fusion=network.fusion,
-        share_common_encoder=network.share_common_encoder,
+        common_branch=network.common_branch,
         modality_dropout=network.modality_dropout,
         dtype=config.precision,
     )

@@ -66,7 +66,8 @@ def test_history_names_every_term_and_they_add_up(stage):
 
 
 def test_stem_alignment_and_bifurcators_are_trained_and_nothing_else(stage):
-    trained = ("text_encoder", "audio_encoder", "alignment", "text_bifurcator", "audio_bifurcator")
+    trained = ("text_encoder", "audio_encoder", "alignment", "common_branch")
+    trained += ("text_private_branch", "audio_private_branch")
     expected = [v for name in trained for v in stage.network.get_layer(name).trainable_variables]
     assert {id(v) for v in stage.trainer.trainable_variables} == {id(v) for v in expected}
     assert len(stage.trainer.trainable_variables) == len(expected)

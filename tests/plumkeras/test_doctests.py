@@ -9,14 +9,22 @@ import numpy as np
 import pytest
 
 import plumkeras
-from plumkeras import layers, trainers
+from plumkeras import layers
 
 # The core; data and recipes have their own tests.
 MODULES = sorted(
-    ["plumkeras", *(m.name for m in pkgutil.walk_packages(plumkeras.__path__, "plumkeras.") if m.name[10:] != "__main__")]
+    [
+        "plumkeras",
+        *(m.name for m in pkgutil.walk_packages(plumkeras.__path__, "plumkeras.") if m.name[10:] != "__main__"),
+    ]
 )
 # These have a runnable example.
-WITH_EXAMPLES = ["plumkeras.models.plum_net", "plumkeras.losses", "plumkeras.metrics.streaming", "plumkeras.metrics.reports"]
+WITH_EXAMPLES = [
+    "plumkeras.models.plum_net",
+    "plumkeras.losses",
+    "plumkeras.metrics.streaming",
+    "plumkeras.metrics.reports",
+]
 
 
 def run_examples(name):

@@ -90,20 +90,34 @@ def test_sequences_of_length_one():
     assert_close({"x": beside["audio_refined_embedding"]}, {"x": outputs["audio_refined_embedding"]})
 
 
+def branches_of(network, modality):
+    """Encoder, pool, classifier and task embedding of a modality's common and private branch."""
+    if network.common_branch == "shared":
+        layers = {
+            "common": network.get_layer("common_branch"),
+            "private": network.get_layer(f"{modality}_private_branch"),
+        }
+        return {k: (layer.encoder, layer.pool, layer.classifier, layer.task_embedding) for k, layer in layers.items()}
+    both = network.get_layer(f"{modality}_bifurcator")
+    return {k: (both.encoders[k], both.pools[k], both.classifiers[k], both.task_embedding) for k in both.encoders}
+
+
+@pytest.mark.parametrize("common_branch", ["shared", "per_modality"])
 @pytest.mark.parametrize("fusion", ["sequence", "vector"])
-def test_branches_and_refinement_equal_their_equations(fusion):
+def test_branches_and_refinement_equal_their_equations(fusion, common_branch):
     """Eq. 5-9 from `f_single` to the prediction, sample by sample on the valid frames alone."""
-    network = make_network(fusion=fusion, label_temperature=0.7, normalize_labels=False)
+    options = {"label_temperature": 0.7, "normalize_labels": False}
+    network = make_network(fusion=fusion, common_branch=common_branch, **options)
     inputs = make_inputs()
     outputs = to_numpy(network(inputs))
     represented = []
     for m in ("text", "audio"):
-        stem, bifurcator, refinement, generator = (
-            network.get_layer(f"{m}_{name}") for name in ("encoder", "bifurcator", "refinement", "prototype_labels")
+        stem, refinement, generator = (
+            network.get_layer(f"{m}_{name}") for name in ("encoder", "refinement", "prototype_labels")
         )
+        branches = branches_of(network, m)
         single = to_numpy(stem(inputs[m], inputs[f"{m}_length"])).astype("float64")
         alignment = network.get_layer("alignment")
-        task = np.asarray(bifurcator.task_embedding, "float64")
         classes = np.asarray(refinement.class_embedding, "float64")
         rows = []
         for row, length in enumerate(inputs[f"{m}_length"]):
@@ -116,10 +130,11 @@ def test_branches_and_refinement_equal_their_equations(fusion):
             expected = {"aligned_embedding": own.mean(axis=0)}
             sequences = {"common": oracles.dense(alignment.shared_projection, own), "private": f}
             for branch in sequences:
-                sequences[branch] = oracles.encode(bifurcator.encoders[branch], sequences[branch])
-                pooled = oracles.attend(bifurcator.pools[branch], task, sequences[branch])[0]
+                encoder, pool, classifier, task = branches[branch]
+                sequences[branch] = oracles.encode(encoder, sequences[branch])
+                pooled = oracles.attend(pool, np.asarray(task, "float64"), sequences[branch])[0]
                 expected[f"{branch}_embedding"] = pooled
-                expected[f"{branch}_logits"] = oracles.dense(bifurcator.classifiers[branch], pooled)
+                expected[f"{branch}_logits"] = oracles.dense(classifier, pooled)
             soft, _ = oracles.prototype_labels([own.mean(axis=0)], np.array(generator.prototypes), [1] * 3, [True], 0.7)
             expected["soft_label"] = soft[0]
             if fusion == "vector":
@@ -186,20 +201,47 @@ def test_head_reads_what_each_row_of_table_3_says():
     np.testing.assert_allclose(to_numpy(network(inputs))["prediction"], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_shared_common_encoder_is_one():
-    def encoders(network):
-        found = {id(e) for m in ("text", "audio") for e in [network.get_layer(f"{m}_bifurcator").encoders["common"]]}
-        assert all(
-            isinstance(network.get_layer(f"{m}_bifurcator").encoders["common"], TransformerEncoder)
-            for m in ("text", "audio")
-        )
-        return len(found)
+def test_the_common_branch_is_one_or_each_modality_has_its_own():
+    own, encoder, shared = (make_network(common_branch=kind) for kind in ("per_modality", "shared_encoder", "shared"))
+    assert make_network().get_config()["common_branch"] == "shared"
+    for network, count in ((own, 2), (encoder, 1)):
+        layers = [network.get_layer(f"{m}_bifurcator") for m in network.modalities]
+        assert len({id(layer.encoders["common"]) for layer in layers}) == count
+    assert isinstance(shared.get_layer("common_branch").encoder, TransformerEncoder)
+    # 16 variables of the one block and 2 of the last norm; 8 of the pool and 2 of the classifier. The one branch has a
+    # task embedding of its own.
+    count = [len(network.trainable_variables) for network in (own, encoder, shared)]
+    assert (count[0] - count[1], count[0] - count[2]) == (18, 27)
 
-    own, shared = make_network(), make_network(share_common_encoder=True)
-    assert (encoders(own), encoders(shared)) == (2, 1)
-    # 16 variables of the one block and 2 of the last norm are there once.
-    assert len(own.trainable_variables) - len(shared.trainable_variables) == 18
-    assert shared.count_params() < own.count_params()
+
+def test_one_common_branch_computes_what_equal_branches_do():
+    shared, own = make_network(), make_network(common_branch="per_modality")
+    common = shared.get_layer("common_branch")
+    for m in shared.modalities:
+        both, private = own.get_layer(f"{m}_bifurcator"), shared.get_layer(f"{m}_private_branch")
+        for layer in (both, private):
+            layer.task_embedding.assign(common.task_embedding)
+        for kind, branch in (("common", common), ("private", private)):
+            both.encoders[kind].set_weights(branch.encoder.get_weights())
+            both.pools[kind].set_weights(branch.pool.get_weights())
+            both.classifiers[kind].set_weights(branch.classifier.get_weights())
+    for name in ("encoder", "prototype_labels", "refinement", "absent"):
+        for m in shared.modalities:
+            own.get_layer(f"{m}_{name}").set_weights(shared.get_layer(f"{m}_{name}").get_weights())
+    for name in ("alignment", "prediction"):
+        own.get_layer(name).set_weights(shared.get_layer(name).get_weights())
+    inputs = make_inputs()
+    expected = to_numpy(own(inputs))
+    for name, values in to_numpy(shared(inputs)).items():
+        np.testing.assert_allclose(values, expected[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_configurations_of_version_0_1_0_keep_their_common_branch():
+    config = make_network().get_config()
+    del config["common_branch"]
+    for shares, kind in ((False, "per_modality"), (True, "shared_encoder")):
+        network = PLUMNet.from_config({**config, "share_common_encoder": shares})
+        assert network.common_branch == kind
 
 
 def test_modality_dropout_acts_in_training_only():
@@ -216,6 +258,7 @@ def test_modality_dropout_acts_in_training_only():
     ("options", "match"),
     [
         ({"task": "ranking"}, "`task`.*task='ranking'"),
+        ({"common_branch": "both"}, "`common_branch`.*'both'"),
         ({"modules": ("prm",)}, r"`modules`.*modules=\('prm',\)"),
         ({"modules": ("msa", "prm")}, "`modules`.*prm"),
         ({"feature_dims": {}}, "`feature_dims`.*{}"),
@@ -242,7 +285,7 @@ def test_names_of_modalities_cannot_collide():
 
 
 def test_variables_have_paths_of_their_own():
-    network = make_network(share_common_encoder=True)
+    network = make_network()
     paths = [v.path for v in network.variables if "seed" not in v.path]
     repeated = [path for path, group in itertools.groupby(sorted(paths)) if len(list(group)) > 1]
     assert repeated == []

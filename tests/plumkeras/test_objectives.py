@@ -206,7 +206,7 @@ def test_no_gradient_reaches_the_features_through_their_labels(private_target):
     y = Y[:6]
     objective = AlignmentObjective(network, private_target=private_target)
     own = network.get_layer("alignment").projections["text"].kernel
-    sources = [own.value, network.get_layer("text_bifurcator").classifiers["private"].kernel.value]
+    sources = [own.value, network.get_layer("text_private_branch").classifier.kernel.value]
 
     def term(name):
         return lambda: objective.terms(network(inputs), y)[name]

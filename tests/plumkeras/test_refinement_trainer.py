@@ -176,7 +176,7 @@ def test_what_the_refinement_objective_trains(modules, freeze_alignment):
 
 def test_freezing_under_the_total_objective_keeps_the_terms_and_the_weights():
     network = make_network()
-    names = ("text_encoder", "alignment", "audio_bifurcator")
+    names = ("text_encoder", "alignment", "common_branch")
     before = [np.array(v) for name in names for v in network.get_layer(name).trainable_variables]
     trainer = compiled(network, freeze_alignment=True)
     history = trainer.fit(X, Y, batch_size=10, epochs=1, validation_data=(XV, YV), verbose=0).history

@@ -13,9 +13,10 @@ from .testing import MODULE_ROWS, dtypes, make_inputs, make_network, to_numpy
 CONFIGURATIONS = {
     **{"+".join(modules) or "none": {"modules": modules} for modules in MODULE_ROWS},
     "classification": {"task": "classification", "num_classes": 4},
-    "shared": {"share_common_encoder": True, "num_layers": 2},
+    "per_modality": {"common_branch": "per_modality"},
+    "shared_encoder": {"common_branch": "shared_encoder", "num_layers": 2},
     "bfloat16": {"dtype": "mixed_bfloat16"},
-    "shared_bfloat16": {"share_common_encoder": True, "dtype": "mixed_bfloat16"},
+    "shared_encoder_bfloat16": {"common_branch": "shared_encoder", "dtype": "mixed_bfloat16"},
     "vector": {"fusion": "vector", "normalize_labels": False, "label_temperature": 2.0},
     "dropouts": {"modality_dropout": 0.3, "dropout": 0.4, "compression": {"audio": "signed_log1p"}},
 }
@@ -62,7 +63,7 @@ def test_prototypes_of_some_classes_only_are_kept(tmp_path):
 
 
 def test_clone_and_weights_file(tmp_path):
-    network = make_network(share_common_encoder=True)
+    network = make_network()
     network.save_weights(tmp_path / "x.weights.h5")
     rebuilt = PLUMNet.from_config(network.get_config())
     rebuilt.load_weights(tmp_path / "x.weights.h5")
@@ -70,7 +71,7 @@ def test_clone_and_weights_file(tmp_path):
 
 
 def test_a_loaded_shared_encoder_is_still_shared(tmp_path):
-    network = make_network(share_common_encoder=True)
+    network = make_network(common_branch="shared_encoder")
     network.save(tmp_path / "network.keras")
     loaded = keras.saving.load_model(tmp_path / "network.keras")
     first, second = (loaded.get_layer(f"{m}_bifurcator").encoders["common"] for m in ("text", "audio"))
@@ -121,7 +122,7 @@ def test_the_global_policy_is_the_default_and_travels_with_the_network():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         network = make_network()
-        assert network.get_layer("text_bifurcator").compute_dtype == "bfloat16"
+        assert network.get_layer("text_private_branch").compute_dtype == "bfloat16"
         assert dtypes(network.output) == given
     finally:
         keras.config.set_dtype_policy("float32")

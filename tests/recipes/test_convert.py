@@ -15,7 +15,7 @@ from plumkeras.recipes.runs.run_directory import samples_sha256
 from plumkeras.recipes.runs.training import train_run
 
 SMALL = [
-    *("--network.hidden-dim=8", "--network.num-layers=1", "--network.num-heads=2", "--batch-size=8"),
+    *("--network.hidden-dim=8", "--network.num-heads=2", "--network.modules", "msa", "--batch-size=8"),
     *("--alignment.epochs=1", "--refinement.epochs=1"),
 ]
 

@@ -17,7 +17,7 @@ from plumkeras.recipes.runs.protocol import fold_dataset
 
 RANGE = ["--label-range", "-3", "3"]
 SMALL = [
-    *("--network.hidden-dim=8", "--network.num-layers=1", "--network.num-heads=2", "--network.modules", "msa"),
+    *("--network.hidden-dim=8", "--network.num-layers=1", "--network.num-heads=2", "--network.modules"),
     *("--batch-size=8", "--alignment.epochs=1", "--refinement.epochs=1"),
 ]
 

@@ -21,7 +21,7 @@ NETWORKS = {
         "task": "classification",
         "num_classes": 2,
         "fusion": "vector",
-        "share_common_encoder": True,
+        "common_branch": "shared_encoder",
     },
 }
 
