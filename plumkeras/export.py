@@ -198,7 +198,7 @@ def pruned(endpoint, specs):
     import tensorflow as tf
 
     whole = tf.compat.v1.wrap_function(endpoint, [specs])
-    # Inputs stand in the order of their names. The checks are kept: the outputs wait for them.
+    # Inputs are in the order of their names. The checks are kept: the outputs wait for them.
     needed = whole.prune(dict(zip(sorted(specs), whole.inputs, strict=False)), whole.structured_outputs)
     return lambda inputs: needed(**inputs)
 

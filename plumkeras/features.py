@@ -137,7 +137,7 @@ def complete_inputs(arrays, feature_dims, where="the dict of arrays", may_be_abs
 
 def _finite(values, lengths, modality, where, clean):
     if is_dirty(values):
-        # What stands past the length is never read, and not worth a word.
+        # What is past the length is never read, and not worth a word.
         valid = np.arange(values.shape[1])[None, :] < lengths[:, None]
         counts = dict.fromkeys(("nan", "inf", "overflow"), 0)
         values = clean_block(np.where(valid[:, :, None], values, 0), counts)

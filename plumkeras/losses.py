@@ -33,7 +33,7 @@ class SupervisedContrastiveLoss(keras.losses.Loss):
 
     Args:
         temperature: float. Defaults to `0.1`.
-        include_self: bool. Whether the anchor itself stands in the denominator, as eq. 1 and 2 are printed.
+        include_self: bool. Whether the anchor itself is in the denominator, as eq. 1 and 2 are printed.
             Defaults to `False`.
         positives: `"all"`, rows of the anchor's class; or `"cross"`, those of other groups only (eq. 2's text:
             positives are same-class members of OTHER modalities). Defaults to `"all"`.

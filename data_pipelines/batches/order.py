@@ -1,6 +1,6 @@
 """Which samples make up which batch, and the batches themselves, in numpy alone.
 
-The training order is a pure function of (seed, epoch), so that an interrupted run goes on with the
+The training order is a pure function of (seed, epoch), so that an interrupted run continues with the
 order it would have had.
 """
 

@@ -55,7 +55,7 @@ def guarded(where):
 
 
 def children(group, where):
-    """The names in a group, in the file's order, without what stands in other files.
+    """The names in a group, in the file's order, without what is in other files.
 
     Raises:
         DataError: it is no group, or damaged.
@@ -69,7 +69,7 @@ def children(group, where):
 
 
 def child(group, name):
-    """What a group holds under a name; None for no group, nothing, or what stands in another file."""
+    """What a group holds under a name; None for no group, nothing, or what is in another file."""
     import h5py
 
     if not isinstance(group, h5py.Group) or not isinstance(group.get(name, getlink=True), h5py.HardLink):
@@ -136,7 +136,7 @@ def check(dataset, where):
     if not isinstance(dataset, h5py.Dataset):
         raise DataError(f"{where} is no array")
     if dataset.is_virtual or dataset.external:
-        raise DataError(f"{where} stands in another file, which isn't read")
+        raise DataError(f"{where} is in another file, which isn't read")
     creation = dataset.id.get_create_plist()
     filters = {creation.get_filter(position)[0] for position in range(creation.get_nfilters())}
     if filters - _FILTERS:

@@ -116,7 +116,7 @@ class FrameFile:
         where = f"{self.path}: {key}"
         with hdf5.guarded(where):
             clip = self.clips[key]
-            # Every chunk that a part of the frame stands in is unpacked whole.
+            # Every chunk that a part of the frame is in is unpacked whole.
             chunks = clip.chunks or (1, *clip.shape[1:])
             touched = [-(-length // chunk) * chunk for length, chunk in zip(clip.shape[1:], chunks[1:], strict=True)]
             frames = []
@@ -142,7 +142,7 @@ def _decoded_bytes(path):
 
 
 def _jpeg_sides(file):
-    """Height and width in a JPEG's frame header, which stands behind other segments."""
+    """Height and width in a JPEG's frame header, which comes after other segments."""
     file.seek(2)
     while len(head := file.read(4)) == 4 and head[0] == 0xFF:
         kind, length = head[1], int.from_bytes(head[2:], "big")

@@ -1,7 +1,7 @@
 """Features as they come, made finite: what was done is counted, never silent.
 
 Features are handled a block of rows at a time, so that a file's own type (often float64) never
-stands in memory whole beside the float32 result.
+is in memory whole beside the float32 result.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _scratch = contextvars.ContextVar("scratch", default=None)
 
 @contextlib.contextmanager
 def features_in_files(folder):
-    """Within it, no reader's features stand in memory, for a data set that is gone through once and in order.
+    """Within it, no reader's features are in memory, for a data set that is gone through once and in order.
 
     They are made in temporary files of a folder, or, by a reader that can, read only when that is done: then they are
     a `FeatureStream`.
@@ -119,7 +119,7 @@ def _release():
 
 
 def zero_padding(features, lengths):
-    """Zeroes what stands past the lengths, in place.
+    """Zeroes what is past the lengths, in place.
 
     Args:
         features: float array `[N, T, F]`.

@@ -79,7 +79,7 @@ def _leaks(dataset):
     found = []
     for first, second, count, samples, example in shared_sources(parts):
         found.append(
-            f"{count} {kind} stand both in {first} and in {second}, for one {example}: {samples} of "
+            f"{count} {kind} are both in {first} and in {second}, for one {example}: {samples} of "
             f"{len(parts[second])} {second} samples are of {kind} in {first}, so {kind} leak between splits"
         )
     for name, split in dataset.items():
@@ -92,7 +92,7 @@ def _leaks(dataset):
         if len(shared):
             example = np.unique(parts[name])[numbers[shared[0]]]
             found.append(
-                f"{name}/fold: {len(shared)} of {len(numbers)} {kind} stand in several folds, for one {example}: "
+                f"{name}/fold: {len(shared)} of {len(numbers)} {kind} are in several folds, for one {example}: "
                 f"{kind} leak between folds"
             )
     return found

@@ -29,7 +29,7 @@ PICKLE_READERS = (mmsa, mult, tuples)
 
 # Each has `NAME`, `DESCRIPTION`, `matches(path)`, told by what the folder holds, `files(path)`, the relative names of
 # what it reads, and `read(path, report, ...)`. Without `files` a reader says itself what the hash is. The last takes
-# what is made of the files of others, and often stands beside them.
+# what is made of the files of others, and is often beside them.
 DIRECTORY_READERS = (mustard, ur_funny, label_csv, csd, shards, tuple_folder)
 
 _EXPECTED = (

@@ -87,7 +87,7 @@ def read(path, report, modalities=None, label_range=None, sha256=None):
             )
         report.warn("text: the folder has words but no vectors of them, so they are in raw_text alone")
     chosen = fields.pick_modalities(available, modalities, path)
-    # Text vectors that aren't wanted may still be the words.
+    # Text vectors that were not asked for may still be the words.
     needed = {*chosen, "labels", "words" if "words" in survey.roles else "text"} & survey.roles.keys()
     tally = collections.Counter()
     budget = current(path)
@@ -116,7 +116,7 @@ def _shared_videos(sequences, path, report):
     """The videos that every file has, sorted; others go to the report."""
     shared = sorted(set.intersection(*(set(sequence.entries) for sequence in sequences.values())))
     if not shared:
-        raise DataError(f"{path}: no video stands in all of its .csd files ({listing(sequences)})")
+        raise DataError(f"{path}: no video is in all of its .csd files ({listing(sequences)})")
     for role, sequence in sequences.items():
         if others := sorted(set(sequence.entries) - set(shared)):
             count = f"{len(others)} of {len(sequence.entries)} videos"

@@ -136,7 +136,7 @@ def _sources(path, table, wanted, report):
         for modality in modalities:
             if modality in sources:
                 raise DataError(
-                    f"{path}: {modality} stands both in {sources[modality].where} and in {where}; keep one of them in "
+                    f"{path}: {modality} is both in {sources[modality].where} and in {where}; keep one of them in "
                     "the folder, or load a pickle itself"
                 )
 

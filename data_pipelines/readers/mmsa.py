@@ -156,7 +156,7 @@ class _Lengths:
         padded: dict by modality of features, counts and lengths of sequences that came in lists.
         mask: bool array `[N, steps]` or None. The attention mask.
         has_lengths: bool. Whether the file is unaligned.
-        is_front_padded: bool. Whether padding stands before the frames, not after them.
+        is_front_padded: bool. Whether padding comes before the frames, not after them.
     """
 
     def __init__(self, name, part, padded, mask, has_lengths, is_front_padded, path):

@@ -187,7 +187,7 @@ def _read_split(name, part, values, layout, path, report, wanted, release):
         lost, samples = move_to_front(features, starts)
         if lost:
             report.warn(
-                f"{name}/{modality}: {lost} non-zero frames of {samples} samples stand before the text's first frame, "
+                f"{name}/{modality}: {lost} non-zero frames of {samples} samples come before the text's first frame, "
                 "dropped"
             )
         return features, counts

@@ -7,7 +7,7 @@
     bert-output.jsonl, bert-output-context.jsonl                              one line per sentence
 
 The folder, or its folder `data`, may be given. There is one split, `all`, in the order of the json, with the five
-folds where `split_indices.p` is there; these are the data set's own, and speakers stand in several of them.
+folds where `split_indices.p` is there; these are the data set's own, and speakers are in several of them.
 `speaker_independent` makes the other protocol. Groups are `SHOW/SPEAKER` (a PERSON of one show is not that of another).
 
 Of several visual files one is read, `resnet_pool5` first. Features of more axes than `[frames, width]` are averaged
@@ -126,7 +126,7 @@ class _Table:
         }
 
     def _dict(self, pairs):
-        """A dict of JSON, in which nothing may stand twice: the second would replace the first."""
+        """A dict of JSON, in which nothing may occur twice: the second would replace the first."""
         found = dict(pairs)
         if len(found) < len(pairs):
             twice, _ = collections.Counter(name for name, _ in pairs).most_common(1)[0]
@@ -174,7 +174,7 @@ def _folds(path, table, report):
     shared = sum(len(np.unique(folds[groups == group])) > 1 for group in np.unique(groups))
     if shared:
         report.warn(
-            f"folds: {shared} of {len(np.unique(groups))} speakers stand in several folds of {_FOLDS}; "
+            f"folds: {shared} of {len(np.unique(groups))} speakers are in several folds of {_FOLDS}; "
             "`speaker_independent` splits by show"
         )
     return folds

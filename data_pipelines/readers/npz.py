@@ -2,7 +2,7 @@
 
 Fields are `id, raw_text, text, text_lengths, audio, audio_lengths, vision, vision_lengths` and
 `regression_labels` or `classification_labels`, any modality absent; one `lengths` may serve all
-modalities. Without splits the fields stand at the top, with `fold` for cross-validation. A field
+modalities. Without splits the fields are at the top, with `fold` for cross-validation. A field
 that comes with its own `<field>_lengths` is a modality too, so that a fourth one can be added.
 Other names are read where they can't be mistaken (see `names`): `acoustic`, `visual`, `video` and
 `language`; `train_text`, `train.text` and `train/features/text`; `labels`, `label` and `y`. An
@@ -98,7 +98,7 @@ def _members(archive, path):
 
 
 def _group(members, path, report):
-    """Sorts members by split; `all` when they stand at the top."""
+    """Sorts members by split; `all` when they are at the top."""
     grouped = {}
     top = {}
 

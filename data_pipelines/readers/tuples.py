@@ -5,7 +5,7 @@
     HKT    {split: [((words, vision, audio, hcf), (the same of the context), id, label), ...]}
 
 A list without splits (MISA's train.pkl, dev.pkl and test.pkl are one each; `tuple_folder` reads them together) is the
-split `all`; either kind of sample may stand in either. No vectors of the words are in these files: words become
+split `all`; either may hold either kind of sample. No vectors of the words are in these files: words become
 `raw_text`, and the modalities are `audio` and `vision`; HKT's human-centric features are a third, `hcf`. Every modality
 keeps its own length, and all of HKT's columns are kept. HKT's labels are classes; elsewhere labels that take two values
 are (see `row_fields.as_classes`).
@@ -27,7 +27,7 @@ DESCRIPTION = "lists of samples of MISA, MAG-BERT and HKT"
 
 @dataclasses.dataclass(frozen=True)
 class _Layout:
-    """Where things stand in a sample of `size` parts, whose first has `inner`; HKT's second is the context."""
+    """The places of things in a sample of `size` parts, whose first has `inner`; HKT's second is the context."""
 
     name: str
     size: int

@@ -49,7 +49,7 @@ class Report:
 
 
 def shared_ids(dataset):
-    """Ids that stand in more than one split.
+    """Ids that are in more than one split.
 
     Returns:
         A list of `(first split, second split, count, one such id)`.

@@ -205,5 +205,5 @@ def _report_duplicates(dataset):
             dataset.report.warn(f"{name}/id: {len(split) - len(values)} duplicate ids, for one {values[counts > 1][0]}")
     for first, second, count, example in shared_ids(dataset):
         dataset.report.warn(
-            f"{count} ids stand both in {first} and in {second}, for one {example}: samples leak between splits"
+            f"{count} ids are both in {first} and in {second}, for one {example}: samples leak between splits"
         )

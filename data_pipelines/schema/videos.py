@@ -1,4 +1,4 @@
-"""Which video or speaker a sample is of, and which of them stand on both sides of a split."""
+"""Which video or speaker a sample is of, and which of them are on both sides of a split."""
 
 import re
 
@@ -53,7 +53,7 @@ def sources_of(split):
 
 
 def shared_sources(parts):
-    """Videos or groups that stand in more than one part.
+    """Videos or groups that are in more than one part.
 
     Args:
         parts: dict from the part's name to a text array `[N]`.

@@ -1,12 +1,12 @@
 """The folder that `convert` writes: TFRecord shards, an index per split, and `schema.json`.
 
-Sample `i` of a split stands in shard `i % S` of its S shards `<split>-00000-of-0000S.tfrecord`, so that reading the
+Sample `i` of a split is in shard `i % S` of its S shards `<split>-00000-of-0000S.tfrecord`, so that reading the
 shards by turns (`tf.data`'s `interleave` with `block_length=1`) gives the samples in the order of the source. A record
 is a `tf.train.Example` of the sample's fields; features are the raw bytes of little-endian float32, valid frames only.
 
 `<split>-index.npz` holds what is known of the samples without their features (ids, labels, lengths and so on), and for
-each sample and modality where the bytes stand and their CRC-32. With it the training order is known before anything is
-read, and any sample is read by itself. `schema.json` describes the rest. Each part's checksum stands in the one above:
+each sample and modality where the bytes are and their CRC-32. With it the training order is known before anything is
+read, and any sample is read by itself. `schema.json` describes the rest. Each part's checksum is in the one above:
 a record's in the index, the index's in the schema, the schema's in itself. That last one names the whole.
 """
 

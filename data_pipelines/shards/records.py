@@ -1,4 +1,4 @@
-"""The records of one split: what is in them, where they stand, and the index that says so."""
+"""The records of one split: what is in them, where they are, and the index that says so."""
 
 import contextlib
 import functools

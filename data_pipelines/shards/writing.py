@@ -23,7 +23,7 @@ def convert(source, directory, *, shards=8, overwrite=False, progress=None, moda
     The source is gone through a few rows at a time, and memory doesn't grow with the data. An npz and other shards are
     read as they are written; any other format is decoded first, into temporary files beside the target, which need
     room on the disk for all features as float32 while it lasts. (Lists and texts in a pickle, which aren't arrays, do
-    stand in memory, and so does an array of an npz in Fortran order.) The folder is complete or not there at all.
+    are in memory, and so does an array of an npz in Fortran order.) The folder is complete or not there at all.
 
     Args:
         source: Dataset, or the path of anything that `load` reads. Cleaning is as in `load`.

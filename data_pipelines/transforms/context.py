@@ -17,7 +17,7 @@ def join_context(split, frames):
             utterance. 0 drops the context.
 
     Returns:
-        Split without context fields. In `raw_text` the whole context stands before the utterance, unless `frames`
+        Split without context fields. In `raw_text` the whole context comes before the utterance, unless `frames`
         is 0. A modality that an utterance lacks (length 0) stays missing: a context alone is no utterance.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Lengths and masks: every rule about padding stands here."""
+"""Lengths and masks: the rules about padding."""
 
 import keras
 from keras import ops

@@ -1,4 +1,4 @@
-"""Missing modalities: whether one is there, what stands in its place, and hiding it while training."""
+"""Missing modalities: whether one is there, what replaces it, and hiding it while training."""
 
 import keras
 from keras import ops

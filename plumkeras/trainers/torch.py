@@ -35,5 +35,5 @@ class TorchTrainer(keras.Model):
 
 
 def _on_device(structure):
-    """Tensors of the structure where the variables are: a loader's stand on the CPU."""
+    """Tensors of the structure where the variables are: a loader's are on the CPU."""
     return keras.tree.map_structure(lambda t: t if t is None else keras.ops.convert_to_tensor(t), structure)

@@ -21,7 +21,7 @@ def print_help(
         line: dataclass; its docstring describes the command, with examples as paragraphs of their own.
         options: list of Option.
         prog: the command as it is typed.
-        headings: dict from a base class of `line` to the heading that its fields stand under.
+        headings: dict from a base class of `line` to the heading of its fields.
         show_defaults: whether to show default values.
     """
     arguments = [option for option in options if option.positional]

@@ -25,7 +25,7 @@ class Option:
         metavar: what stands for the value; `""` for a flag.
         text: the docstring of the field.
         default: its value; `dataclasses.MISSING` where one must be given.
-        positional: whether the value stands alone, without the name.
+        positional: whether the value is given alone, without the name.
     """
 
     name: str

@@ -131,7 +131,7 @@ def take(arguments, option):
 
 
 def resuming(command, arguments):
-    """The command line that goes on with what was interrupted."""
+    """The command line that resumes what was interrupted."""
     kept = [str(word) for word in arguments if word not in ("--overwrite", "--resume")]
     return shlex.join(["plumkeras", command, *kept, "--resume"])
 

@@ -46,7 +46,7 @@ def run_train(arguments):
     from plumkeras.recipes.runs.output_checks import check_output
 
     if options.overwrite and options.resume:
-        raise UsageError("--overwrite replaces a run and --resume goes on with it; choose one")
+        raise UsageError("--overwrite replaces a run and --resume resumes it; choose one")
     run_directory.check_unlocked(options.output)
     check_output(options.output, options.overwrite, options.resume)
     dataset = read_for_training(options.data, recipe, options.max_bytes)
@@ -86,11 +86,11 @@ def run_train(arguments):
 
 
 def _how_to_go_on(directory, arguments):
-    """What an interrupted run says: the command that goes on with it."""
+    """What an interrupted run says: the command that resumes it."""
     if not run_directory.holds_run(directory):
         return "nothing was written yet"
     kept = any(directory.glob("**/" + run_directory.CHECKPOINT)) or any(
         directory.glob("fold_*/" + run_directory.METRICS)
     )
-    begin = "go on from the last finished epoch" if kept else "no epoch was finished; begin again"
+    begin = "resume from the last finished epoch" if kept else "no epoch was finished; begin again"
     return f"{begin} with: {resuming('train', arguments)}"

@@ -40,7 +40,7 @@ def run_tune(arguments):
     from plumkeras.recipes.runs.output_checks import check_search_output
 
     if options.overwrite and options.resume:
-        raise UsageError("--overwrite replaces a search and --resume goes on with it; choose one")
+        raise UsageError("--overwrite replaces a search and --resume resumes it; choose one")
     if (options.output is None) == (options.join is None):
         raise UsageError("tune needs --output DIR; or, for a worker, --join HOST:PORT")
     if options.output is not None:
@@ -60,4 +60,4 @@ def run_tune(arguments):
     except KeyboardInterrupt:
         if options.output is None:
             raise
-        raise KeyboardInterrupt(f"go on with: {resuming('tune', arguments)}") from None
+        raise KeyboardInterrupt(f"resume with: {resuming('tune', arguments)}") from None

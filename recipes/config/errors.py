@@ -6,4 +6,4 @@ class ConfigError(ValueError):
 
 
 class TrainingError(RuntimeError):
-    """A run that cannot go on: it diverged, or what it keeps cannot be written or read."""
+    """A run that cannot continue: it diverged, or what it keeps cannot be written or read."""

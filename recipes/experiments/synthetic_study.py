@@ -246,7 +246,7 @@ def write_page(strength_rows, module_rows, directory):
         "# What the modules find on data with a known truth",
         "",
         "Made by `python -m plumkeras.recipes.experiments.synthetic_study`, whose docstring says what was run. "
-        "Each modality has a common branch of its own (`common_branch=\"per_modality\"`). "
+        'Each modality has a common branch of its own (`common_branch="per_modality"`). '
         f"Every value is the mean over {len(SEEDS)} seeds, data and weights both drawn anew, with its 95 % t-interval; "
         f"measured on the test split, n = {n} per seed. Every figure is in `synthetic_study.json`.",
         "",

@@ -1,6 +1,6 @@
-"""Where a run stands after each epoch, on disk: what `plumkeras train --resume` goes on from.
+"""The state of a run after each epoch, on disk: what `plumkeras train --resume` resumes from.
 
-With the training order a function of seed and epoch, a run that goes on from here ends as if it had never stopped:
+With the training order a function of seed and epoch, a run that resumes from here ends as if it had never stopped:
 the file holds every weight, prototypes among them, the optimizer's state, the states of the dropout generators, the
 best epoch so far with its weights, the counters of early stopping, and the histories.
 """
@@ -23,7 +23,7 @@ _FACTS = "facts"
 
 @dataclasses.dataclass(frozen=True)
 class Position:
-    """Where a run stands: `epochs` of `stage` are done.
+    """The state of a run: `epochs` of `stage` are done.
 
     Attributes:
         stage: `"alignment"` or `"refinement"`.
@@ -106,14 +106,14 @@ class CheckpointFile:
 class StageCheckpoint(keras.callbacks.Callback):
     """Keeps a stage's history and writes a checkpoint after each epoch; at the start, takes up a `Position`.
 
-    It stands behind all other callbacks, so that it sees what they did at an epoch's end, and restores them after they
+    It comes after all other callbacks, so that it sees what they did at an epoch's end, and restores them after they
     were reset.
 
     Args:
         file: `CheckpointFile`, or `None`: nothing is written.
         stage: name of the stage.
         histories: dict of the histories of earlier stages.
-        position: `Position` in this stage to go on from, or `None`.
+        position: `Position` in this stage to resume from, or `None`.
         early_stopping: the stage's `keras.callbacks.EarlyStopping`, or `None`.
     """
 

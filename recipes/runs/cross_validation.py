@@ -44,7 +44,7 @@ class CrossValidation:
         self.directory = Path(directory)
         if not run_directory.is_finished(self.directory):
             raise ConfigError(
-                f"{directory}: the cross-validation is not finished; go on with it by plumkeras train --resume"
+                f"{directory}: the cross-validation is not finished; resume it with plumkeras train --resume"
             )
         self.config = run_directory.read_config(self.directory / run_directory.CONFIG)
         found = (_FOLD.fullmatch(path.name) for path in self.directory.iterdir())

@@ -18,7 +18,7 @@ def check_dataset(config, dataset):
         dataset: `Dataset`. `train` and `valid` need labels; `test` may lack them, or be absent.
 
     Raises:
-        DataError: a split, the labels, a wanted modality or every frame of it is missing, or a class stands in `valid`
+        DataError: a split, the labels, a modality asked for or every frame of it is missing, or a class is in `valid`
             or `test` alone.
         ConfigError: the recipe names a modality that there never is.
     """

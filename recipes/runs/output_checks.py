@@ -80,7 +80,7 @@ def check_run(directory):
     for name in (CONFIG, NETWORK):
         if not (directory / name).is_file():
             begun = name == NETWORK and not is_finished(directory)
-            how = "; go on with it by plumkeras train --resume" if begun else ""
+            how = "; resume it with plumkeras train --resume" if begun else ""
             raise ConfigError(f"{directory}: holds no finished run: {name} is missing{how}")
     described = read_network(directory / CONFIG)
     for field, saved in _read_saved_network(directory / NETWORK).items():

@@ -15,7 +15,7 @@ _SHOWN = ("loss", "val_loss", "prediction_loss", "val_prediction_loss", "val_cor
 class StageProgress(keras.callbacks.ProgbarLogger):
     """`ProgbarLogger` that names the stage and shows some of the metrics.
 
-    On a terminal what does not fit beside the bar stands on a line below it.
+    On a terminal what does not fit beside the bar is on a line below it.
 
     Args:
         stage: `"alignment"` or `"refinement"`.

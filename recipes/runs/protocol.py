@@ -1,4 +1,4 @@
-"""Which samples a recipe trains, validates and tests on, and what stands in front of an utterance."""
+"""Which samples a recipe trains, validates and tests on, and the context in front of an utterance."""
 
 import dataclasses
 

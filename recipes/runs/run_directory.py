@@ -24,7 +24,7 @@ FINGERPRINT = "fingerprint.json"
 # Kept while a run is under way, and after it where more epochs of stage 2 may follow; see
 # `plumkeras.recipes.runs.checkpoint`.
 CHECKPOINT = "checkpoint.npz"
-# What is cleared away first no longer passes for a finished run, or for one to go on with.
+# What is cleared away first no longer passes for a finished run, or for one to resume.
 _FILES = (
     *(METRICS, CHECKPOINT, NETWORK, PICTURE, PREDICTIONS, DISAGREEMENT, FINGERPRINT, TIMINGS),
     *("alignment_history.csv", "refinement_history.csv", "predictions_valid.csv", "predictions_test.csv"),
@@ -36,7 +36,7 @@ _BACKENDS = {"tensorflow": {"tensorflow", "tensorflow-cpu"}, "jax": {"jax"}, "to
 
 
 class ResumeWarning(UserWarning):
-    """A run goes on under other conditions than it was begun under."""
+    """A run is resumed under other conditions than it was begun under."""
 
 
 @contextlib.contextmanager
@@ -141,7 +141,7 @@ def run_id(directory):
 
 
 def warn_of_other_versions(path):
-    """Warns where a run or a search goes on with other packages than it was begun with.
+    """Warns where a run or a search is resumed with other packages than it was begun with.
 
     Args:
         path: the file that holds `backend` and `versions`.
@@ -159,8 +159,8 @@ def warn_of_other_versions(path):
     ]
     if changed:
         warnings.warn(
-            f"{path.parent}: goes on with other packages than it was begun with: {', '.join(changed)}; the result may "
-            "differ in the last digits from that of an unbroken run",
+            f"{path.parent}: is resumed with other packages than it was begun with: {', '.join(changed)}; the result "
+            "may differ in the last digits from that of an unbroken run",
             ResumeWarning,
             stacklevel=3,
         )
@@ -255,7 +255,7 @@ def versions():
 
 
 def check_same(directory, config, dataset, backend=None):
-    """Whether the run in the directory is of this configuration and these data, so that it can be gone on with.
+    """Whether the run in the directory is of this configuration and these data, so that it can be resumed.
 
     Args:
         directory: path of the run.
@@ -285,7 +285,7 @@ def check_same(directory, config, dataset, backend=None):
             further = f", or train its network further in a new run by --init-from {directory}"
         raise ConfigError(
             f"--resume: {field} has changed: the run in {directory} has {then.get(field)!r}, and now it is "
-            f"{now.get(field)!r}; go on with what the run has, or choose another --output{further}"
+            f"{now.get(field)!r}; keep what the run has, or choose another --output{further}"
         )
 
 
@@ -296,13 +296,13 @@ def _may_be_raised(then, now):
 
 
 def raises_epochs(directory, config):
-    """Whether a run is to go on with more epochs of stage 2 than it was begun with; see `check_same`."""
+    """Whether a run is to be resumed with more epochs of stage 2 than it was begun with; see `check_same`."""
     then = read_config(Path(directory) / CONFIG)
     return then.refinement.epochs < config.refinement.epochs
 
 
 def raise_epochs(directory, config):
-    """Makes a finished run one to go on with, and keeps the number of its epochs, where `raises_epochs`.
+    """Makes a finished run one to resume, and keeps the number of its epochs, where `raises_epochs`.
 
     Raises:
         ConfigError: the run is finished, and its last checkpoint is gone.
@@ -313,10 +313,10 @@ def raise_epochs(directory, config):
     is_cross_validation = not (directory / NETWORK).exists()
     if is_finished(directory) and not (is_cross_validation or (directory / CHECKPOINT).exists()):
         raise ConfigError(
-            f"--resume: the run in {directory} is finished and holds no {CHECKPOINT} to go on from (it stopped early, "
+            f"--resume: the run in {directory} is finished and holds no {CHECKPOINT} to resume from (it stopped early, "
             f"is of an earlier version, or the file was deleted); train its network further by --init-from {directory}"
         )
-    # In this order: killed in between, the run is unfinished and can be gone on with either way.
+    # In this order: killed in between, the run is unfinished and can be resumed either way.
     (directory / METRICS).unlink(missing_ok=True)
     write_json(directory / CONFIG, {**read_description(directory / CONFIG), "recipe": to_dict(config)})
 

@@ -187,7 +187,7 @@ class Training:
             callbacks: as in `plumkeras.train`.
 
         Returns:
-            Dict of histories by stage (`alignment`, `refinement`); the number of the best epoch, from 0, stands in
+            Dict of histories by stage (`alignment`, `refinement`); the number of the best epoch, from 0, is in
             `histories["refinement"]["best_epoch"]`.
 
         Raises:

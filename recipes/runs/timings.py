@@ -29,7 +29,7 @@ class StageTimer(keras.callbacks.Callback):
         self._began = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
-        # From the end of one epoch to the end of the next: what stands in front of the first step counts too.
+        # From the end of one epoch to the end of the next: what comes before the first step counts too.
         now = time.perf_counter()
         self._seconds.append(round(now - self._began, 3))
         self._began = now

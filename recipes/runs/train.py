@@ -46,7 +46,7 @@ def train(
             those of the recipe file, which may define such a function, `callbacks`.
         init_from: an earlier run, whose weights and standardisation this one starts from. It must have the same
             modalities, widths and network.
-        resume: whether to go on with the run in `output`. Defaults to `False`.
+        resume: whether to resume the run in `output`. Defaults to `False`.
         overwrite: whether a run in `output` may be replaced. Defaults to `False`.
         verbose: 0 or 1, progress.
         **fields: fields of the recipe: `batch_size=16`, `refinement={"epochs": 4}`, or `**{"refinement.epochs": 4}`.
@@ -63,7 +63,7 @@ def train(
     callbacks = own_callbacks if callbacks is None else callbacks
     check_callbacks(callbacks)
     if resume and overwrite:
-        raise ConfigError("overwrite=True replaces a run and resume=True goes on with it; choose one")
+        raise ConfigError("overwrite=True replaces a run and resume=True resumes it; choose one")
     if output is not None:
         check_output(output, overwrite, resume)
     given = _read(config, data)

@@ -39,12 +39,12 @@ def train_run(
         config: `RecipeConfig`.
         dataset: `Dataset` with `train` and `valid`. `test` is measured where it has labels and predicted where it has
             none.
-        directory: path of the run directory. A run that it holds is cleared away, or gone on with.
+        directory: path of the run directory. A run that it holds is cleared away, or resumed.
         verbose: 0 or 1, progress bars.
-        resume: bool. Whether to go on with the directory's run, which must have had the same configuration and data;
+        resume: bool. Whether to resume the directory's run, which must have had the same configuration and data;
             `refinement.epochs` may be higher where the schedule is constant. Without a run there, this one starts from
             the beginning.
-        overwrite: bool. Whether a run that the directory holds, and that is not gone on with, may be cleared away.
+        overwrite: bool. Whether a run that the directory holds, and that is not resumed, may be cleared away.
         fold: dict or None. Of the run of a fold, what its `config.json` says of the fold.
         warnings: what `data_checks.training_warnings` says of the data, where it is known already.
         callbacks: as in `plumkeras.train`.
@@ -144,6 +144,6 @@ def _finish(directory, training, histories, dataset, warnings):
 
 
 def _clear_checkpoint(directory, config, stopped_early=False):
-    """Removes the checkpoint of a finished run, unless `--resume` may go on from it with more epochs."""
+    """Removes the checkpoint of a finished run, unless `--resume` may resume it with more epochs."""
     if stopped_early or config.refinement.schedule != "constant":
         CheckpointFile(directory).remove()

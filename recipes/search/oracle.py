@@ -46,7 +46,7 @@ def make_oracle(search, directory=None, on_end=None):
 
 
 class _SearchOracle:
-    """What the three have in common, to stand in front of one of KerasTuner's.
+    """What the three have in common, a mix-in for one of KerasTuner's.
 
     The first trial is the recipe's own values, in or out of the space. A trial ends with a record, a dict: `objective`
     (or `None`), `objectives` and `best_epochs` by seed, `seconds`, `reason` (of a failure, or `None`) and `worker`.
@@ -239,7 +239,7 @@ class BayesianOracle(_SearchOracle, keras_tuner.oracles.BayesianOptimizationOrac
         super().__init__(search, directory, on_end, num_initial_points=initial)
 
     def populate_space(self, trial_id):
-        # A function of the seed and of what was tried: a search that was gone on with proposes the same.
+        # A function of the seed and of what was tried: a resumed search proposes the same.
         self._random_state = np.random.RandomState((self.seed + len(self.trials)) % 2**32)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # The process's own fit need not converge.

@@ -114,7 +114,7 @@ class Search:
         return config if seed is None else dataclasses.replace(config, seed=seed)
 
     def facts(self, backend):
-        """What must stay the same for a search to be gone on with, or worked on elsewhere: flat, for JSON."""
+        """What must stay the same for a search to be resumed, or worked on elsewhere: flat, for JSON."""
         facts = {
             **run_directory.flat(to_dict(self.config)),
             **{f"space {field}": kind.to_json() for field, kind in self.space.items()},

@@ -23,7 +23,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
 
     `build` gives the untrained network of a trial, and `fit` trains both of its stages and returns the objective, the
     validation loss of the prediction at the epoch that was kept. Hyper-parameters are named as the recipe's fields.
-    Under Hyperband `tuner/epochs` stands for `refinement.epochs`.
+    Under Hyperband `tuner/epochs` is `refinement.epochs`.
 
     Args:
         search: `Search`.

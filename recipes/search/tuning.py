@@ -23,23 +23,23 @@ def tune(search, directory, resume=False, chief=None, on_trial=None, overwrite=T
     """Searches, and writes the search's directory.
 
     It holds `search.json` (what is searched, where, and by which versions), `trials.json` (what was found: the search
-    goes on from there), `trials.csv`, `best_config.json`, which `plumkeras train --config` takes, and `search.png`.
+    resumes from there), `trials.csv`, `best_config.json`, which `plumkeras train --config` takes, and `search.png`.
     The tables are written after every trial.
 
     Args:
         search: `Search`.
-        directory: path of the directory. A search that it holds is cleared away, or gone on with.
-        resume: bool. Whether to go on with the directory's search, which must have had the same recipe, data, space,
+        directory: path of the directory. A search that it holds is cleared away, or resumed.
+        resume: bool. Whether to resume the directory's search, which must have had the same recipe, data, space,
             algorithm and seeds; the number of trials may be another. Without one there, it begins.
         chief: `(host, port)` to hand out the trials at, while workers run them; by default they are run here.
         on_trial: called with `SearchResults` after each trial.
-        overwrite: bool. Whether a search that the directory holds, and that is not gone on with, may be cleared away.
+        overwrite: bool. Whether a search that the directory holds, and that is not resumed, may be cleared away.
 
     Returns:
         `SearchResults`.
 
     Raises:
-        ConfigError: the search to go on with is another one, or cannot be read; or another process writes there.
+        ConfigError: the search to resume is another one, or cannot be read; or another process writes there.
         DataError: a damaged file was found while reading the data.
         TrainingError: every trial failed, or the chief cannot listen.
     """
@@ -112,7 +112,7 @@ def check_same(directory, search):
     if field := run_directory.first_difference(then, now):
         raise ConfigError(
             f"--resume: {field} has changed: the search in {directory} has {then.get(field)!r}, and now it is "
-            f"{now.get(field)!r}; go on with what the search has, or choose another --output"
+            f"{now.get(field)!r}; keep what the search has, or choose another --output"
         )
 
 

@@ -27,7 +27,7 @@ from plumkeras.recipes.views.escaping import for_terminal
 # A worker says so often that it is alive, and is given up for lost after so long a silence.
 BEAT_SECONDS = 10
 SILENCE_SECONDS = 120
-# How long workers wait for a chief, to begin with or because it was stopped and goes on by --resume.
+# How long workers wait for a chief, to begin with or because it was stopped and is resumed.
 PATIENCE_SECONDS = 600
 # How long the chief stays when all is done, so that each worker that waits is told.
 _GOODBYE_SECONDS = 10

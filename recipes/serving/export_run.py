@@ -1,4 +1,4 @@
-"""Exports a run for TensorFlow Serving: the SavedModel and what stands beside it."""
+"""Exports a run for TensorFlow Serving: the SavedModel and the files beside it."""
 
 import contextlib
 import dataclasses
@@ -108,7 +108,7 @@ def check_export(run, directory, version=None, name=None):
     check_run(run)
     if not run_directory.is_finished(run):
         raise ConfigError(
-            f"{run}: the run is not finished: {run_directory.METRICS} is missing; go on with it by plumkeras train "
+            f"{run}: the run is not finished: {run_directory.METRICS} is missing; resume it with plumkeras train "
             "--resume"
         )
     run_directory.read_metrics(run / run_directory.METRICS)

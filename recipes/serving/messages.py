@@ -1,7 +1,7 @@
 """The few messages of TensorFlow Serving that an export needs: what a client sends, and the log that warms a model up.
 
 The package that has them, tensorflow-serving-api, brings the full TensorFlow; their bytes are the same from here. They
-stand in a pool of their own, so that both can be imported in one process.
+are in a pool of their own, so that both can be imported in one process.
 """
 
 import functools

@@ -25,7 +25,7 @@ Measured once, at the end of training; the kept epoch was chosen on `valid`.
 ## Settings
 
 Recipe {recipe}, seed {seed}, modules {modules}, backend {backend}, precision {precision}. All values, the versions
-and the statistics of the training features stand in `assets.extra/plumkeras.json`. SHA-256 of the network's file:
+and the statistics of the training features are in `assets.extra/plumkeras.json`. SHA-256 of the network's file:
 `{digest}`.
 
 ## Use
@@ -51,7 +51,7 @@ To have the server join requests, which costs it the refusal of some wrong ones 
 ```
 
 Signatures: {signatures}. Shapes and
-complete example requests for REST, in row and in column format, and for gRPC stand in `signature.json`:
+complete example requests for REST, in row and in column format, and for gRPC are in `signature.json`:
 
 ```
 python -c "import json; rest = json.load(open('{version}/signature.json'))['rest']

@@ -1,9 +1,9 @@
-"""What a caller of an export must know, in sentences: they stand in the model card and in `signature.json`."""
+"""What a caller of an export must know, in sentences: they are in the model card and in `signature.json`."""
 
 # As the batching parameters say it to the server.
 MAX_BATCH = 32
 _NOTES = (
-    "Batch and time are free. A length counts the valid leading frames; what stands past it is not read. Length 0: the "
+    "Batch and time are free. A length counts the valid leading frames; what is past it is not read. Length 0: the "
     "sample lacks the modality.",
     "NaN, infinities and magnitudes above 1e6 become 0, as when a file is read.",
     "A wrong shape, another batch size, a negative length or one beyond the frames is an error that names the input; "

@@ -453,8 +453,8 @@ def test_no_other_file_is_read_and_no_size_is_believed(tmp_path):
 
     assert "no features" in attack(link) or "no array" in attack(link)
     assert "has no features among its .csd files" in attack(link_all, ("audio", "labels"), "file0.csd")
-    assert "stands in another file" in attack(external)
-    assert "stands in another file" in attack(virtual)
+    assert "is in another file" in attack(external)
+    assert "is in another file" in attack(virtual)
     assert "/features unfolds to more than 1000000000 bytes" in attack(huge)
 
 

@@ -155,11 +155,11 @@ def test_two_sources_of_one_modality(mmsa_tree, tmp_path):
     tree = mmsa_tree()
     write_fet_tree(tmp_path, tree, "Processed/aligned_50.pkl")
     write_fet_tree(tmp_path, tree, "Processed/unaligned_50.pkl")
-    with pytest.raises(DataError, match=r"text stands both in Processed/aligned_50.pkl and in Processed/unaligned_50"):
+    with pytest.raises(DataError, match=r"text is both in Processed/aligned_50.pkl and in Processed/unaligned_50"):
         load(tmp_path)
     (tmp_path / "Processed" / "unaligned_50.pkl").unlink()
     write_npy_tree(tmp_path, rows_of(tree))
-    with pytest.raises(DataError, match=r"audio stands both in Processed/aligned_50.pkl and in audio/"):
+    with pytest.raises(DataError, match=r"audio is both in Processed/aligned_50.pkl and in audio/"):
         load(tmp_path)
 
 

@@ -139,7 +139,7 @@ def test_duplicates_and_leakage_are_reported(mmsa_tree, write_pickle):
     tree["test"]["id"][2] = tree["train"]["id"][5]
     said = "\n".join(load(write_pickle(tree)).report.warnings)
     assert "train/id: 1 duplicate ids, for one trainvideo$_$0" in said
-    assert "1 ids stand both in train and in test, for one trainvideo$_$5" in said
+    assert "1 ids are both in train and in test, for one trainvideo$_$5" in said
 
 
 def _drop_text(tree):

@@ -117,7 +117,7 @@ def test_the_shared_word_axis_begins_with_the_text(write_pickle):
         assert dataset["train"].lengths["audio"][2] == length - 1
         wanted = items["train"]["audio"][2][1:].astype("float32")
         np.testing.assert_array_equal(dataset["train"].features["audio"][2, : length - 1], wanted)
-        said = "train/audio: 1 non-zero frames of 1 samples stand before the text's first frame, dropped"
+        said = "train/audio: 1 non-zero frames of 1 samples come before the text's first frame, dropped"
         assert said in dataset.report.warnings
 
 

@@ -37,7 +37,7 @@ def test_values(tmp_path):
     assert split.features["vision"][5, :, 2047].tolist() == [5, 5.25, 5.5]
     assert set(split.context_lengths["vision"]) == {4}
     assert dataset.report.warnings == [
-        "folds: 5 of 7 speakers stand in several folds of split_indices.p; `speaker_independent` splits by show"
+        "folds: 5 of 7 speakers are in several folds of split_indices.p; `speaker_independent` splits by show"
     ]
 
 

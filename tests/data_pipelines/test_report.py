@@ -204,7 +204,7 @@ PROBE = """
     [("npz", 1.8), ("protocol 4", 1.8), ("protocol 2", 3.3)],
 )
 def test_peak_memory(tmp_path, kind, bound):
-    """A float64 file, twice its decoded size, never stands in memory whole."""
+    """A float64 file, twice its decoded size, never is in memory whole."""
     path = tmp_path / "features"
     random = np.random.default_rng(0)
     count, frames, width = 1000, 50, 400
@@ -236,7 +236,7 @@ def test_numbers_of_samples_are_no_shared_ids():
 
     assert Dataset(splits("012", "012")).report.warnings == []
     (said,) = Dataset(splits("012", "123")).report.warnings
-    assert said.startswith("2 ids stand both in train and in test, for one 1")
+    assert said.startswith("2 ids are both in train and in test, for one 1")
 
 
 def test_what_is_said_of_several_splits_is_said_once():

@@ -63,7 +63,7 @@ def test_videos_on_both_sides(form):
     test = _split([form.format(video, clip) for video in "cde" for clip in range(3, 6)])
     (said,) = suspicions(_dataset(train=train, test=test))
     assert said == (
-        "1 videos stand both in train and in test, for one c: 3 of 9 test samples are of videos in train, "
+        "1 videos are both in train and in test, for one c: 3 of 9 test samples are of videos in train, "
         "so videos leak between splits"
     )
 
@@ -73,7 +73,7 @@ def test_groups_come_before_ids():
     splits["train"] = dataclasses.replace(splits["train"], groups=list("uuvvww"))
     splits["test"] = dataclasses.replace(splits["test"], groups=list("wwxxyy"))
     (said,) = suspicions(_dataset(**splits))
-    assert said.startswith("1 groups stand both in train and in test, for one w: 2 of 6 test samples")
+    assert said.startswith("1 groups are both in train and in test, for one w: 2 of 6 test samples")
 
 
 def test_numbered_samples_are_no_videos():
@@ -90,7 +90,7 @@ def test_videos_in_several_folds():
     assert suspicions(_dataset(all=split)) == []
     split = _split(ids, folds=[0, 0, 0, 1, 1, 0, 2, 2, 1])
     (said,) = suspicions(_dataset(all=split))
-    assert said.startswith("all/fold: 2 of 3 videos stand in several folds, for one b")
+    assert said.startswith("all/fold: 2 of 3 videos are in several folds, for one b")
 
 
 def test_constant_columns():

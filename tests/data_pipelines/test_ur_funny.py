@@ -136,7 +136,7 @@ def test_segments_in_two_folds_are_reported(tmp_path):
     tree = ur_funny_tree()
     tree["data_folds.pkl"]["test"].append(1)
     said = "\n".join(load(write_ur_funny(tmp_path, tree)).report.warnings)
-    assert "1 ids stand both in train and in test, for one 1: samples leak between splits" in said
+    assert "1 ids are both in train and in test, for one 1: samples leak between splits" in said
 
 
 def at(name, *keys, value):

@@ -276,7 +276,7 @@ def test_everything_that_a_file_may_hold_is_printed():
         f"{correlation:.3f}",
         "Context",
         "cleaned in all, text: 3 nan, 2 inf",
-        "warning: all/fold: 1 of 2 videos stand in several folds",
+        "warning: all/fold: 1 of 2 videos are in several folds",
     ):
         assert said in printed
 

@@ -229,7 +229,7 @@ def test_other_versions_are_said_when_a_run_goes_on(tmp_path, dataset, capsys):
     # Another backend's version does not matter.
     values["versions"] |= {"keras": "3.0.1", other: "0.0.1"}
     path.write_text(json.dumps(values))
-    told = f"goes on with other packages than it was begun with: keras was 3.0.1 and is {now}; the result"
+    told = f"is resumed with other packages than it was begun with: keras was 3.0.1 and is {now}; the result"
     with pytest.warns(run_directory.ResumeWarning, match=told):
         run_directory.warn_of_other_versions(path)
 

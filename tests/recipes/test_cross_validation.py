@@ -172,7 +172,7 @@ def test_a_cross_validation_that_is_not_finished_is_refused(run, tmp_path, capsy
     copy = shutil.copytree(run[1], tmp_path / "copy")
     (copy / "metrics.json").unlink()
     assert main(["evaluate", str(copy)]) == 2
-    assert "not finished; go on with it by plumkeras train --resume" in capsys.readouterr().err
+    assert "not finished; resume it with plumkeras train --resume" in capsys.readouterr().err
 
 
 def test_a_recipe_puts_context_in_front_or_refuses(run):

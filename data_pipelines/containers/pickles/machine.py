@@ -103,7 +103,7 @@ class Machine:
     def pop(self):
         value = self.stack.pop()
         if value is _MARK:
-            raise ValueError("a MARK stands where a value is expected")
+            raise ValueError("a MARK is where a value is expected")
         return value
 
     def top(self, kind):
@@ -215,7 +215,7 @@ class Machine:
             inner = [self.arrays.get(id(item), (0,))[0] for item in value.flat if isinstance(item, np.ndarray)]
             depth = 1 + max(inner, default=0)
             if depth > _MAX_ARRAY_DEPTH:
-                raise ValueError(f"arrays stand in arrays, more than {_MAX_ARRAY_DEPTH} deep")
+                raise ValueError(f"arrays are nested in arrays, more than {_MAX_ARRAY_DEPTH} deep")
             # With the array, so that its id stays its own.
             self.arrays[id(value)] = depth, value
         self.stack.append(value)

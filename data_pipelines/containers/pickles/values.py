@@ -200,7 +200,7 @@ def _object_array(data, shape, count, order):
     if not isinstance(data, list) or len(data) != count:
         raise ValueError(f"an object array of shape {shape} has no list of {count} objects")
     if any(isinstance(item, Shell) for item in data):
-        raise ValueError("an array stands in itself")
+        raise ValueError("an array contains itself")
     _spend(_REFERENCE * count)
     array = np.fromiter(data, dtype=object, count=count)
     return array.reshape(shape, order=as_text(order))

@@ -115,7 +115,7 @@ def flat(names, known):
     """Dict from names such as `train_text`, or `text_train`, to split and field; empty unless it is what they are.
 
     Args:
-        names: iterable of str. The names of arrays that stand in no split.
+        names: iterable of str. The names of arrays that are in no split.
         known: set of str. The fields that are known. None of the names may be one of the modalities.
     """
     modalities = {*MODALITY_NAMES, *MODALITY_NAMES.values()}

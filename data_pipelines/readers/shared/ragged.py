@@ -132,10 +132,10 @@ def sentence(value, where, budget, depth=_MAX_DEPTH):
         value: text, or a list of texts or of such lists.
         where: str. File, split, sample and field, for errors.
         budget: Budget.
-        depth: int. How deep lists may stand in each other.
+        depth: int. How deep lists may be nested.
 
     Returns:
-        str, or None where numbers (word ids) stand in place of words.
+        str, or None where there are numbers (word ids) in place of words.
     """
     if isinstance(value, (str, bytes, LongText)):
         text = as_text(value)

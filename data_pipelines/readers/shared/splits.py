@@ -4,7 +4,7 @@ from plumkeras.data_pipelines.schema.validation import SPLIT_ALIASES, DataError,
 
 
 def parts(tree):
-    """The values of a dict that stand under a split's name, as a list; empty for anything else."""
+    """The values of a dict under a split's name, as a list; empty for anything else."""
     return [tree[name] for name in SPLIT_ALIASES if name in tree] if isinstance(tree, dict) else []
 
 
@@ -12,7 +12,7 @@ def take_parts(tree, path, report):
     """Takes the splits out of a dict, in the order train, valid, test; `tree` is emptied.
 
     Raises:
-        DataError: two names stand for the same split.
+        DataError: two names mean the same split.
     """
     found = {}
     for name in list(tree):

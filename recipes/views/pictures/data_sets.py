@@ -131,7 +131,7 @@ def _lengths(axis, modality, splits):
     axis.set_title(f"{_short(modality)}: lengths", parse_math=False)
     for name, split in splits.items():
         facts = split["modalities"][modality]
-        # Lengths are whole numbers: a bar of one stands around it.
+        # Lengths are whole numbers: a bar of one is centred on it.
         edges = np.array(facts["length_histogram"]["edges"]) - 0.5
         label = f"{name}: median {facts['length']['median']:g}"
         _steps(axis, edges, facts["length_histogram"]["counts"], name, label)
