@@ -478,7 +478,8 @@ def test_nothing_is_overwritten_unasked(everything, folder, tmp_path):
     convert(everything, folder, shards=2, overwrite=True)
     assert_same(load(folder), everything)
     convert(folder, folder, shards=5, overwrite=True)  # onto itself
-    assert_same(load(folder), everything) and len(glob.glob(f"{folder}/train-*.tfrecord")) == 5
+    assert_same(load(folder), everything)
+    assert len(glob.glob(f"{folder}/train-*.tfrecord")) == 5
     (folder / "notes.txt").write_text("mine")
     with pytest.raises(DataError, match=r"holds other files \('notes.txt'\)"):
         convert(everything, folder, overwrite=True)

@@ -212,18 +212,10 @@ def test_averaged_weights_that_were_validated_are_the_ones_kept():
     assert mean_absolute_error(network) == pytest.approx(min(history["val_prediction_loss"]), rel=1e-4)
 
 
-def test_validation_split_is_refused_by_name_or_keeps_the_best_epoch_too():
-    network = make_network({"text": 4}, modules=())
-    trainer = compiled(network)
-    try:
-        history = trainer.fit(X, Y, validation_split=0.5, epochs=3, callbacks=[Spoiler(network, 2)], verbose=0).history
-    except ValueError as error:
-        assert "`validation_split`" in str(error)
-        return
-    held_out = {name: value[10:] for name, value in X.items()}
-    assert mean_absolute_error(network, held_out, Y[10:]) == pytest.approx(
-        min(history["val_prediction_loss"]), rel=1e-4
-    )
+def test_validation_split_is_refused_by_name():
+    trainer = compiled(make_network({"text": 4}, modules=()))
+    with pytest.raises(ValueError, match="`validation_split`"):
+        trainer.fit(X, Y, validation_split=0.5, epochs=3, verbose=0)
 
 
 def test_without_validation_the_last_weights_are_kept():
