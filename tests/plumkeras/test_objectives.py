@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from plumkeras.objectives.alignment import AlignmentObjective, PredictionObjective
+from plumkeras.objectives.alignment import AlignmentObjective
+from plumkeras.objectives.prediction import PredictionObjective
 
 from . import oracles
 from .testing import MODULE_ROWS, gradients, make_inputs, make_network

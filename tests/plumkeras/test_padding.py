@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from plumkeras.objectives.alignment import AlignmentObjective, PredictionObjective
+from plumkeras.objectives.alignment import AlignmentObjective
+from plumkeras.objectives.prediction import PredictionObjective
 
 from .testing import MODULE_ROWS, assert_close, make_inputs, make_network, to_numpy
 
