@@ -54,6 +54,40 @@ def sentiment_report(y_true, y_pred):
     return {**report, "n": int(y_true.size), "n_non0": int(nonzero.sum())}
 
 
+def regression_report(y_true, y_pred):
+    """Compute the metrics of a regression on a scale without a zero in it, over a whole split, in float64.
+
+    No accuracy is among them: such a scale says nothing of signs or bins.
+
+    Args:
+        y_true: array `[N]` or `[N, 1]`. The labels.
+        y_pred: array `[N]` or `[N, 1]`. The predictions.
+
+    Returns:
+        A dict with `mae, corr, r2` (floats) and `n` (int). `r2` is the coefficient of determination, 1 minus the
+        residual sum of squares over that of the labels about their mean; it is `None` where the labels are constant,
+        and `corr` where either side is.
+
+    Raises:
+        ValueError: the lengths differ, or an argument is not `[N]`, empty or not finite.
+
+    Example:
+
+    >>> regression_report([1.0, 3.0, 5.0], [2.0, 3.0, 4.0])["r2"]
+    0.75
+    """
+    y_true, y_pred = _numpy_vector("y_true", y_true), _numpy_vector("y_pred", y_pred)
+    _check_same_length(y_true, y_pred)
+    error, spread = y_pred - y_true, y_true - y_true.mean()
+    is_constant = spread @ spread <= CONSTANT["float64"] * (y_true @ y_true)
+    return {
+        "mae": float(np.mean(np.abs(error))),
+        "corr": correlation(y_true, y_pred),
+        "r2": None if is_constant else float(1 - error @ error / (spread @ spread)),
+        "n": int(y_true.size),
+    }
+
+
 # The inner edges of MMSA's bins for SIMS and SIMSv2. A bin is open below and closed above: 0 is negative.
 _SIMS_EDGES = {"acc2": (0.0,), "acc3": (-0.1, 0.1), "acc5": (-0.7, -0.1, 0.1, 0.7)}
 

@@ -43,6 +43,7 @@ def run_train(arguments):
     options, recipe, callbacks = parse_recipe(Train, arguments, "train", output=tyro.MISSING)
     from plumkeras.recipes.runs.data_checks import check_dataset, training_warnings
     from plumkeras.recipes.runs.earlier_network import check_source
+    from plumkeras.recipes.runs.label_classes import with_label_classes
     from plumkeras.recipes.runs.output_checks import check_output
 
     if options.overwrite and options.resume:
@@ -55,6 +56,8 @@ def run_train(arguments):
         check_dataset(recipe, part)
     if options.init_from is not None:
         check_source(options.init_from, recipe, dataset)
+    warnings = training_warnings(recipe, dataset)
+    recipe = with_label_classes(recipe, dataset)
     going_on = options.resume and run_directory.holds_run(options.output)
     if going_on:
         run_directory.check_same(options.output, recipe, dataset)
@@ -62,7 +65,6 @@ def run_train(arguments):
             say(f"{options.output}: this run is finished; its metrics:")
     from plumkeras.recipes.views import terminal
 
-    warnings = training_warnings(recipe, dataset)
     terminal.print_data(dataset, warnings)
     with quiet_start():
         from plumkeras.recipes.runs.fold_training import cross_validate

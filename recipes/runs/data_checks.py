@@ -8,6 +8,7 @@ import numpy as np
 from plumkeras.data_pipelines import MODALITIES, DataError, suspicions
 from plumkeras.features import check_width, lacking_all
 from plumkeras.recipes.config import ConfigError
+from plumkeras.recipes.runs.label_classes import label_classes_warning
 
 
 def check_dataset(config, dataset):
@@ -121,9 +122,10 @@ def data_warnings(config, dataset):
 
 
 def training_warnings(config, dataset):
-    """As `data_warnings`, and which split training cannot measure."""
+    """As `data_warnings`, and which split training cannot measure, and classes that are cut at quantiles."""
     sentence = None if "all" in dataset else unmeasured(dataset)
-    return data_warnings(config, dataset) + ([sentence] if sentence else [])
+    found = [sentence, label_classes_warning(config, dataset)]
+    return data_warnings(config, dataset) + [sentence for sentence in found if sentence]
 
 
 def _lacking_all(dataset, modalities):

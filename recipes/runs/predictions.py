@@ -8,7 +8,7 @@ import numpy as np
 from plumkeras import files
 from plumkeras.data_pipelines import data_errors
 from plumkeras.data_pipelines.batches.feed import feed
-from plumkeras.metrics.reports import classification_report, sentiment_report, sims_report
+from plumkeras.metrics.reports import classification_report, regression_report, sentiment_report, sims_report
 from plumkeras.recipes.views.escaping import for_csv
 
 
@@ -22,13 +22,24 @@ def predict_split(network, split, batch_size=256, verbose=0):
 
 
 def report(dataset, labels, outputs):
-    """The metrics of a split of a data set, by its task and scale: `classification_report`, `sims_report` for labels in
-    [-1, 1], else `sentiment_report`."""
+    """The metrics of a split of a data set, by its task and scale.
+
+    `classification_report`; `sims_report` for labels in [-1, 1], `regression_report` for a range without 0 inside, else
+    `sentiment_report`.
+    """
     if dataset.task == "classification":
         measure = classification_report
+    elif dataset.label_range == (-1.0, 1.0):
+        measure = sims_report
     else:
-        measure = sims_report if dataset.label_range == (-1.0, 1.0) else sentiment_report
+        measure = sentiment_report if has_signs(dataset) else regression_report
     return measure(labels, outputs["prediction"])
+
+
+def has_signs(dataset) -> bool:
+    """Whether the range of a regression's labels has 0 inside, so that their sign says something."""
+    low, high = dataset.label_range
+    return low < 0 < high
 
 
 def constant(task, train_labels):

@@ -12,7 +12,7 @@ from plumkeras.metrics import PearsonCorrelation, SentimentAccuracy
 from plumkeras.models.plum_net import PLUMNet
 from plumkeras.objectives.class_labels import scheme_classes
 from plumkeras.recipes.config import ConfigError, TrainingError
-from plumkeras.recipes.runs import run_directory
+from plumkeras.recipes.runs import predictions, run_directory
 from plumkeras.recipes.runs.checkpoint import CheckpointFile, StageCheckpoint
 from plumkeras.recipes.runs.earlier_network import take_weights
 from plumkeras.recipes.runs.progress import stage_progress
@@ -52,13 +52,14 @@ def build_network(config, dataset):
     )
 
 
-def build_trainers(config, network, steps_per_epoch):
+def build_trainers(config, network, steps_per_epoch, has_signs=True):
     """The compiled trainers of a recipe's stages: dict with `alignment` (unless there is no stage 1) and `refinement`.
 
     Args:
         config: `RecipeConfig`.
         network: `PLUMNet`.
         steps_per_epoch: int, for the learning rate's schedule.
+        has_signs: whether the sign of a regression's labels says something, and its accuracy is shown.
     """
     shared = {
         "prototype_policy": config.prototype_policy,
@@ -77,7 +78,7 @@ def build_trainers(config, network, steps_per_epoch):
         **shared,
     )
     for stage, trainer in trainers.items():
-        metrics = _shown_metrics(network) if stage == "refinement" else None
+        metrics = _shown_metrics(network, has_signs) if stage == "refinement" else None
         trainer.compile(make_optimizer(getattr(config, stage), steps_per_epoch), metrics=metrics)
     return trainers
 
@@ -176,7 +177,8 @@ class Training:
                 self.network.adapt(self.data.in_order)
             else:
                 take_weights(self.network, init_from)
-            self.trainers = build_trainers(config, self.network, self.data.steps_per_epoch)
+            shows = dataset.task != "regression" or predictions.has_signs(dataset)
+            self.trainers = build_trainers(config, self.network, self.data.steps_per_epoch, shows)
 
     def fit(self, directory=None, verbose=1, callbacks=None):
         """Trains both stages, from the checkpoint in the directory on if there is one.
@@ -248,9 +250,9 @@ def make_optimizer(options, steps_per_epoch):
     return Adam(**shared)
 
 
-def _shown_metrics(network):
+def _shown_metrics(network, has_signs):
     if network.task == "regression":
-        return [PearsonCorrelation(), SentimentAccuracy(convention="non0")]
+        return [PearsonCorrelation(), *([SentimentAccuracy(convention="non0")] if has_signs else [])]
     return ["accuracy"]
 
 

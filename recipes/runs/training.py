@@ -14,6 +14,7 @@ from plumkeras.recipes.runs import predictions, run_directory
 from plumkeras.recipes.runs.checkpoint import CheckpointFile
 from plumkeras.recipes.runs.data_checks import check_dataset, measured_splits, training_warnings
 from plumkeras.recipes.runs.earlier_network import recorded_source
+from plumkeras.recipes.runs.label_classes import with_label_classes
 from plumkeras.recipes.runs.output_checks import check_output
 from plumkeras.recipes.runs.stages import Training
 from plumkeras.recipes.views.pictures import plot_losses
@@ -66,6 +67,9 @@ def train_run(
         if not overwrite:
             # Again: another process may have finished a run there since it was checked.
             check_output(directory, overwrite, resume)
+        if warnings is None:
+            warnings = training_warnings(config, dataset)
+        config = with_label_classes(config, dataset)
         return _train(config, dataset, directory, verbose, resume, fold, warnings, callbacks, init_from)
 
 
@@ -85,8 +89,6 @@ def _train(config, dataset, directory, verbose, resume, fold, warnings, callback
             if CheckpointFile(directory).path.exists():
                 init_from = None  # The checkpoint holds every weight.
         training = Training(config, dataset, init_from=init_from)
-        if warnings is None:
-            warnings = training_warnings(config, dataset)
         with _writing(directory):
             if not going_on:
                 # Only now, when nothing of the user's can be wrong any more, does an earlier run make place.

@@ -15,6 +15,7 @@ from plumkeras.data_pipelines import Dataset
 from plumkeras.recipes.config import ConfigError, RecipeConfig, to_dict, with_values
 from plumkeras.recipes.runs import run_directory
 from plumkeras.recipes.runs.data_checks import check_dataset
+from plumkeras.recipes.runs.label_classes import with_label_classes
 from plumkeras.recipes.runs.protocol import fold_dataset, fold_numbers
 from plumkeras.recipes.search.space import default_space, read_space
 
@@ -155,6 +156,7 @@ def plan(config, dataset, options):
     seen = {name: split for name, split in dataset.items() if name != "test"}
     dataset = dataset.replace(seen or dict(dataset))
     check_dataset(config, dataset)
+    config = with_label_classes(config, dataset)
     modalities = config.modalities or dataset.modalities
     space = default_space(config, modalities) if options.space is None else read_space(options.space, config)
     if options.algorithm == "hyperband" and EPOCHS in space:
