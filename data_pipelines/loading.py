@@ -1,9 +1,18 @@
 """`load`: any supported file to a `Dataset`."""
 
+import os
+from collections.abc import Iterable
+
 from plumkeras.data_pipelines import readers
+from plumkeras.data_pipelines.schema.dataset import Dataset
 
 
-def load(path, modalities=None, label_range=None, max_bytes=None):
+def load(
+    path: str | os.PathLike,
+    modalities: Iterable[str] | None = None,
+    label_range: tuple[float, float] | None = None,
+    max_bytes: int | None = None,
+) -> Dataset:
     """Reads a feature file; the format is told from its content.
 
     Args:

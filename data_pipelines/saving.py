@@ -5,11 +5,12 @@ import os
 import numpy as np
 
 from plumkeras.data_pipelines.readers.shared.fields import LETTERS
+from plumkeras.data_pipelines.schema.dataset import Dataset
 from plumkeras.data_pipelines.schema.validation import DataError
 from plumkeras.files import replacing
 
 
-def save_npz(dataset, path, overwrite=False):
+def save_npz(dataset: Dataset, path: str | os.PathLike, overwrite: bool = False) -> None:
     """Writes a data set as a native npz file, whole or not at all.
 
     Args:

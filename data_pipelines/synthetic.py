@@ -24,22 +24,22 @@ _HIDDEN = 32
 
 
 def make_synthetic(
-    num_samples=None,
+    num_samples: dict[str, int] | None = None,
     *,
-    task="regression",
-    num_classes=3,
-    feature_dims=None,
-    max_lengths=None,
-    relative_strength=0.5,
-    noise=1.0,
-    label_noise=0.0,
+    task: str = "regression",
+    num_classes: int = 3,
+    feature_dims: dict[str, int] | None = None,
+    max_lengths: dict[str, int] | int | None = None,
+    relative_strength: float = 0.5,
+    noise: float = 1.0,
+    label_noise: float = 0.0,
     label_weights=None,
     class_balance=None,
-    missing_rate=0.0,
-    allow_all_missing=False,
-    seed=0,
-    map_seed=0,
-):
+    missing_rate: float = 0.0,
+    allow_all_missing: bool = False,
+    seed: int = 0,
+    map_seed: int = 0,
+) -> tuple:
     """Draw a data set from one common and one private latent per modality.
 
     Per sample, with `r_m` the relative strength and `w_m` the label weight of modality `m`:

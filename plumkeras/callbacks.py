@@ -73,7 +73,7 @@ class BestEpoch(keras.callbacks.Callback):
         best_weights: list of arrays, or `None`.
     """
 
-    def __init__(self, monitor="val_prediction_loss"):
+    def __init__(self, monitor: str = "val_prediction_loss"):
         super().__init__()
         self.monitor = monitor
         self.reset()

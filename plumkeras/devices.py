@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 
-def data_parallel(devices=1):
+def data_parallel(devices: int = 1):
     """How a network is trained on several devices of one machine, each having a part of every batch.
 
     Network, trainers and optimizers are made, and `fit` is called, under the result's `scope()`. The batch that the
@@ -118,7 +118,7 @@ def check_precision(precision: str) -> None:
         )
 
 
-def set_seed(seed):
+def set_seed(seed: int) -> None:
     """Seeds Python, numpy and the backend, from which Keras draws the seeds of weights and dropout.
 
     `keras.utils.set_random_seed` does the same, and imports TensorFlow under every backend.
@@ -135,7 +135,7 @@ def set_seed(seed):
         torch.manual_seed(seed)
 
 
-def enable_determinism():
+def enable_determinism() -> None:
     """Makes every operation give the same bits on the same input, for the rest of the process; slower on GPUs."""
     backend = keras.backend.backend()
     if backend == "tensorflow":

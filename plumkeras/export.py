@@ -11,6 +11,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import keras
+
 from plumkeras.features import LIMIT
 from plumkeras.locking import locked
 
@@ -20,7 +22,7 @@ _BRANCHES = ("common", "private")
 _PARTIAL = ".partial"
 
 
-def export_saved_model(network, directory, version=1):
+def export_saved_model(network: keras.Model, directory: str | os.PathLike, version: int | None = 1) -> Path:
     """Writes a network as version `<directory>/<version>` of a served model.
 
     Inputs of every signature, by name: per modality `<modality>` `[B, T, F]` float32, raw features, and

@@ -53,12 +53,12 @@ class SupervisedContrastiveLoss(keras.losses.Loss):
 
     def __init__(
         self,
-        temperature=0.1,
-        include_self=False,
-        positives="all",
-        num_groups=1,
-        reduction="sum_over_batch_size",
-        name="supervised_contrastive_loss",
+        temperature: float = 0.1,
+        include_self: bool = False,
+        positives: str = "all",
+        num_groups: int = 1,
+        reduction: str = "sum_over_batch_size",
+        name: str = "supervised_contrastive_loss",
         dtype=None,
     ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
@@ -132,10 +132,10 @@ class BranchCrossentropy(keras.losses.Loss):
 
     def __init__(
         self,
-        class_balanced=False,
-        label_smoothing=0.0,
-        reduction="sum_over_batch_size",
-        name="branch_crossentropy",
+        class_balanced: bool = False,
+        label_smoothing: float = 0.0,
+        reduction: str = "sum_over_batch_size",
+        name: str = "branch_crossentropy",
         dtype=None,
     ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def __dir__():
     return sorted(__all__)
 
 
-def recipe_names():
+def recipe_names() -> tuple[str, ...]:
     """Names of the recipes that come with the package."""
     return tuple(_RECIPES)
 
@@ -53,7 +54,7 @@ def recipe_summaries() -> dict[str, str]:
     return dict(_SUMMARIES)
 
 
-def find_recipe(name):
+def find_recipe(name: str | os.PathLike) -> RecipeConfig:
     """The configuration of a recipe.
 
     Args:

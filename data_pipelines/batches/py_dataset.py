@@ -1,9 +1,10 @@
 """`make_sequence`: a split as a `keras.utils.PyDataset` of numpy batches, for backends without TensorFlow."""
 
 from plumkeras.data_pipelines.batches.order import BatchStream
+from plumkeras.data_pipelines.schema.dataset import Split
 
 
-def make_sequence(split, batch_size=32, **options):
+def make_sequence(split: Split, batch_size: int = 32, **options):
     """The batches of `make_dataset` without `tf.data`: what Keras takes on every backend.
 
     Args:

@@ -2,8 +2,10 @@
 
 import contextlib
 import re
+from collections.abc import Iterable
 
 from plumkeras.data_pipelines.batches.order import BatchStream
+from plumkeras.data_pipelines.schema.dataset import Split
 from plumkeras.data_pipelines.schema.validation import DataError
 
 _PREFETCH = 2
@@ -13,17 +15,17 @@ _REPORTED = re.compile(r"DataError: (.*?)\nTraceback \(most recent call last\)",
 
 
 def make_dataset(
-    split,
-    batch_size=32,
+    split: Split,
+    batch_size: int = 32,
     *,
-    training=False,
-    seed=0,
-    initial_epoch=0,
-    modalities=None,
-    drop_remainder=False,
-    length_aware=True,
-    window=8,
-    length_multiple=8,
+    training: bool = False,
+    seed: int = 0,
+    initial_epoch: int = 0,
+    modalities: Iterable[str] | None = None,
+    drop_remainder: bool = False,
+    length_aware: bool = True,
+    window: int = 8,
+    length_multiple: int = 8,
 ):
     """The network's inputs and the labels of a split, in batches.
 

@@ -7,6 +7,7 @@ import numpy as np
 from plumkeras.data_pipelines.inspection.known_files import known_file, source_of
 from plumkeras.data_pipelines.inspection.statistics import column_statistics
 from plumkeras.data_pipelines.inspection.suspicions import fitted_on, suspicions
+from plumkeras.data_pipelines.schema.dataset import Dataset
 from plumkeras.data_pipelines.schema.report import shared_ids
 from plumkeras.data_pipelines.schema.videos import shared_sources, sources
 from plumkeras.metrics.reports import correlation
@@ -15,7 +16,7 @@ _LENGTH_BINS = 30
 _LABEL_BINS = 12
 
 
-def describe(dataset):
+def describe(dataset: Dataset) -> dict:
     """What a data set holds and what is wrong with it. All features are gone through once, a few rows at a time.
 
     Args:

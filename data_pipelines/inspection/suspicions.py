@@ -4,10 +4,13 @@
 part of loading.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from plumkeras.data_pipelines.inspection.known_files import compare_with_known
 from plumkeras.data_pipelines.inspection.statistics import column_statistics
+from plumkeras.data_pipelines.schema.dataset import Dataset
 from plumkeras.data_pipelines.schema.validation import listing
 from plumkeras.data_pipelines.schema.videos import shared_sources, sources
 
@@ -17,7 +20,13 @@ _SIGNS = {"negative": -1, "zero": 0, "positive": 1}
 _NAMED = 8
 
 
-def suspicions(dataset, *, modalities=None, compressed=(), statistics=None):
+def suspicions(
+    dataset: Dataset,
+    *,
+    modalities: Iterable[str] | None = None,
+    compressed: Iterable[str] = (),
+    statistics: dict | None = None,
+) -> list[str]:
     """What may be wrong with a data set, though it can be trained on.
 
     Constant feature columns, large magnitudes, modalities that most samples lack, classes that a split lacks, videos

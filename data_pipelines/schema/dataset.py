@@ -6,7 +6,8 @@ Every reader ends in a `Dataset`, and a `Dataset` has been checked (see `validat
 import collections.abc
 import dataclasses
 import html
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -158,7 +159,7 @@ class Split:
         """The modalities of this split, as a tuple."""
         return tuple(self.features)
 
-    def take(self, indices):
+    def take(self, indices) -> "Split":
         """The samples at `indices` (integers or a boolean mask), in that order, as a new split."""
         indices = np.asarray(indices)
         if indices.dtype != bool:
@@ -173,7 +174,7 @@ class Split:
 
         return Split(**{f.name: pick(getattr(self, f.name)) for f in dataclasses.fields(self)})
 
-    def select(self, modalities):
+    def select(self, modalities: Iterable[str]) -> "Split":
         """The same samples with only the named modalities. Nothing is copied."""
         for modality in modalities:
             if modality not in self.features:
@@ -211,14 +212,14 @@ class Dataset(collections.abc.Mapping):
 
     def __init__(
         self,
-        splits,
+        splits: dict[str, Split],
         *,
         report=None,
-        path=None,
-        format="memory",
-        sha256=None,
-        task=None,
-        label_range=None,
+        path: str | os.PathLike | None = None,
+        format: str | None = "memory",
+        sha256: str | None = None,
+        task: str | None = None,
+        label_range: tuple[float, float] | None = None,
     ):
         self._splits = dict(splits)
         self.report = Report() if report is None else report
@@ -329,7 +330,7 @@ class Dataset(collections.abc.Mapping):
         }
         return Dataset(splits, **{**known, **changed})
 
-    def split(self, name):
+    def split(self, name: str) -> Split:
         """The split of that name.
 
         Raises:

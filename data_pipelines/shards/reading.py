@@ -3,6 +3,7 @@
 import os
 import weakref
 import zlib
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -19,7 +20,12 @@ from plumkeras.data_pipelines.shards import layout
 _BYTES_PER_TEXT = 128
 
 
-def open_shards(directory, modalities=None, label_range=None, max_bytes=None):
+def open_shards(
+    directory: str | os.PathLike,
+    modalities: Iterable[str] | None = None,
+    label_range: tuple[float, float] | None = None,
+    max_bytes: int | None = None,
+) -> Dataset:
     """Opens a folder that `convert` wrote, and leaves the features in it.
 
     Everything but the features is read at once, from the index. Batches, statistics and predictions are then made of

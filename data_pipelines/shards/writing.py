@@ -4,6 +4,7 @@ import copy
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -16,14 +17,23 @@ from plumkeras.data_pipelines.shards.reading import open_shards
 from plumkeras.data_pipelines.shards.records import SplitWriter
 
 
-def convert(source, directory, *, shards=8, overwrite=False, progress=None, modalities=None, label_range=None,
-            max_bytes=None):  # fmt: skip
+def convert(
+    source: "str | os.PathLike | Dataset",
+    directory: str | os.PathLike,
+    *,
+    shards: int = 8,
+    overwrite: bool = False,
+    progress: Callable | None = None,
+    modalities: Iterable[str] | None = None,
+    label_range: tuple[float, float] | None = None,
+    max_bytes: int | None = None,
+) -> dict:
     """Writes a data set as TFRecord shards with an index and `schema.json`; see `tfrecord` for the layout.
 
     The source is gone through a few rows at a time, and memory doesn't grow with the data. An npz and other shards are
     read as they are written; any other format is decoded first, into temporary files beside the target, which need
-    room on the disk for all features as float32 while it lasts. (Lists and texts in a pickle, which aren't arrays, do
-    are in memory, and so does an array of an npz in Fortran order.) The folder is complete or not there at all.
+    room on the disk for all features as float32 while it lasts. (Lists and texts in a pickle, which aren't arrays, stay
+    in memory, and so does an array of an npz in Fortran order.) The folder is complete or not there at all.
 
     Args:
         source: Dataset, or the path of anything that `load` reads. Cleaning is as in `load`.

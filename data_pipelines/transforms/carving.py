@@ -4,11 +4,12 @@ import dataclasses
 
 import numpy as np
 
+from plumkeras.data_pipelines.schema.dataset import Dataset, Split
 from plumkeras.data_pipelines.schema.validation import DataError, listing
 from plumkeras.data_pipelines.schema.videos import sources_of
 
 
-def carve_validation(split, share=0.2):
+def carve_validation(split: Split, share: float = 0.2) -> tuple[Split, Split]:
     """Takes whole groups out of a split for validation.
 
     From the largest group to the smallest, each is taken that doesn't make the part larger than `share`; of equal ones
@@ -49,7 +50,7 @@ def carve_validation(split, share=0.2):
     return split.take(~part), split.take(part)
 
 
-def with_validation(dataset, share):
+def with_validation(dataset: Dataset, share: float) -> Dataset:
     """A data set with `valid` carved from `train`, whole videos or groups at a time, where it has no labelled one.
 
     Args:
@@ -82,7 +83,7 @@ def with_validation(dataset, share):
     return carved
 
 
-def speaker_independent(dataset, show="FRIENDS", share=0.2):
+def speaker_independent(dataset: Dataset, show: str = "FRIENDS", share: float = 0.2) -> Dataset:
     """MUStARD's speaker-independent protocol: one show is the test, validation is carved from the others by speaker.
 
     As the data set's own code does it (its docstring has test and train the other way round).

@@ -4,11 +4,12 @@ import dataclasses
 
 import numpy as np
 
+from plumkeras.data_pipelines.schema.dataset import Split
 from plumkeras.data_pipelines.schema.stored import StoredFeatures
 from plumkeras.data_pipelines.schema.validation import DataError
 
 
-def join_context(split, frames):
+def join_context(split: Split, frames: int | None) -> Split:
     """The split with the last context frames of each utterance in front of it.
 
     Args:

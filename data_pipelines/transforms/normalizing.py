@@ -1,10 +1,12 @@
 """`normalize_samples`: frames standardised within each sample, as MISA and MultiBench do it."""
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 
 from plumkeras.data_pipelines.features import cleaning
+from plumkeras.data_pipelines.schema.dataset import Split
 from plumkeras.data_pipelines.schema.stored import StoredFeatures
 from plumkeras.data_pipelines.schema.validation import DataError, listing
 
@@ -12,7 +14,7 @@ from plumkeras.data_pipelines.schema.validation import DataError, listing
 _EPSILON = 1e-6
 
 
-def normalize_samples(split, modalities):
+def normalize_samples(split: Split, modalities: Iterable[str]) -> Split:
     """The split with every feature of some modalities standardised over the valid frames of each sample.
 
     `(x - mean) / (std + 1e-6)`, so that a sample of one frame becomes zeros. Utterance and context are taken each by

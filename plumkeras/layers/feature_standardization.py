@@ -34,7 +34,7 @@ class FeatureStandardization(keras.layers.Layer):
         `[B, T, F]`, zero past the length.
     """
 
-    def __init__(self, compression=None, epsilon=1e-3, dtype="float32", **kwargs):
+    def __init__(self, compression: str | None = None, epsilon: float = 1e-3, dtype="float32", **kwargs):
         super().__init__(dtype=dtype, **kwargs)
         if compression not in COMPRESSIONS:
             raise ValueError(f"`compression` must be one of {COMPRESSIONS}. Received: compression={compression!r}")

@@ -38,7 +38,7 @@ class ModalityEncoder(keras.layers.Layer):
         `f_single [B, T, d]`. Rows past the length are finite and independent of what stood there.
     """
 
-    def __init__(self, hidden_dim, compression=None, dropout=0.1, **kwargs):
+    def __init__(self, hidden_dim: int, compression: str | None = None, dropout: float = 0.1, **kwargs):
         # No autocast: raw features can exceed the range of float16.
         super().__init__(autocast=False, **kwargs)
         if hidden_dim < 2 or hidden_dim % 2:

@@ -27,7 +27,7 @@ class MultilevelSemanticAlignment(keras.layers.Layer):
     Reference: PLUM-Net, eq. 1-3.
     """
 
-    def __init__(self, hidden_dim, **kwargs):
+    def __init__(self, hidden_dim: int, **kwargs):
         super().__init__(**kwargs)
         self.hidden_dim = hidden_dim
         self.shared_projection = keras.layers.Dense(hidden_dim, dtype=self.dtype_policy, name="shared_projection")

@@ -38,7 +38,7 @@ class PrivateRefinement(keras.layers.Layer):
     Reference: PLUM-Net, eq. 9 and Figure 3.
     """
 
-    def __init__(self, hidden_dim, num_classes, num_heads=8, fusion="sequence", **kwargs):
+    def __init__(self, hidden_dim: int, num_classes: int, num_heads: int = 8, fusion: str = "sequence", **kwargs):
         super().__init__(**kwargs)
         check_divisible(hidden_dim, num_heads)
         if fusion not in FUSIONS:

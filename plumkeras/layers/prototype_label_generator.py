@@ -35,7 +35,7 @@ class PrototypeLabelGenerator(keras.layers.Layer):
     Reference: PLUM-Net, eq. 4-5.
     """
 
-    def __init__(self, num_classes, temperature=0.1, normalize=True, **kwargs):
+    def __init__(self, num_classes: int, temperature: float = 0.1, normalize: bool = True, **kwargs):
         # Distances and softmax in float32 under every precision policy.
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)

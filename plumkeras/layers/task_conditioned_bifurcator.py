@@ -33,7 +33,9 @@ class TaskConditionedBranch(keras.layers.Layer):
     Reference: PLUM-Net, eq. 6-8 and Figures 2, 5b and 6.
     """
 
-    def __init__(self, hidden_dim, num_classes, num_layers=2, num_heads=8, dropout=0.1, **kwargs):
+    def __init__(
+        self, hidden_dim: int, num_classes: int, num_layers: int = 2, num_heads: int = 8, dropout: float = 0.1, **kwargs
+    ):
         super().__init__(**kwargs)
         check_divisible(hidden_dim, num_heads)
         self.hidden_dim = hidden_dim
@@ -119,7 +121,16 @@ class TaskConditionedBifurcator(keras.layers.Layer):
     Reference: PLUM-Net, eq. 6-8 and Figure 2.
     """
 
-    def __init__(self, hidden_dim, num_classes, num_layers=2, num_heads=8, dropout=0.1, common_encoder=None, **kwargs):
+    def __init__(
+        self,
+        hidden_dim: int,
+        num_classes: int,
+        num_layers: int = 2,
+        num_heads: int = 8,
+        dropout: float = 0.1,
+        common_encoder: TransformerEncoder | None = None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         check_divisible(hidden_dim, num_heads)
         self.hidden_dim = hidden_dim

@@ -6,13 +6,14 @@ out of every metric: their printed figures do not compare with these. CH-SIMS ha
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 # A variance below this share of the mean square is rounding noise: the input counts as constant and its correlation as
 # undefined. Float32 values that differ in their last bit alone are near 1e-14.
 CONSTANT = {"float64": 1e-12, "float32": 1e-6}
 
 
-def sentiment_report(y_true, y_pred):
+def sentiment_report(y_true: ArrayLike, y_pred: ArrayLike) -> dict[str, float | int | None]:
     """Compute the metrics of a sentiment regression over a whole split, in float64.
 
     The mean absolute error takes raw, unclipped values. `acc7` and `acc5` compare values clipped to
@@ -54,7 +55,7 @@ def sentiment_report(y_true, y_pred):
     return {**report, "n": int(y_true.size), "n_non0": int(nonzero.sum())}
 
 
-def regression_report(y_true, y_pred):
+def regression_report(y_true: ArrayLike, y_pred: ArrayLike) -> dict[str, float | int | None]:
     """Compute the metrics of a regression on a scale without a zero in it, over a whole split, in float64.
 
     No accuracy is among them: such a scale says nothing of signs or bins.
@@ -92,7 +93,7 @@ def regression_report(y_true, y_pred):
 _SIMS_EDGES = {"acc2": (0.0,), "acc3": (-0.1, 0.1), "acc5": (-0.7, -0.1, 0.1, 0.7)}
 
 
-def sims_report(y_true, y_pred):
+def sims_report(y_true: ArrayLike, y_pred: ArrayLike) -> dict[str, float | int | None]:
     """Compute the metrics of a sentiment regression on the scale of SIMS and SIMSv2, as MMSA defines them.
 
     Labels and predictions are clipped to [-1, 1] before anything else. Two classes are cut at 0, with 0 in the
@@ -132,7 +133,7 @@ def sims_report(y_true, y_pred):
     return {**report, "n": int(y_true.size)}
 
 
-def classification_report(y_true, y_pred):
+def classification_report(y_true: ArrayLike, y_pred: ArrayLike) -> dict[str, float | int | None]:
     """Compute accuracy and F1 of a classification over a whole split.
 
     Args:

@@ -72,7 +72,7 @@ class PearsonCorrelation(_SumMetric):
     Reference: `sentiment_report`, whose values it streams to.
     """
 
-    def __init__(self, name="corr", **kwargs):
+    def __init__(self, name: str = "corr", **kwargs):
         super().__init__(name=name, **kwargs)
         self._sum_dtype = "float32" if keras.backend.backend() == "jax" else "float64"
         # Total weight, then the weighted sums of x, y, x^2, y^2 and xy.
@@ -114,7 +114,7 @@ class RoundedAccuracy(_SumMetric):
     Reference: `sentiment_report`, whose values it streams to.
     """
 
-    def __init__(self, limit=3, name=None, **kwargs):
+    def __init__(self, limit: int = 3, name: str | None = None, **kwargs):
         _check_positive("limit", limit)
         super().__init__(name=name or f"acc{2 * limit + 1}", **kwargs)
         self.limit = limit
@@ -179,7 +179,7 @@ class SentimentAccuracy(_SignMetric):
     Reference: `sentiment_report`, whose values it streams to.
     """
 
-    def __init__(self, convention="non0", name=None, **kwargs):
+    def __init__(self, convention: str = "non0", name: str | None = None, **kwargs):
         super().__init__("acc2", convention, name, **kwargs)
 
     def result(self):
@@ -205,7 +205,7 @@ class SentimentF1(_SignMetric):
     Reference: `sentiment_report`, whose values it streams to.
     """
 
-    def __init__(self, convention="non0", name=None, **kwargs):
+    def __init__(self, convention: str = "non0", name: str | None = None, **kwargs):
         super().__init__("f1", convention, name, **kwargs)
 
     def result(self):
@@ -247,7 +247,7 @@ class ClassCentroids(_SumMetric):
     Reference: eq. 4 of the paper.
     """
 
-    def __init__(self, num_classes, dim, name="class_centroids", **kwargs):
+    def __init__(self, num_classes: int, dim: int, name: str = "class_centroids", **kwargs):
         _check_positive("num_classes", num_classes)
         _check_positive("dim", dim)
         super().__init__(name=name, **kwargs)

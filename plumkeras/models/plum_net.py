@@ -1,5 +1,7 @@
 """PLUM-Net as a functional Keras model of named inputs and outputs."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 from keras import ops
@@ -112,23 +114,23 @@ class PLUMNet(keras.Model):
 
     def __init__(
         self,
-        feature_dims,
-        hidden_dim=256,
-        num_classes=3,
-        task="regression",
-        num_layers=2,
-        num_heads=8,
-        dropout=0.1,
-        modules=MODULES,
-        compression=None,
-        label_temperature=0.1,
-        normalize_labels=True,
-        fusion="sequence",
-        common_branch="shared",
-        modality_dropout=0.0,
-        name="plum_net",
+        feature_dims: dict[str, int],
+        hidden_dim: int = 256,
+        num_classes: int = 3,
+        task: str = "regression",
+        num_layers: int = 2,
+        num_heads: int = 8,
+        dropout: float = 0.1,
+        modules: Sequence[str] = MODULES,
+        compression: dict[str, str | None] | None = None,
+        label_temperature: float = 0.1,
+        normalize_labels: bool = True,
+        fusion: str = "sequence",
+        common_branch: str = "shared",
+        modality_dropout: float = 0.0,
+        name: str = "plum_net",
         dtype=None,
-        trainable=True,
+        trainable: bool = True,
     ):
         modules = tuple(modules)
         feature_dims = dict(feature_dims)
@@ -312,11 +314,11 @@ class PLUMNet(keras.Model):
             named[f"{m}_length"] = ops.cast(one_frame[:, 0, 0], "int32")
         return named
 
-    def select(self, *names):
+    def select(self, *names: str) -> keras.Model:
         """The same network with only the named outputs: a functional model that computes nothing else."""
         return keras.Model(self.input, {name: self.output[name] for name in names}, name=f"{self.name}_part")
 
-    def adapt(self, dataset):
+    def adapt(self, dataset) -> None:
         """Fits the standardisation on the valid frames of the training split.
 
         Args:

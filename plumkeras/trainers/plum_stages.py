@@ -1,5 +1,6 @@
 """The two stages of training, eq. 10-13, each a plain `compile` and `fit` over one network."""
 
+import keras
 from keras import ops
 
 from plumkeras.arguments import known_arguments_only
@@ -38,11 +39,11 @@ class AlignmentTrainer(StageTrainer):
 
     def __init__(
         self,
-        network,
-        prototype_policy="epoch",
-        prototype_momentum=0.99,
-        label_warmup_epochs=1,
-        name="alignment_trainer",
+        network: keras.Model,
+        prototype_policy: str = "epoch",
+        prototype_momentum: float = 0.99,
+        label_warmup_epochs: int = 1,
+        name: str = "alignment_trainer",
         **objective_options,
     ):
         if not network.modules:
@@ -87,12 +88,12 @@ class RefinementTrainer(StageTrainer):
 
     def __init__(
         self,
-        network,
-        objective="total",
-        freeze_alignment=False,
-        prototype_policy="epoch",
-        prototype_momentum=0.99,
-        name="refinement_trainer",
+        network: keras.Model,
+        objective: str = "total",
+        freeze_alignment: bool = False,
+        prototype_policy: str = "epoch",
+        prototype_momentum: float = 0.99,
+        name: str = "refinement_trainer",
         **objective_options,
     ):
         if objective not in OBJECTIVES:

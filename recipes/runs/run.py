@@ -2,6 +2,7 @@
 
 import csv
 import html
+import os
 import warnings
 from pathlib import Path
 
@@ -216,7 +217,7 @@ class ExportedRun(Run):
         return run_directory.read_description(exported.metadata_path(self.directory)).get("metrics", {})
 
 
-def load_run(directory):
+def load_run(directory: str | os.PathLike) -> "Run | cross_validation.CrossValidation":
     """Loads a run directory that `plumkeras train` wrote, or an export that `plumkeras export` made of it.
 
     A run is its `network.keras`, which runs no code when it is loaded (Keras's safe mode). An export is a SavedModel,
