@@ -1,7 +1,7 @@
 """What loading did to a file.
 
 `Report` travels with every `Dataset`: what was cleaned and what is suspicious, both known once
-the file is read. What takes a pass over the features is in `suspicions` and `description`.
+the file is read. What takes a pass over the features is in `inspection`.
 """
 
 import dataclasses

@@ -28,7 +28,7 @@ def convert(
     label_range: tuple[float, float] | None = None,
     max_bytes: int | None = None,
 ) -> dict:
-    """Writes a data set as TFRecord shards with an index and `schema.json`; see `tfrecord` for the layout.
+    """Writes a data set as TFRecord shards with an index and `schema.json`; see `layout`.
 
     The source is gone through a few rows at a time, and memory doesn't grow with the data. An npz and other shards are
     read as they are written; any other format is decoded first, into temporary files beside the target, which need

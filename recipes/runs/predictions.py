@@ -16,7 +16,7 @@ from plumkeras.recipes.views.escaping import for_csv
 def predict_split(network, split, batch_size=256, verbose=0):
     """Every output of the network, in file order: dict of arrays `[N, ...]`."""
     with warnings.catch_warnings():
-        # Told by their ids before, see `checks`.
+        # Told by their ids before, see `data_checks`.
         warnings.filterwarnings("ignore", ".* samples lack every modality")
         return network.predict(feed(split.select(network.modalities), batch_size), verbose=verbose)
 

@@ -62,7 +62,7 @@ class SearchResults:
 
     @classmethod
     def of(cls, search, oracle):
-        """What an oracle of `search_oracle` knows by now."""
+        """What an oracle of `search.oracle` knows by now."""
         trials = []
         order = {name: position for position, name in enumerate(oracle.end_order)}
         for name, trial in oracle.trials.items():

@@ -105,7 +105,7 @@ def run_trial(model, hp, worker=None):
         worker: name of who does it, for the record.
 
     Returns:
-        Dict, the trial's record; see `search_oracle`.
+        Dict, the trial's record; see `search.oracle`.
     """
     record = {**EMPTY_RECORD, "objectives": [], "best_epochs": [], "worker": worker}
     began = time.monotonic()
@@ -130,7 +130,7 @@ def work(oracle, model, worker):
     """Runs trials until the oracle has no more.
 
     Args:
-        oracle: one of `search_oracle`, or a client of a chief's.
+        oracle: one of `search.oracle`, or a client of a chief's.
         model: `RecipeHyperModel`.
         worker: a name of its own.
 

@@ -130,7 +130,7 @@ def run_search(search, options, directory=None, resume=False, overwrite=True):
         directory, resume, overwrite: as in `tune`. A worker has no directory.
 
     Raises:
-        As `tune`, and `search_workers.join`.
+        As `tune`, and `search.workers.join`.
     """
     from plumkeras.recipes.views import terminal
 

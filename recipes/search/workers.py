@@ -90,7 +90,7 @@ def serve(oracle, host, port):
     """Hands out an oracle's trials until all of them have ended.
 
     Args:
-        oracle: one of `search_oracle`.
+        oracle: one of `search.oracle`.
         host, port: where to listen.
 
     Raises:
