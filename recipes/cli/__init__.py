@@ -83,7 +83,7 @@ def _overview():
             f"\nrecipes, for train and tune:\n{listing(recipe_summaries())}\n",
             filled(
                 "A recipe may also be the path of a Python file of yours, or the configuration of a run:\n\n"
-                "    plumkeras train --config runs/first/config.json --output runs/second\n\n"
+                "    plumkeras train --config runs/mosi/config.json --data mosi_text_audio.npz --output runs/again\n\n"
                 "`plumkeras help COMMAND` shows the options of a command, with an example; `plumkeras train RECIPE "
                 "--help` shows what a recipe sets. To begin, without any data:\n\n"
                 "    plumkeras train synthetic --output runs/synthetic"

@@ -18,8 +18,8 @@ from plumkeras.recipes.runs import cross_validation, run_directory
 class Evaluate:
     """Measures a run, or its export, on one split by the standard metrics.
 
-    Of a cross-validation, each fold's network is measured on the samples that it has not seen, and all of them pooled;
-    on another file (--data), each on all samples, and the mean of their predictions.
+    For a cross-validation, each fold's network is measured on the samples that it has not seen, and so are all folds
+    pooled. On another file (--data), each network is measured on all samples, and so is the mean of their predictions.
 
         plumkeras evaluate runs/mosi
         plumkeras evaluate runs/mosi --data other.npz --split valid --output other.json

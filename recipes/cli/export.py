@@ -18,9 +18,9 @@ class Export:
     """
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Run directory; of a cross-validated run, that of a fold."""
+    """Run directory; for a cross-validation, that of one fold, as runs/mosi/fold_0."""
     directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]
-    """Where the versions are; made where it does not exist."""
+    """Directory for the numbered versions; created if missing."""
     version: int | None = None
     """Number of the version; by default the next free one. A version that exists is never replaced."""
     name: str | None = None

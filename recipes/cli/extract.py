@@ -15,8 +15,8 @@ from plumkeras.recipes.config import check_label_range
 
 @dataclasses.dataclass(frozen=True)
 class Extract(AudioOptions, TextOptions, VisionOptions):
-    """Features of a folder of clips: log-mel of the sound, and of transcripts and frames with `--text-encoder` and
-    `--frames`. For a data set that has texts and no vectors of them: the same with token vectors.
+    """Extracts features from a folder of clips: log-mel frames of the sound; with `--text-encoder`, token vectors of
+    the transcripts; with `--frames`, image features. To a data set with texts but no text vectors, adds token vectors.
 
         plumkeras extract clips --output clips.npz --text-encoder bert-base-uncased
     """

@@ -14,9 +14,9 @@ from plumkeras.recipes.runs import cross_validation, run_directory
 
 @dataclasses.dataclass(frozen=True)
 class Predict:
-    """Writes id, prediction and, per modality, the hard and soft prototype label, so that one sees who disagrees.
+    """Writes id, prediction and each modality's hard and soft prototype label, which show where modalities disagree.
 
-    Of a cross-validation, the mean over the networks of all folds.
+    For a cross-validation, writes the mean over the networks of all folds.
 
         plumkeras predict runs/mosi --data new.npz --output predictions.csv
     """

@@ -33,7 +33,7 @@ class Train:
     overwrite: bool = False
     """Replace a run that the output directory holds."""
     resume: bool = False
-    """Go on with the output directory's run where it was stopped; start it where there is none."""
+    """Continue the output directory's run where it stopped; start one if there is none."""
     init_from: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
     """Start from the network of an earlier run: its weights and standardisation."""
     max_bytes: MaxBytes = None

@@ -31,7 +31,7 @@ class Tune(SearchOptions):
     overwrite: bool = False
     """Replace a search that the output directory holds."""
     resume: bool = False
-    """Go on with the output directory's search where it was stopped; start it where there is none."""
+    """Continue the output directory's search where it stopped; start one if there is none."""
     max_bytes: MaxBytes = None
 
 

@@ -24,7 +24,7 @@ class NetworkConfig:
     dropout: float = 0.1
     """Dropout rate."""
     modules: tuple[Literal["msa", "psl_tfb", "prm"], ...] = ("msa", "psl_tfb", "prm")
-    """The modules in use, a leading part of all three: the rows of the paper's Table 3."""
+    """Modules to use: none, msa, msa psl_tfb, or all three, as in the rows of the paper's Table 3."""
     signed_log1p: tuple[str, ...] = ("audio",)
     """Modalities whose raw features are compressed by sign(x) log(1 + |x|) before they are standardised."""
     label_temperature: float = 0.1
@@ -32,7 +32,7 @@ class NetworkConfig:
     normalize_labels: bool = True
     """Whether prototype distances are taken between vectors of unit length."""
     fusion: Literal["sequence", "vector"] = "sequence"
-    """What the private refinement attends between."""
+    """Whether private refinement attends between the branches' sequences or, as printed, their pooled vectors."""
     common_branch: Literal["shared", "per_modality", "shared_encoder"] = "shared"
     """One common branch for all modalities, one for each, or one encoder with a pool and a classifier for each."""
     modality_dropout: float = 0.0
@@ -56,7 +56,7 @@ class ObjectiveConfig:
     private_target: Literal["hard", "soft", "class"] = "hard"
     """What the private branches learn: prototype labels, or the true class."""
     warmup_target: Literal["class", "none"] = "class"
-    """What the branches learn before the prototype labels are used; "none" leaves the contrastive terms alone."""
+    """During label warm-up: "class", the private branches learn the true class; "none", no branch is trained."""
     branch_weight: float = 1.0
     """Weight of the branch losses; 1 is eq. 10."""
     class_balanced: bool = False
@@ -80,7 +80,7 @@ class StageConfig:
     clipnorm: float = 0.0
     """Norm to clip the gradient of each weight at; 0 does not clip."""
     patience: int = 0
-    """Stop after so many epochs without a better validation loss (stage 2); 0 never stops early."""
+    """Stop stage 2 after this many epochs without a better validation loss; 0 never stops. No effect on stage 1."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,12 +125,12 @@ class SyntheticConfig:
 
 @dataclasses.dataclass(frozen=True)
 class RecipeConfig:
-    """A whole run, but for the file it reads."""
+    """Everything about a run except the data file."""
 
     name: str
     """Name of the recipe."""
     modalities: tuple[str, ...] = ()
-    """The modalities to use; none named: all of the file's."""
+    """Modalities to use; by default all in the file."""
     protocol: Literal["file", "speaker_independent"] = "file"
     """The file's own splits or folds; or, for MUStARD, one show to test on and validation by speaker."""
     sample_norm: tuple[str, ...] = ()
@@ -150,7 +150,7 @@ class RecipeConfig:
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """What the network computes in; weights, losses, distances, softmax and metrics stay float32."""
     devices: int = 1
-    """GPUs (or, without one, logical CPU devices) that share each batch; results are those of one."""
+    """GPUs (or, without one, logical CPU devices) that share each batch; as on one, but for dropout masks."""
     deterministic: bool = False
     """The same bits from the same seed, at some cost in speed; needed for a resumed run to equal an unbroken one."""
     prototype_policy: Literal["epoch", "ema", "batch"] = "epoch"

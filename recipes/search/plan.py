@@ -45,7 +45,7 @@ class SearchOptions:
     join: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
     """Run trials for the chief at this address. Give the same recipe, fields, data, space and seeds as there."""
     worker: str | None = None
-    """Name of this worker, another one for each; by default the machine's name and the process's number."""
+    """Name of this worker, different for each worker; by default the host name and process ID."""
 
     def __post_init__(self):
         for name, low in (("trials", 1), ("seeds_per_trial", 1)):
