@@ -18,13 +18,10 @@ _HOMES = {
     "load_run": "plumkeras.recipes.runs.run",
     "export_saved_model": "plumkeras.export",
 }
-_SUBMODULES = {
-    **{
-        name: f"plumkeras.{name}"
-        for name in ("callbacks", "data_pipelines", "devices", "layers", "losses", "metrics", "recipes", "trainers")
-    },
-    "visualization": "plumkeras.recipes.views.pictures",
-}
+_SUBMODULES = (
+    *("callbacks", "data_pipelines", "devices", "layers", "losses", "metrics", "recipes", "trainers"),
+    "visualization",
+)
 
 # Everything else imports Keras.
 _WITHOUT_KERAS = ("data_pipelines", "recipes", "load_run", "export_saved_model")
@@ -40,7 +37,7 @@ def __getattr__(name):
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     if name in _SUBMODULES:
-        return importlib.import_module(_SUBMODULES[name])
+        return importlib.import_module(f"plumkeras.{name}")
     raise AttributeError(f"module 'plumkeras' has no attribute {name!r}")
 
 

@@ -10,11 +10,13 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
-
-import keras
+from typing import TYPE_CHECKING
 
 from plumkeras.features import LIMIT
 from plumkeras.locking import locked
+
+if TYPE_CHECKING:
+    import keras
 
 SIGNATURES = ("serving_default", "explain", "embed")
 _EMBEDDINGS = ("common_embedding", "private_embedding", "refined_embedding")
@@ -22,7 +24,7 @@ _BRANCHES = ("common", "private")
 _PARTIAL = ".partial"
 
 
-def export_saved_model(network: keras.Model, directory: str | os.PathLike, version: int | None = 1) -> Path:
+def export_saved_model(network: "keras.Model", directory: str | os.PathLike, version: int | None = 1) -> Path:
     """Writes a network as version `<directory>/<version>` of a served model.
 
     Inputs of every signature, by name: per modality `<modality>` `[B, T, F]` float32, raw features, and

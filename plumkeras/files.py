@@ -28,7 +28,7 @@ def replacing(path) -> Iterator[Path]:
     try:
         yield partial
         partial.replace(path)
-    except Exception:
+    except (Exception, KeyboardInterrupt):
         partial.unlink(missing_ok=True)
         raise
 

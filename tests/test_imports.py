@@ -1,6 +1,7 @@
 """Imports run one way: the core, then the data pipelines, then the recipes; and in no circle, late ones included."""
 
 import ast
+import re
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -47,6 +48,16 @@ def test_no_module_imports_from_a_layer_above_it():
         if layer_of(module) > layer_of(name)
     ]
     assert upward == []
+
+
+def test_imports_in_strings_name_what_is_there():
+    """Code that another process runs."""
+    for name, path in FILES.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                for module, member in re.findall(r"from (plumkeras[\w.]*) import (\w+)", node.value):
+                    assert module in FILES, f"{name} has an import of {module} in a text"
+                    assert f"{module}.{member}" in FILES or member in FILES[module].read_text(), (name, module, member)
 
 
 def test_no_imports_run_in_a_circle():

@@ -195,7 +195,7 @@ def _time_training(config, dataset):
 
 
 def _peak_memory_of_training(config, folder):
-    code = "import sys; from plumkeras.recipes import benchmark; benchmark.print_peak_memory(*sys.argv[1:])"
+    code = "import sys; from plumkeras.recipes.benchmarks import training; training.print_peak_memory(*sys.argv[1:])"
     command = [sys.executable, "-c", code, str(folder), json.dumps(to_dict(config))]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:

@@ -122,4 +122,4 @@ def _baseline(run, name):
 def _write_csv(path, rows):
     names = list(next(iter(rows.values())))
     # An undefined value is an empty cell.
-    write_csv(path, [["", *names], *([title, *(report[name] for name in names)] for title, report in rows.items())])
+    write_csv(path, [["", *names], *([title, *(report.get(name) for name in names)] for title, report in rows.items())])

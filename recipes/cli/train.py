@@ -54,11 +54,11 @@ def run_train(arguments):
     folds = fold_numbers(dataset)
     for part in [fold_dataset(dataset, number) for number in folds] or [dataset]:
         check_dataset(recipe, part)
+    going_on = options.resume and run_directory.holds_run(options.output)
+    warnings = training_warnings(recipe, dataset)
+    recipe = with_label_classes(recipe, dataset, options.output if going_on else None)
     if options.init_from is not None:
         check_source(options.init_from, recipe, dataset)
-    warnings = training_warnings(recipe, dataset)
-    recipe = with_label_classes(recipe, dataset)
-    going_on = options.resume and run_directory.holds_run(options.output)
     if going_on:
         run_directory.check_same(options.output, recipe, dataset)
         if run_directory.is_finished(options.output) and not run_directory.raises_epochs(options.output, recipe):

@@ -48,11 +48,13 @@ def run_tune(arguments):
         check_search_output(options.output, options.overwrite, options.resume)
     search = plan(recipe, read_for_training(options.data, recipe, options.max_bytes), options)
     from plumkeras.recipes.runs.data_checks import data_warnings
+    from plumkeras.recipes.runs.label_classes import label_classes_warning
     from plumkeras.recipes.views import terminal
 
     if callbacks is not None:
         warn("the callbacks of the recipe file take no part in a search")
-    terminal.print_data(search.dataset, data_warnings(recipe, search.dataset))
+    said = label_classes_warning(recipe, search.dataset)
+    terminal.print_data(search.dataset, [*data_warnings(recipe, search.dataset), *([said] if said else [])])
     with quiet_start():
         from plumkeras.recipes.search.tuning import run_search
     try:

@@ -1,4 +1,4 @@
-"""What a recipe is: typed, immutable configuration. Every field can be overridden on the command line.
+"""The fields of a recipe, with their defaults and bounds. Every field can be overridden on the command line.
 
 Nothing here imports a backend, so that a mistake on the line is told before one starts.
 """
@@ -44,7 +44,8 @@ class ObjectiveConfig:
     """What both stages minimise; see `plumkeras.objectives.alignment.AlignmentObjective`."""
 
     label_classes: Literal["sign3", "round7"] | tuple[float, ...] = "sign3"
-    """How a regression label becomes a class; or increasing bin edges. Not read in classification."""
+    """How a regression label becomes a class; or increasing bin edges. Where sign3 gives one class, quantiles of the
+    training labels. Not read in classification."""
     alignment_weight: float = 0.1
     """Weight of the contrastive terms, the paper's lambda_1."""
     temperature: float = 0.1

@@ -4,7 +4,7 @@
 
 Writes `synthetic_study.md` with its pictures and `synthetic_study.json` with every number. About half an hour on
 one CPU core. The generator was fixed before any network was trained on it, and nothing here was chosen by its
-outcome: the recipe `synthetic`, five seeds, each with data and weights of its own.
+outcome: the recipe `synthetic` with `common_branch="per_modality"`, five seeds, each with data and weights of its own.
 
 1. Relative strength of the private latents 0, 1/4, 1/2 and 1: how often the prototype label of a modality agrees with
    the true private class and with the multimodal class, before training, after the contrastive terms alone ("MSA"),

@@ -11,6 +11,7 @@ from plumkeras.files import write_csv, write_json
 from plumkeras.recipes.runs import predictions, run_directory
 from plumkeras.recipes.runs.data_checks import check_dataset, training_warnings
 from plumkeras.recipes.runs.earlier_network import recorded_source
+from plumkeras.recipes.runs.label_classes import with_label_classes
 from plumkeras.recipes.runs.output_checks import check_output
 from plumkeras.recipes.runs.protocol import describe_fold, fold_dataset, fold_masks, fold_numbers
 from plumkeras.recipes.runs.stages import network_shape
@@ -37,7 +38,7 @@ def cross_validate(
     """For each fold: test it, validate on the next, train on the rest. Each is a run directory, `fold_<k>`.
 
     Args:
-        config, directory, verbose, resume, overwrite, warnings, callbacks, init_from: as in `train`.
+        config, directory, verbose, resume, overwrite, warnings, callbacks, init_from: as in `training.train_run`.
         dataset: `Dataset` whose split `all` has `folds`.
 
     Returns:
@@ -47,7 +48,7 @@ def cross_validate(
         `warnings`.
 
     Raises:
-        As `train`.
+        As `training.train_run`.
     """
     directory = Path(directory)
     numbers = fold_numbers(dataset)
@@ -58,6 +59,8 @@ def cross_validate(
             check_output(directory, overwrite, resume)
         if warnings is None:
             warnings = training_warnings(config, dataset)
+        resumed = directory if resume and run_directory.holds_run(directory) else None
+        config = with_label_classes(config, dataset, resumed)
         return _cross_validate(config, dataset, directory, numbers, verbose, resume, warnings, callbacks, init_from)
 
 

@@ -97,7 +97,8 @@ class Run:
             split: name of the split. By default `test`, or the only one there is.
 
         Returns:
-            Dict, as `metrics.sentiment_report` or `metrics.classification_report`.
+            Dict, as `metrics.sentiment_report`, `sims_report`, `regression_report` or `classification_report`, by the
+            task and the label range.
 
         Raises:
             DataError: as `predict`; or the samples have no labels, or those of another task.
@@ -162,11 +163,12 @@ class Run:
         """The data as the network reads them: a data set with one split, and its name."""
         if isinstance(data, dict):
             return self._dataset_of(data), "all"
+        path = description_path(self.directory)
         if isinstance(data, Split):
-            data = Dataset({"all": data}, label_range=self.config.label_range)
+            known = (run_directory.read_description(path).get("data") or {}).get("label_range")
+            data = Dataset({"all": data}, label_range=self.config.label_range or known)
         if not isinstance(data, Dataset):
             data = load(data, label_range=self.config.label_range, max_bytes=max_bytes)
-        path = description_path(self.directory)
         dataset, name, told = split_for(path, self.config, self.network.feature_dims, data, split)
         fold_runs.warn_of_part(told, split)
         return dataset, name

@@ -11,6 +11,7 @@ from plumkeras.recipes import RecipeConfig, read_recipe
 from plumkeras.recipes.config import ConfigError, SyntheticRecipeConfig, with_values
 from plumkeras.recipes.runs.data_checks import check_dataset
 from plumkeras.recipes.runs.earlier_network import check_source
+from plumkeras.recipes.runs.label_classes import with_label_classes
 from plumkeras.recipes.runs.output_checks import check_output
 from plumkeras.recipes.runs.protocol import fold_dataset, fold_numbers, prepare
 from plumkeras.recipes.runs.run import Run, load_run
@@ -72,7 +73,7 @@ def train(
     for part in [fold_dataset(dataset, number) for number in numbers] or [dataset]:
         check_dataset(config, part)
     if init_from is not None:
-        check_source(init_from, config, dataset)
+        check_source(init_from, with_label_classes(config, dataset), dataset)
     # Late: they start a backend.
     from plumkeras.recipes.runs import fold_training, training
 

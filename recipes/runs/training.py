@@ -69,7 +69,8 @@ def train_run(
             check_output(directory, overwrite, resume)
         if warnings is None:
             warnings = training_warnings(config, dataset)
-        config = with_label_classes(config, dataset)
+        resumed = directory if resume and run_directory.holds_run(directory) else None
+        config = with_label_classes(config, dataset, resumed)
         return _train(config, dataset, directory, verbose, resume, fold, warnings, callbacks, init_from)
 
 

@@ -106,7 +106,8 @@ def check_same(directory, search):
     then = found.get("facts") if isinstance(found, dict) else None
     if not isinstance(then, dict):
         raise ConfigError(f"{path}: says nothing of a search; is it the search.json of one?")
-    # Fields that a later version added have their defaults in an older file.
+    # Fields that a later version added have their defaults in an older file, and `read_config` translates this one.
+    then = {name: value for name, value in then.items() if name != "network.share_common_encoder"}
     then = {**run_directory.flat(to_dict(run_directory.read_config(path))), **then}
     now = search.facts(keras.backend.backend())
     if field := run_directory.first_difference(then, now):

@@ -1,6 +1,7 @@
 """Labels from 1 to 5: nothing is measured, and nothing learned, by their sign."""
 
 import csv
+import dataclasses
 import json
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 from plumkeras.data_pipelines import Dataset, Split, load, save_npz
 from plumkeras.recipes import find_recipe, load_run
 from plumkeras.recipes.cli import main
-from plumkeras.recipes.config import with_values
+from plumkeras.recipes.config import to_dict, with_values
 from plumkeras.recipes.runs.label_classes import label_classes_warning, with_label_classes
 from plumkeras.recipes.search.plan import SearchOptions, plan
+from plumkeras.recipes.views.terminal import metric_rows
 
 RANGE = ["--label-range", "1", "5"]
 SMALL = [
@@ -63,6 +65,35 @@ def test_classes_are_cut_at_quantiles_where_the_sign_gives_one(labels, edges):
         assert edges is not None or np.ptp(np.bincount(classes)) <= 1
 
 
+def folds(labels):
+    split = ratings(labels)["train"]
+    numbers = np.arange(len(split)) % 5
+    return Dataset({"all": dataclasses.replace(split, folds=numbers)}, label_range=(1, 5))
+
+
+def test_folds_share_classes_that_no_label_was_looked_at_for():
+    recipe = find_recipe("mosi")
+    for labels in ([4, 5, 5, 5, 5] * 3, [1, 2, 3, 4, 5] * 3):
+        found = with_label_classes(recipe, folds(labels)).objective.label_classes
+        assert found == pytest.approx((7 / 3, 11 / 3))
+        assert "thirds of the label range, 2.333 and 3.667" in label_classes_warning(recipe, folds(labels))
+
+
+def test_a_run_that_was_begun_with_the_sign_is_resumed_with_it(tmp_path):
+    recipe, dataset = find_recipe("mosi"), ratings(range(1, 6))
+    config = {"recipe": to_dict(recipe)}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert with_label_classes(recipe, dataset, tmp_path) is recipe
+    assert with_label_classes(recipe, dataset).objective.label_classes == (3.0, 4.0)
+
+
+def test_metrics_of_an_earlier_version_are_shown_beside_new_ones():
+    old = {"mae": 1.0, "corr": None, "acc7": 0.5, "n": 4}
+    new = {"mae": 1.0, "corr": 0.5, "r2": 0.25, "n": 4}
+    rows, _ = metric_rows({"test": new, "test, baseline": old}, "regression")
+    assert ["R²", "0.250", "undefined"] in rows
+
+
 def test_classes_that_a_recipe_names_stay():
     recipe = with_values(find_recipe("mosi"), {"objective.label_classes": [2.5]})
     assert with_label_classes(recipe, ratings(range(1, 6))) is recipe
@@ -82,7 +113,7 @@ def test_train_evaluate_and_predict(tmp_path, capsys):
     data, run = str(tmp_path / "data.npz"), str(tmp_path / "run")
     assert main(["train", "mosi", "--data", data, "--output", run, *RANGE, *SMALL]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "the sign of the training labels gives one class; classes are cut at quantiles" in said
+    assert "the sign of the labels gives one class; classes are cut at quantiles of the training labels" in said
     assert "R²" in said and "ACC" not in said and "acc2" not in said and "F1" not in said
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     edges = config["recipe"]["objective"]["label_classes"]
@@ -104,5 +135,10 @@ def test_train_evaluate_and_predict(tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["metrics"] == pytest.approx(metrics["test"], abs=1e-6)
     assert "no accuracies" in found["convention"]
-    assert "R²" in load_run(run)._repr_html_()
-    assert load(data, label_range=(1, 5)).label_range == (1, 5)
+    loaded = load_run(run)
+    assert "R²" in loaded._repr_html_()
+    # A split carries no range: the run's own is taken.
+    split = load(data, label_range=(1, 5))["test"]
+    assert loaded.evaluate(split) == pytest.approx(metrics["test"], abs=1e-6)
+    again = str(tmp_path / "again")
+    assert main(["train", "mosi", "--data", data, "--output", again, "--init-from", run, *RANGE, *SMALL]) == 0

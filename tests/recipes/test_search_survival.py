@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from plumkeras.recipes.config import ConfigError, TrainingError
+from plumkeras.recipes.config import ConfigError, TrainingError, with_values
 from plumkeras.recipes.runs import run_directory
 from plumkeras.recipes.search import trials as search_trials
 from plumkeras.recipes.search import tuning
@@ -171,6 +171,18 @@ def test_another_search_is_refused_by_name(changed, cheap, tmp_path):
     with pytest.raises(ConfigError, match=f"--resume: {named}"):
         tuning.tune(search, tmp_path / "run", resume=True)
     assert (tmp_path / "run" / STATE).read_bytes() == before
+
+
+def test_a_search_of_version_0_1_0_is_resumed(cheap, tmp_path):
+    """It had `share_common_encoder` in place of `common_branch`."""
+    config = with_values(cheap_search.CONFIG, {"network.common_branch": "per_modality"})
+    tuning.tune(cheap_plan(config, algorithm="random", trials=2), tmp_path)
+    described = json.loads((tmp_path / "search.json").read_text())
+    del described["recipe"]["network"]["common_branch"], described["facts"]["network.common_branch"]
+    described["recipe"]["network"]["share_common_encoder"] = described["facts"]["network.share_common_encoder"] = False
+    (tmp_path / "search.json").write_text(json.dumps(described))
+    tuning.tune(cheap_plan(config, algorithm="random", trials=3), tmp_path, resume=True)
+    assert len(cheap.begun) == 3
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"oracle": {}, "trials": {}}', '{"oracle": 1, "trials": {"0": 3}}'])

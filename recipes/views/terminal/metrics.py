@@ -63,7 +63,7 @@ def metric_rows(reports, task):
     keys = set().union(*reports.values())
     kind = "sims" if "acc3" in keys else "scale" if "r2" in keys else task
     names = {"regression": _REGRESSION, "sims": _SIMS, "scale": _SCALE, "classification": _CLASSIFICATION}[kind]
-    rows = [[title, *(_metric(key, report[key]) for report in reports.values())] for key, title in names.items()]
+    rows = [[title, *(_metric(key, report.get(key)) for report in reports.values())] for key, title in names.items()]
     baseline = " Baseline: the training labels' " + ("median." if task == "regression" else "most frequent class.")
     return rows, f"{_CONVENTIONS[kind]}{baseline if any('baseline' in r for r in reports) else ''}"
 

@@ -10,7 +10,7 @@ def print_trial(results, console=None):
     """One line about the trial that has just ended, and the best so far.
 
     Args:
-        results: `search_results.SearchResults`.
+        results: `search.results.SearchResults`.
     """
     ended = [trial for trial in results.trials if trial.status != "running"]
     trial = max(ended, key=lambda trial: trial.order)
@@ -24,7 +24,7 @@ def print_search(results, directory, console=None, shown=4):
     """The best trials of a search, what they gained over the recipe's own values, and what the objective is.
 
     Args:
-        results: `search_results.SearchResults` with a completed trial.
+        results: `search.results.SearchResults` with a completed trial.
         directory: where they were written to.
         shown: int. How many trials, at most. Defaults to `4`.
     """
