@@ -31,6 +31,9 @@ docs: $(DOCS)  ## The documentation, into site/.
 
 tutorial: $(DOCS)  ## Runs docs/tutorial.py and keeps its outputs in docs/tutorial.ipynb.
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/jupytext --to ipynb --execute docs/tutorial.py
+	# A warning's place is a temporary file of the kernel.
+	$(BIN)/python -c "import pathlib, re; p = pathlib.Path('docs/tutorial.ipynb'); \
+		p.write_text(re.sub(r'/\S*ipykernel\S*: ', '', p.read_text()))"
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed; set PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
