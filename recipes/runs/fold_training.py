@@ -9,13 +9,11 @@ import numpy as np
 
 from plumkeras.files import write_csv, write_json
 from plumkeras.recipes.runs import predictions, run_directory
-from plumkeras.recipes.runs.data_checks import check_dataset, training_warnings
+from plumkeras.recipes.runs.data_checks import check_dataset
 from plumkeras.recipes.runs.earlier_network import recorded_source
-from plumkeras.recipes.runs.label_classes import with_label_classes
-from plumkeras.recipes.runs.output_checks import check_output
 from plumkeras.recipes.runs.protocol import describe_fold, fold_dataset, fold_masks, fold_numbers
 from plumkeras.recipes.runs.stages import network_shape
-from plumkeras.recipes.runs.training import train_run
+from plumkeras.recipes.runs.training import opened, train_run
 from plumkeras.recipes.views.pictures.runs import write_pictures
 
 
@@ -54,13 +52,7 @@ def cross_validate(
     numbers = fold_numbers(dataset)
     for number in numbers:
         check_dataset(config, fold_dataset(dataset, number))
-    with run_directory.locked(directory):
-        if not overwrite:
-            check_output(directory, overwrite, resume)
-        if warnings is None:
-            warnings = training_warnings(config, dataset)
-        resumed = directory if resume and run_directory.holds_run(directory) else None
-        config = with_label_classes(config, dataset, resumed)
+    with opened(config, dataset, directory, resume, overwrite, warnings) as (config, warnings):
         return _cross_validate(config, dataset, directory, numbers, verbose, resume, warnings, callbacks, init_from)
 
 

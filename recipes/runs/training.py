@@ -63,6 +63,20 @@ def train_run(
     """
     directory = Path(directory)
     check_dataset(config, dataset)
+    with opened(config, dataset, directory, resume, overwrite, warnings) as (config, warnings):
+        return _train(config, dataset, directory, verbose, resume, fold, warnings, callbacks, init_from)
+
+
+@contextlib.contextmanager
+def opened(config, dataset, directory, resume, overwrite, warnings):
+    """Locks the directory of a run or of a cross-validation.
+
+    Args:
+        config, dataset, directory, resume, overwrite, warnings: as in `train_run`.
+
+    Yields:
+        The `RecipeConfig` with the label classes of the data, and the warnings about these.
+    """
     with run_directory.locked(directory):
         if not overwrite:
             # Again: another process may have finished a run there since it was checked.
@@ -70,8 +84,7 @@ def train_run(
         if warnings is None:
             warnings = training_warnings(config, dataset)
         resumed = directory if resume and run_directory.holds_run(directory) else None
-        config = with_label_classes(config, dataset, resumed)
-        return _train(config, dataset, directory, verbose, resume, fold, warnings, callbacks, init_from)
+        yield with_label_classes(config, dataset, resumed), warnings
 
 
 def _train(config, dataset, directory, verbose, resume, fold, warnings, callbacks, init_from):
