@@ -4,7 +4,10 @@ import os
 from collections.abc import Iterable
 
 from plumkeras.data_pipelines import readers
+from plumkeras.data_pipelines.readers.shared.labels import LabelRequest, check_as_stored
 from plumkeras.data_pipelines.schema.dataset import Dataset
+from plumkeras.data_pipelines.shards import layout
+from plumkeras.data_pipelines.shards.reading import open_shards
 
 
 def load(
@@ -12,6 +15,8 @@ def load(
     modalities: Iterable[str] | None = None,
     label_range: tuple[float, float] | None = None,
     max_bytes: int | None = None,
+    task: str | None = None,
+    label_column: int | str | None = None,
 ) -> Dataset:
     """Reads a feature file; the format is told from its content.
 
@@ -24,13 +29,16 @@ def load(
             isn't right.
         max_bytes: int. What the file or folder may unfold to in memory: decompressed, padded, or named many times.
             Defaults to the larger of 1 GB and 100 times its size.
+        task: a name of `plumkeras.tasks`: what the labels are, where what the file says or shows of them isn't meant.
+        label_column: name or number (from 0) of the labels to read, where each sample has several.
 
     Returns:
         Dataset. `dataset.report` says what was cleaned and what is suspicious.
 
     Raises:
         DataError: the file is missing, damaged, of no known format, contradicts itself, or unfolds to more than
-            `max_bytes`.
+            `max_bytes`; or its labels aren't those of `task`.
+        ValueError: there is no such task.
     """
     if modalities is not None:
         if isinstance(modalities, str):
@@ -38,4 +46,13 @@ def load(
         modalities = tuple(dict.fromkeys(modalities))
         if not modalities:
             raise ValueError("`modalities` must name at least one. Received: modalities=()")
-    return readers.read(path, modalities, label_range, max_bytes)
+    return readers.read(path, modalities, LabelRequest(task, label_column, label_range), max_bytes)
+
+
+def open_data(path, label_range=None, max_bytes=None, task=None, label_column=None) -> Dataset:
+    """As `load`; of shards, which may be larger than memory, the features stay in their files."""
+    if not layout.matches(path):
+        return load(path, label_range=label_range, max_bytes=max_bytes, task=task, label_column=label_column)
+    dataset = open_shards(path, label_range=label_range, max_bytes=max_bytes)
+    check_as_stored(dataset, LabelRequest(task, label_column, label_range))
+    return dataset

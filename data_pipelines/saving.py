@@ -32,6 +32,9 @@ def save_npz(dataset: Dataset, path: str | os.PathLike, overwrite: bool = False)
             arrays[prefix + field] = array
     if dataset.label_range is not None:
         arrays["label_range"] = np.array(dataset.label_range)
+        arrays["metric_report"] = np.array(dataset.metric_report)
+    if dataset.label_names is not None:
+        arrays["label_names"] = np.array(dataset.label_names)
     with replacing(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, **arrays)
 

@@ -10,6 +10,7 @@ import zlib
 import numpy as np
 
 from plumkeras.data_pipelines.schema.dataset import SPLITS, Dataset, Split
+from plumkeras.tasks import get_task
 
 NUM_SAMPLES = {"train": 768, "valid": 192, "test": 384}
 FEATURE_DIMS = {"text": 24, "audio": 12, "vision": 16}
@@ -71,8 +72,9 @@ def make_synthetic(
 
     Args:
         num_samples: dict from split name to size. Defaults to train 768, valid 192, test 384.
-        task: `"regression"` or `"classification"`.
-        num_classes: int. Regression: 3 or 7. Defaults to `3`.
+        task: `"regression"`, `"classification"` or `"multilabel"`. Of several labels, label `k` is on in the intervals
+            `k` and `k + 1` of `num_classes + 1`, so that a sample has one or two.
+        num_classes: int, of several labels their number. Regression: 3 or 7. Defaults to `3`.
         feature_dims: dict from modality to width. Its keys are the modalities of the data set.
             Defaults to text 24, audio 12, vision 16.
         max_lengths: int, or dict by modality. Frames. Defaults to text 20, audio 30, vision 24.
@@ -85,8 +87,8 @@ def make_synthetic(
             as the common one. Defaults to one over the number of modalities: `z` is `c` plus the
             mean of the private latents.
         class_balance: the shares of the classes in the population, adding up to 1, `num_classes`
-            values; for regression three, of negative, zero and positive labels, by default
-            `(0.43, 0.05, 0.52)`. A sample's shares scatter around them.
+            values (of several labels one more, of the intervals); for regression three, of negative, zero
+            and positive labels, by default `(0.43, 0.05, 0.52)`. A sample's shares scatter around them.
         missing_rate: float, or dict by modality. Probability that a modality is missing (length 0,
             features all zero), independent of everything else.
         allow_all_missing: bool. If False, a sample that lost every modality gets one of those with
@@ -206,13 +208,12 @@ def _give_one_back(missing, kept, rng):
 
 def _label_function(task, num_classes, class_balance):
     """Return the function from a standardised latent `[N]` to labels and their classes `[N]`."""
-    if task not in ("regression", "classification"):
-        raise ValueError(f'`task` must be "regression" or "classification". Received: task={task!r}')
+    get_task(task)
     allowed = (3, 7) if task == "regression" else range(2, 1001)
     if not _is_whole(num_classes) or num_classes not in allowed:
         wanted = "3 or 7 for regression" if task == "regression" else "from 2 to 1000"
         raise ValueError(f"`num_classes` must be {wanted}. Received: num_classes={num_classes!r}")
-    size = 3 if task == "regression" else num_classes
+    size = {"regression": 3, "multilabel": num_classes + 1}.get(task, num_classes)
     if class_balance is None:
         class_balance = SIGN_SHARES if task == "regression" else [1 / size] * size
     shares = np.asarray(class_balance, dtype="float64")
@@ -226,6 +227,15 @@ def _label_function(task, num_classes, class_balance):
         def to_label(latent):
             classes = np.searchsorted(edges, latent).astype("int32")
             return classes, classes.copy()
+
+        return to_label
+    if task == "multilabel":
+
+        def to_label(latent):
+            classes = np.searchsorted(edges, latent)
+            numbers = np.arange(num_classes)
+            labels = (classes[:, None] == numbers) | (classes[:, None] == numbers + 1)
+            return labels.astype("int32"), classes.astype("int32")
 
         return to_label
     low, high = edges

@@ -184,25 +184,6 @@ def cleaned_words(counts):
     return ", ".join(f"{counts[kind]} {words}" for kind, words in kinds if counts[kind])
 
 
-def check_labels(labels, count, task, num_classes, where="y"):
-    """Raises `DataError` unless labels `[N]` or `[N, 1]` are what a network of the task can learn or be measured by."""
-    labels = np.asarray(labels)
-    if labels.ndim not in (1, 2) or (labels.ndim == 2 and labels.shape[1] != 1):
-        raise DataError(f"{where} has shape {labels.shape}; one label per sample is expected, [N] or [N, 1]")
-    if len(labels) != count:
-        raise DataError(f"{where} has {len(labels)} labels for {count} samples")
-    labels = labels.reshape(-1)
-    if labels.dtype.kind not in "iufb":
-        raise DataError(f"{where} is of type {labels.dtype}; numbers are expected")
-    check_finite(labels, range(count), where)
-    if task == "classification":
-        for row in np.flatnonzero((labels != np.floor(labels)) | (labels < 0) | (labels >= num_classes))[:1]:
-            raise DataError(
-                f"{where} holds class {labels[row]:g} for sample {row}; the network has {num_classes} classes, "
-                f"numbered 0 to {num_classes - 1}"
-            )
-
-
 def lacking_all(present, where, ids=None):
     """A sentence on the samples of which every modality is missing, or None where there is no such sample.
 

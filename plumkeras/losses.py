@@ -5,6 +5,8 @@ rows that count (valid anchors, present rows) is had from Keras's own mean over 
 `V` are counts of the whole (global) batch.
 """
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
@@ -22,14 +24,27 @@ def _per_valid_row(values, valid):
     return ops.where(valid, values, ops.zeros_like(values)) * rows / ops.maximum(ops.sum(weight), 1)
 
 
+def _alike(y_true):
+    """Which rows have a class, `[N]`, and which pairs of rows have the same, or share a label, `[N, N]`."""
+    y_true = ops.convert_to_tensor(y_true)
+    if len(y_true.shape) == 2 and y_true.shape[1] != 1:
+        sets = ops.cast(y_true, "float32")
+        used = ops.min(sets, axis=1) >= 0
+        sets = ops.where(used[:, None], sets, 0.0)
+        return used, ops.matmul(sets, ops.transpose(sets)) > 0
+    classes = ops.cast(ops.reshape(y_true, (-1,)), "int32")
+    return classes >= 0, classes[:, None] == classes[None, :]
+
+
 @keras.saving.register_keras_serializable(package=PACKAGE)
 @known_arguments_only()
 class SupervisedContrastiveLoss(keras.losses.Loss):
     """Supervised contrastive loss with cosine similarity: the expectation of eq. 1 over its random positive.
 
     For an anchor, the mean over its positives of `-log softmax` of the similarities divided by the temperature.
-    Called with labels `[N]` and embeddings `[N, d]`. Label -1: the row is ignored everywhere. An anchor without a
-    positive is not valid; a batch without a valid anchor gives 0.
+    Called with classes `[N]`, or label sets `[N, L]` of 0 and 1 of which positives share one, and embeddings `[N, d]`.
+    Class -1, or a set of -1: the row is ignored everywhere. An anchor without a positive is not valid; a batch without
+    a valid anchor gives 0.
 
     Args:
         temperature: float. Defaults to `0.1`.
@@ -72,16 +87,15 @@ class SupervisedContrastiveLoss(keras.losses.Loss):
         self.num_groups = num_groups
 
     def call(self, y_true, y_pred):
-        labels = ops.cast(ops.reshape(y_true, (-1,)), "int32")
         embeddings = ops.cast(y_pred, "float32")
         # `ops.norm` has NaN gradients at zero on JAX; this has none.
         squares = ops.sum(embeddings * embeddings, axis=-1, keepdims=True)
         embeddings = embeddings * ops.rsqrt(ops.maximum(squares, 1e-12))
 
         index = ops.arange(ops.shape(embeddings)[0])
-        used = labels >= 0
         other = index[:, None] != index[None, :]
-        positive = ops.logical_and(labels[:, None] == labels[None, :], other)
+        used, alike = _alike(y_true)
+        positive = ops.logical_and(alike, other)
         positive = ops.logical_and(positive, used[None, :])
         if self.positives == "cross":
             group = index // (ops.shape(embeddings)[0] // self.num_groups)
@@ -117,6 +131,8 @@ class BranchCrossentropy(keras.losses.Loss):
         class_balanced: bool. Weighs each class by the inverse of its share among the targets of the (global) batch;
             the weights of the valid rows sum to their number. Defaults to `False`.
         label_smoothing: float in `[0, 1)`. Defaults to `0`.
+        class_weight: weights of the classes, `C` numbers, or `None`. A row's value is multiplied by the mean of its
+            target's weights.
 
     Returns:
         `call` gives `[N]`: `per_row * valid * N / max(V, 1)` with `V` valid rows.
@@ -134,6 +150,7 @@ class BranchCrossentropy(keras.losses.Loss):
         self,
         class_balanced: bool = False,
         label_smoothing: float = 0.0,
+        class_weight: Sequence[float] | None = None,
         reduction: str = "sum_over_batch_size",
         name: str = "branch_crossentropy",
         dtype=None,
@@ -143,6 +160,7 @@ class BranchCrossentropy(keras.losses.Loss):
             raise ValueError(f"`label_smoothing` must lie in [0, 1). Received: label_smoothing={label_smoothing}")
         self.class_balanced = class_balanced
         self.label_smoothing = label_smoothing
+        self.class_weight = class_weight and tuple(class_weight)
 
     def call(self, y_true, y_pred):
         target = ops.cast(y_true, "float32")
@@ -159,6 +177,8 @@ class BranchCrossentropy(keras.losses.Loss):
             classes = ops.sum(ops.cast(count > 0, "float32"))
             weight = ops.where(count > 0, ops.sum(count) / (ops.maximum(classes, 1) * ops.maximum(count, 1e-6)), 0.0)
             per_row = per_row * ops.sum(target * weight[None, :], axis=-1)
+        if self.class_weight is not None:
+            per_row = per_row * ops.sum(target * ops.convert_to_tensor(self.class_weight, "float32"), axis=-1)
         return _per_valid_row(per_row, valid)
 
     def get_config(self):
@@ -166,4 +186,5 @@ class BranchCrossentropy(keras.losses.Loss):
             **super().get_config(),
             "class_balanced": self.class_balanced,
             "label_smoothing": self.label_smoothing,
+            "class_weight": self.class_weight,
         }

@@ -19,6 +19,11 @@ from plumkeras.recipes.ur_funny import ur_funny as _ur_funny
 _RECIPES = {
     config.name: config for config in (_mosi, _mosi_frozen, _mosi_trimodal, _mosei, _ur_funny, _mustard, _synthetic)
 }
+# What the labels are that each was made for.
+_TASKS = {
+    **dict.fromkeys(("mosi", "mosi_frozen", "mosi_trimodal", "mosei", "synthetic"), "regression"),
+    **dict.fromkeys(("ur_funny", "mustard"), "classification"),
+}
 # What each is, for which data, and how long it takes.
 _SUMMARIES = {
     "mosi": "the paper's settings for CMU-MOSI (aligned_50.pkl); 160 + 140 epochs, best on a GPU",
@@ -52,6 +57,11 @@ def recipe_names() -> tuple[str, ...]:
 def recipe_summaries() -> dict[str, str]:
     """A line about each of these recipes, by name: what it is, for which data, and how long it takes."""
     return dict(_SUMMARIES)
+
+
+def usual_task(name: str) -> str | None:
+    """The task that a recipe of the package was made for; None of any other recipe."""
+    return _TASKS.get(name)
 
 
 def find_recipe(name: str | os.PathLike) -> RecipeConfig:

@@ -83,7 +83,7 @@ def make_dataset(
         inputs[f"{modality}_length"] = tf.TensorSpec((None,), tf.int32)
     signature = (inputs,)
     if split.labels is not None:
-        signature = (inputs, tf.TensorSpec((None,), tf.as_dtype(split.labels.dtype)))
+        signature = (inputs, tf.TensorSpec((None, *split.labels.shape[1:]), tf.as_dtype(split.labels.dtype)))
     dataset = tf.data.Dataset.from_generator(lambda: iter(stream), output_signature=signature)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(stream)))
     options = tf.data.Options()

@@ -11,6 +11,7 @@ from plumkeras.data_pipelines.schema.dataset import Dataset
 from plumkeras.data_pipelines.schema.report import shared_ids
 from plumkeras.data_pipelines.schema.videos import shared_sources, sources
 from plumkeras.metrics.reports import correlation
+from plumkeras.tasks import get_task
 
 _LENGTH_BINS = 30
 _LABEL_BINS = 12
@@ -26,7 +27,7 @@ def describe(dataset: Dataset) -> dict:
         A JSON-serialisable dict:
 
         - `path, format, sha256, source {format, sha256}` (of shards, the file that was converted), `known_file, task,
-          label_range, num_classes, modalities, feature_dims`.
+          label_range, num_classes, label_names, metric_report, modalities, feature_dims`.
         - `splits`: by name `samples, duplicate_ids, labels, modality_labels, raw_text, folds, sources {kind, count},
           context` and `modalities`, which has by modality `width, max_length, length {min, median, p95, max},
           length_histogram {edges, counts}, missing, padding_share, max_abs`. Labels come with mean, standard deviation,
@@ -54,6 +55,8 @@ def describe(dataset: Dataset) -> dict:
         "task": dataset.task,
         "label_range": None if dataset.label_range is None else [_number(end) for end in dataset.label_range],
         "num_classes": dataset.num_classes,
+        "label_names": dataset.label_names and list(dataset.label_names),
+        "metric_report": dataset.metric_report,
         "modalities": list(dataset.modalities),
         "feature_dims": dict(dataset.feature_dims),
         "splits": {
@@ -152,8 +155,8 @@ def _counts(values):
 def _describe_labels(labels, dataset):
     if labels is None:
         return None
-    if dataset.task == "classification":
-        return {"classes": {str(value): int(count) for value, count in _counts(labels)}}
+    if dataset.task != "regression":
+        return {"classes": get_task(dataset.task).label_counts(labels, dataset.label_names)}
     wide = labels.astype("float64")
     counts, edges = np.histogram(wide, _label_edges(wide, *dataset.label_range))
     return {
@@ -161,11 +164,7 @@ def _describe_labels(labels, dataset):
         "std": float(wide.std()),
         "min": float(wide.min()),
         "max": float(wide.max()),
-        "classes": {
-            "negative": int(np.sum(labels < 0)),
-            "zero": int(np.sum(labels == 0)),
-            "positive": int(np.sum(labels > 0)),
-        },
+        "classes": get_task(dataset.task).label_counts(labels),
         "histogram": {"edges": edges.tolist(), "counts": counts.tolist()},
     }
 

@@ -118,6 +118,10 @@ def _missing_classes(dataset):
             for name, classes in taken.items()
             if len(classes) < len(known)
         ]
+    if dataset.task == "multilabel":
+        names = dataset.label_names or range(dataset.num_classes)
+        absent = {n: [str(k) for k, on in zip(names, v.any(axis=0), strict=True) if not on] for n, v in labels.items()}
+        return [f"{name}/labels: no sample has the label {listing(ks)}" for name, ks in absent.items() if ks]
     found = []
     for name, values in labels.items():
         low, high = dataset.label_range

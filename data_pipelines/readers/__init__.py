@@ -20,6 +20,7 @@ from plumkeras.data_pipelines.readers import (
     tuples,
     ur_funny,
 )
+from plumkeras.data_pipelines.readers.shared.labels import ANY
 from plumkeras.data_pipelines.readers.shared.names import rename_in_tree
 from plumkeras.data_pipelines.schema.report import Report
 from plumkeras.data_pipelines.schema.validation import DataError, listing
@@ -41,25 +42,25 @@ _EXPECTED = (
 _OLD_PICKLE = re.compile(rb"[}\]]q|[}\]]\(|\([dlcIX(]|\(S['\"]|c[\w.]+\n[\w.]+\n|P[^\n]*\n\.")
 
 
-def read(path, modalities=None, label_range=None, max_bytes=None):
+def read(path, modalities=None, request=ANY, max_bytes=None):
     """Reads a file of any supported format; see `plumkeras.data_pipelines.load`."""
     path = os.fspath(path)
     if not os.path.exists(path):
         raise DataError(f"{path}: there is no such file")
     try:
         with reading(path, max_bytes):
-            return (_read_directory if os.path.isdir(path) else _read_file)(path, Report(), modalities, label_range)
+            return (_read_directory if os.path.isdir(path) else _read_file)(path, Report(), modalities, request)
     except OSError as error:
         raise DataError(f"{path}: can't be read: {error}") from None
 
 
-def _read_file(path, report, modalities, label_range):
+def _read_file(path, report, modalities, request):
     kind = _kind(path)
     if kind == "hdf5":
         csd.refuse_single(path)
     common = {
         "modalities": modalities,
-        "label_range": label_range,
+        "request": request,
         "sha256": _sha256(path),
     }
     if kind == "zip":
@@ -74,10 +75,10 @@ def _read_file(path, report, modalities, label_range):
     )
 
 
-def _read_directory(path, report, modalities, label_range):
+def _read_directory(path, report, modalities, request):
     for reader in DIRECTORY_READERS:
         if reader.matches(path):
-            common = {"modalities": modalities, "label_range": label_range}
+            common = {"modalities": modalities, "request": request}
             if hasattr(reader, "files"):
                 common["sha256"] = _sha256_of_folder(path, reader.files(path))
             return reader.read(path, report, **common)

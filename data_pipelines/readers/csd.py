@@ -29,10 +29,10 @@ from plumkeras.data_pipelines.containers.pickles.values import as_text
 from plumkeras.data_pipelines.features import cleaning
 from plumkeras.data_pipelines.readers import csd_folds, foreign
 from plumkeras.data_pipelines.readers.csd_alignment import EPSILON, Timeline, collapse, is_interval, is_reference
-from plumkeras.data_pipelines.readers.csd_sequences import Sequence, Survey, look
+from plumkeras.data_pipelines.readers.csd_sequences import Sequence, Survey, dimension_names, look
 from plumkeras.data_pipelines.readers.shared import fields, ragged
 from plumkeras.data_pipelines.readers.shared.assembling import assemble
-from plumkeras.data_pipelines.schema.dataset import Dataset
+from plumkeras.data_pipelines.readers.shared.labels import ANY, labelled
 from plumkeras.data_pipelines.schema.validation import MODALITIES, DataError, listing
 
 NAME = "csd"
@@ -72,7 +72,7 @@ def refuse_single(path):
     )
 
 
-def read(path, report, modalities=None, label_range=None, sha256=None):
+def read(path, report, modalities=None, request=ANY, sha256=None):
     """Reads a folder of .csd files. Arguments and errors as `plumkeras.data_pipelines.load`."""
     survey = Survey(path)
     survey.check()
@@ -97,8 +97,7 @@ def read(path, report, modalities=None, label_range=None, sha256=None):
         for role in sorted(needed):
             file = stack.enter_context(hdf5.opened(survey.roles[role].path))
             sequences[role] = Sequence(file, survey.roles[role], role)
-        if sequences["labels"].width > 1:
-            report.warn(f"labels: {sequences['labels'].width} columns, of which the first (sentiment) is used")
+        names = dimension_names(survey.roles["labels"])
         for name, videos in _by_split(_shared_videos(sequences, path, report), path, report).items():
             segments = _Segments(path, chosen, tally, budget)
             for video in videos:
@@ -109,7 +108,7 @@ def read(path, report, modalities=None, label_range=None, sha256=None):
         report.warn(text)
     if not splits:
         raise DataError(f"{path}: no segment of the labels has any frame; {'; '.join(_sentences(tally, chosen))}")
-    return Dataset(splits, report=report, path=path, format=NAME, sha256=sha256, label_range=label_range)
+    return labelled(splits, request, report, path, names=names, format=NAME, sha256=sha256)
 
 
 def _shared_videos(sequences, path, report):
@@ -275,14 +274,14 @@ class _Segments:
             self.frames[modality].append(ragged.Sequence(rows, where, self.budget))
         self.ids.append(name)
         self.videos.append(video)
-        self.labels.append(label[0])
+        self.labels.append(label)
         text = None if said is None else " ".join(said)
         self.budget.spend(len(text or ""), f"{self.path}: {name}/raw_text")
         self.texts.append(text)
 
     def assemble(self, name, sequences, report):
         """The split."""
-        values = {"id": self.ids, "group": self.videos, "regression_labels": np.array(self.labels, dtype="float64")}
+        values = {"id": self.ids, "group": self.videos, "labels": np.array(self.labels, dtype="float64")}
         if "words" in sequences:
             values["raw_text"] = self.texts
 

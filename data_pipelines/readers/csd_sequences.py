@@ -34,7 +34,7 @@ _WIDTHS = {
 }
 # The second is what the SDK's template writes, for want of a comma.
 _DIMENSION_NAMES = ("dimension names", "dimension namescomputational sequence version")
-_MAX_NAMES = 10_000
+_MAX_NAMES, _MAX_NAME = 10_000, 100
 _SAID = "; ".join(f"{role} ({', '.join(words)})" for role, words in _NAMES.items())
 _NO_HDF5 = "truncated or corrupt: a .csd is an HDF5 file, this isn't one; download or copy it again"
 _LABEL_COLUMNS = "1 column (sentiment) or 7 (sentiment, then the emotions)"
@@ -109,15 +109,25 @@ def _metadata(root, name, path, longest=200):
     return "".join(as_text(value)[:longest] for value in values if isinstance(value, (bytes, str)))
 
 
-def _dimension_names(found):
-    """What a file calls its columns, for an error."""
+def dimension_names(found):
+    """What a file calls its columns: a list of str, or None where it has no such list."""
+    names = _said_of_columns(found)
+    return [str(name)[:_MAX_NAME] for name in names] if isinstance(names, list) else None
+
+
+def _said_of_columns(found):
     with hdf5.opened(found.path) as file, hdf5.guarded(found.path):
         said = [_metadata(file[found.root], name, found.path, _MAX_NAMES) for name in _DIMENSION_NAMES]
     text = next(filter(None, said), "")
     try:
-        names = json_text.parse(text)
+        return json_text.parse(text)
     except ValueError:
-        names = text
+        return text
+
+
+def _columns(found):
+    """What a file calls its columns, for an error."""
+    names = _said_of_columns(found)
     if isinstance(names, list):
         names = listing(str(name)[:40] for name in names[:16])
     return str(names)[:400] or "not given"
@@ -167,8 +177,11 @@ class Survey:
         for file in candidates.pop(None, []):
             what = f"{file.file}: {file}" if isinstance(file, Found) else f"{file}: no computational sequence"
             self.warnings.append(f"{what}, not read; what a sequence is, its name says: {_SAID}")
+        labels = candidates.get("other labels", [])
+        if "labels" not in candidates and len(labels) == 1 and len(dimension_names(labels[0]) or ()) == labels[0].width:
+            candidates["labels"] = candidates.pop("other labels")
         self.other_labels = [
-            f"{found.root!r} in {found.file} has {found.width} columns ({_dimension_names(found)})"
+            f"{found.root!r} in {found.file} has {found.width} columns ({_columns(found)})"
             for found in candidates.pop("other labels", [])
         ]
         for said in self.other_labels:

@@ -11,6 +11,7 @@ Split, text and labels are those of `label.csv`. A clip without features of a mo
 one without any is left out. Videos are the groups.
 """
 
+import dataclasses
 import math
 import os
 import tokenize
@@ -23,13 +24,16 @@ from plumkeras.data_pipelines.readers import foreign, mmsa
 from plumkeras.data_pipelines.readers.foreign import read_pickle
 from plumkeras.data_pipelines.readers.label_table import SEPARATORS, LabelTable
 from plumkeras.data_pipelines.readers.shared import fields, names, ragged
+from plumkeras.data_pipelines.readers.shared.labels import ANY, SIMS, LabelRequest, labelled
 from plumkeras.data_pipelines.readers.shared.splits import parts
-from plumkeras.data_pipelines.schema.dataset import Dataset, Split
+from plumkeras.data_pipelines.schema.dataset import Split
 from plumkeras.data_pipelines.schema.validation import MODALITIES, SPLIT_ALIASES, DataError, listing
 
 NAME = "label_csv"
 DESCRIPTION = "folder of MMSA-FET: label.csv with feature pickles or <modality>/<video_id>/<clip_id>.npy"
 _TABLE = "label.csv"
+# The labels of the table count, so those of a pickle may have any range.
+_ANY_RANGE = LabelRequest(label_range=(-math.inf, math.inf))
 _MAX_HEADER = 1 << 16
 # What numpy raises on a damaged npy file.
 _FAILURES = (ArithmeticError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError, TypeError,
@@ -46,9 +50,9 @@ def files(path):
     return [_TABLE, *_pickles(path), *(os.path.relpath(file, path) for _, file in _npy_files(path))]
 
 
-def read(path, report, modalities=None, label_range=None, sha256=None):
+def read(path, report, modalities=None, request=ANY, sha256=None):
     """Reads an MMSA-FET tree. Arguments and errors as `plumkeras.data_pipelines.load`."""
-    table = LabelTable(os.path.join(path, _TABLE))
+    table = LabelTable(os.path.join(path, _TABLE), request.column)
     sources = _sources(path, table, modalities, report)
     if not sources:
         raw = " from the clips in Raw/" if os.path.isdir(os.path.join(path, "Raw")) else ""
@@ -82,9 +86,10 @@ def read(path, report, modalities=None, label_range=None, sha256=None):
         )
     if not splits:
         raise DataError(f"{path}: no clip of label.csv has features and a mode among {listing(SPLIT_ALIASES)}")
-    if label_range is None and table.unimodal:
-        label_range = (-1.0, 1.0)  # SIMS
-    return Dataset(splits, report=report, path=path, format=NAME, sha256=sha256, label_range=label_range)
+    # The column has been chosen.
+    request = dataclasses.replace(request, column=None)
+    options = SIMS if table.unimodal else {}
+    return labelled(splits, request, report, path, **options, format=NAME, sha256=sha256)
 
 
 def _complete(table, rows, name, report):
@@ -153,8 +158,7 @@ def _sources(path, table, wanted, report):
         held = [m for m in held if wanted is None or m in wanted]
         claim(held, name)
         if held:
-            # The table's labels count, so those of the pickle may have any range.
-            dataset = mmsa.read(tree, release, file, report, modalities=held, label_range=(-math.inf, math.inf))
+            dataset = mmsa.read(tree, release, file, report, modalities=held, request=_ANY_RANGE)
             places = _places(dataset, table, name, report)
             sources |= {modality: _Stored(name, dataset, modality, places) for modality in held}
     for modality in sorted({modality for modality, _ in _npy_files(path)}):

@@ -13,6 +13,7 @@ class LabelTable(ClipTable):
 
     Args:
         path: str.
+        label: str or None. The column of the labels; by default `label`.
 
     `ids`, `videos` and `clips` are text arrays `[N]`, `raw_text` one or None. `regression` is float64 `[N]`, NaN where
     a row has no label, or None; `unimodal` is a dict of such by modality.
@@ -21,7 +22,7 @@ class LabelTable(ClipTable):
         DataError: it is damaged, lacks a column, lists a clip twice, or holds something else than numbers for labels.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, label=None):
         if said := foreign.describe(path):
             raise DataError(f"{path}: {said}")
         super().__init__(path)
@@ -32,7 +33,9 @@ class LabelTable(ClipTable):
         self.ids = fields.ids(self.spellings(SEPARATORS[0]), f"{path}: id")
         self.check_unique(self.ids)
         self.raw_text = self.texts("text")
-        self.regression = self.numbers("label")
+        if label is not None and str(label) not in self.columns:
+            raise DataError(f"{path}: no label column {label!r}; it has {self.names()}")
+        self.regression = self.numbers("label" if label is None else str(label))
         found = {modality: self.numbers(f"label_{letter}") for modality, letter in fields.LETTERS.items()}
         self.unimodal = {modality: values for modality, values in found.items() if values is not None}
 

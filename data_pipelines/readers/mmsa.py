@@ -19,9 +19,9 @@ import numpy as np
 from plumkeras.data_pipelines.readers.shared import fields, row_fields
 from plumkeras.data_pipelines.readers.shared.assembling import agreed_lengths, assemble, read_array, take_lists
 from plumkeras.data_pipelines.readers.shared.front_padding import bounds, move_to_front
+from plumkeras.data_pipelines.readers.shared.labels import ANY, SIMS, labelled
 from plumkeras.data_pipelines.readers.shared.names import may_be_features, report_unknown
 from plumkeras.data_pipelines.readers.shared.splits import parts, take_parts
-from plumkeras.data_pipelines.schema.dataset import Dataset
 from plumkeras.data_pipelines.schema.validation import MODALITIES, DataError, TokenIdsError, listing
 
 NAME = "mmsa"
@@ -56,13 +56,14 @@ def matches(tree):
     )
 
 
-def read(tree, release, path, report, modalities=None, label_range=None, sha256=None):
+def read(tree, release, path, report, modalities=None, request=ANY, sha256=None):
     """Turns an unpickled MMSA file into a Dataset; `tree` is emptied on the way.
 
     Args:
         tree: dict, as `matches` accepts it.
         release: callable. Called whenever a part of the mapped file has been copied out.
-        path, report, modalities, label_range, sha256: as `plumkeras.data_pipelines.load`.
+        path, report, modalities, sha256: as `plumkeras.data_pipelines.load`.
+        request: LabelRequest.
     """
     form = None
     is_whole = not parts(tree)
@@ -76,8 +77,7 @@ def read(tree, release, path, report, modalities=None, label_range=None, sha256=
         for name, part in found.items()
         for modality in MODALITIES[1:]
     )
-    if label_range is None and any(_is_sims(part) for part in found.values()):
-        label_range = (-1.0, 1.0)
+    is_sims = any(_is_sims(part) for part in found.values())
     masks = {
         name: _mask(part.pop("text_bert"), f"{path}: {name}/text_bert")
         for name, part in found.items()
@@ -90,13 +90,15 @@ def read(tree, release, path, report, modalities=None, label_range=None, sha256=
         of_lists = {modality: taken for (split, modality), taken in padded.items() if split == name}
         lengths = _Lengths(name, part, of_lists, masks.get(name), has_lengths, is_front_padded, path)
         splits[name] = _read_split(name, part, lengths, path, report, modalities, release)
-    return Dataset(
+    return labelled(
         splits,
-        report=report,
-        path=path,
+        request,
+        report,
+        path,
+        declared=True,
+        **(SIMS if is_sims else {}),
         format=f"{NAME}-{form or ('unaligned' if has_lengths else 'aligned')}",
         sha256=sha256,
-        label_range=label_range,
     )
 
 

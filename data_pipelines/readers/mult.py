@@ -22,9 +22,9 @@ import numpy as np
 from plumkeras.data_pipelines.readers.shared import fields, row_fields
 from plumkeras.data_pipelines.readers.shared.assembling import assemble, check_array, read_array, take_lists
 from plumkeras.data_pipelines.readers.shared.front_padding import bounds, move_to_front
+from plumkeras.data_pipelines.readers.shared.labels import ANY, labelled
 from plumkeras.data_pipelines.readers.shared.names import report_unknown
 from plumkeras.data_pipelines.readers.shared.splits import parts, take_parts
-from plumkeras.data_pipelines.schema.dataset import Dataset
 from plumkeras.data_pipelines.schema.validation import MODALITIES, DataError
 
 NAME = "mult"
@@ -42,13 +42,14 @@ def matches(tree):
     )
 
 
-def read(tree, release, path, report, modalities=None, label_range=None, sha256=None):
+def read(tree, release, path, report, modalities=None, request=ANY, sha256=None):
     """Turns an unpickled file into a Dataset; `tree` is emptied on the way.
 
     Args:
         tree: dict, as `matches` accepts it.
         release: callable. Called whenever a part of the mapped file has been copied out.
-        path, report, modalities, label_range, sha256: as `plumkeras.data_pipelines.load`.
+        path, report, modalities, sha256: as `plumkeras.data_pipelines.load`.
+        request: LabelRequest.
     """
     found = take_parts(tree, path, report)
     listed = take_lists(found, MODALITIES, path)
@@ -57,24 +58,19 @@ def read(tree, release, path, report, modalities=None, label_range=None, sha256=
     is_humor = row_fields.is_humor(_widths(found))
     is_multibench = is_humor or not any(map(_has_row_ids, found.values()))
     layout = _Layout(found, is_multibench, listed, report)
-    labels = {
-        name: row_fields.first_column(part["labels"], f"{path}: {name}/labels", report, f"{name}/labels")
-        for name, part in found.items()
-        if "labels" in part
-    }
-    classes = row_fields.as_classes(labels, is_humor, label_range, report)
-    kind, labels = ("regression", labels) if classes is None else ("classification", classes)
     splits = {}
     for name in list(found):
-        values = {f"{kind}_labels": labels[name]} if name in labels else {}
-        splits[name] = _read_split(name, found.pop(name), values, layout, path, report, modalities, release)
-    return Dataset(
+        part = found.pop(name)
+        values = {"labels": part["labels"]} if "labels" in part else {}
+        splits[name] = _read_split(name, part, values, layout, path, report, modalities, release)
+    return labelled(
         splits,
-        report=report,
-        path=path,
+        request,
+        report,
+        path,
+        certain=is_humor,
         format=f"{'multibench' if is_multibench else NAME}-{'aligned' if layout.is_aligned else 'unaligned'}",
         sha256=sha256,
-        label_range=label_range,
     )
 
 

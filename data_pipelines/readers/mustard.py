@@ -27,7 +27,7 @@ from plumkeras.data_pipelines.readers import mustard_features as features
 from plumkeras.data_pipelines.readers.foreign import read_pickle
 from plumkeras.data_pipelines.readers.shared import fields
 from plumkeras.data_pipelines.readers.shared.assembling import assemble_padded
-from plumkeras.data_pipelines.schema.dataset import Dataset
+from plumkeras.data_pipelines.readers.shared.labels import ANY, labelled
 from plumkeras.data_pipelines.schema.validation import MODALITIES, DataError, listing
 
 NAME = "mustard"
@@ -55,7 +55,7 @@ def files(path):
     return [os.path.relpath(name, path) for name in held]
 
 
-def read(path, report, modalities=None, label_range=None, sha256=None):
+def read(path, report, modalities=None, request=ANY, sha256=None):
     """Reads a MUStARD folder. Arguments and errors as `plumkeras.data_pipelines.load`."""
     home = _home(path)
     table = _Table(os.path.join(home, _TABLE))
@@ -87,7 +87,7 @@ def read(path, report, modalities=None, label_range=None, sha256=None):
     else:
         report.warn(f"there is no {_FOLDS}, so there are no folds")
     split = assemble_padded("all", path, table.values, utterances, contexts, report)
-    return Dataset({"all": split}, report=report, path=path, format=NAME, sha256=sha256, label_range=label_range)
+    return labelled({"all": split}, request, report, path, declared=True, format=NAME, sha256=sha256)
 
 
 class _Table:

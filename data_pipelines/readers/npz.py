@@ -1,15 +1,17 @@
 """The native layout: `<split>/<field>` arrays in an npz file.
 
 Fields are `id, raw_text, text, text_lengths, audio, audio_lengths, vision, vision_lengths` and
-`regression_labels` or `classification_labels`, any modality absent; one `lengths` may serve all
+`regression_labels`, `classification_labels` or `multilabel_labels` (`[N, L]` of 0 and 1), any
+modality absent; one `lengths` may serve all
 modalities. Without splits the fields are at the top, with `fold` for cross-validation. A field
 that comes with its own `<field>_lengths` is a modality too, so that a fourth one can be added.
 Other names are read where they can't be mistaken (see `names`): `acoustic`, `visual`, `video` and
 `language`; `train_text`, `train.text` and `train/features/text`; `labels`, `label` and `y`. An
 array of objects holds sequences `[T, F]`, or texts; it goes through the restricted unpickler.
 `group` names the video or speaker of each sample; `context_<modality>`, `context_<modality>_lengths`
-and `context_raw_text` hold what was said before the utterance. `label_range` (two numbers, at the
-top) replaces the range [-3, 3].
+and `context_raw_text` hold what was said before the utterance. At the top, `label_range` (two
+numbers) replaces the range [-3, 3], `label_names` names the columns of `multilabel_labels`, and `metric_report` says
+which metrics a regression has (`sentiment`, `sims` or `scale`).
 """
 
 import contextlib
@@ -26,13 +28,25 @@ from plumkeras.data_pipelines.features import cleaning
 from plumkeras.data_pipelines.readers import foreign
 from plumkeras.data_pipelines.readers.shared import fields, names
 from plumkeras.data_pipelines.readers.shared.assembling import add_context, agreed_lengths, assemble, read_list
-from plumkeras.data_pipelines.schema.dataset import Dataset
-from plumkeras.data_pipelines.schema.validation import MODALITIES, SPLIT_ALIASES, DataError, listing
+from plumkeras.data_pipelines.readers.shared.labels import ANY, labelled
+from plumkeras.data_pipelines.schema.validation import METRIC_REPORTS, MODALITIES, SPLIT_ALIASES, DataError, listing
 
 NAME = "npz"
 DESCRIPTION = "npz with <split>/<field> arrays (PlumKeras)"
 _CONTEXT = "context_"
-_KNOWN = {"id", "raw_text", "lengths", "fold", "group", "context_raw_text", *fields.LABEL_FIELDS}
+# What is said at the top, of the labels of all splits.
+_OF_THE_FILE = ("label_range", "label_names", "metric_report")
+_KNOWN = {
+    "labels",
+    "multilabel_labels",
+    "id",
+    "raw_text",
+    "lengths",
+    "fold",
+    "group",
+    "context_raw_text",
+    *fields.LABEL_FIELDS,
+}
 _EXPECTED = (
     "expected <split>/<field> (train/text, train/text_lengths, train/regression_labels), or the fields alone; "
     f"splits are {listing(SPLIT_ALIASES)}, modalities {listing(MODALITIES)}"
@@ -55,21 +69,20 @@ _FAILURES = (
 )
 
 
-def read(path, report, modalities=None, label_range=None, sha256=None):
+def read(path, report, modalities=None, request=ANY, sha256=None):
     """Reads a native npz file. Arguments and errors as `plumkeras.data_pipelines.load`."""
     with _open_archive(path) as archive:
         members = _members(archive, path)
         if not members:
             raise DataError(f"{path}: {foreign.describe_zip(path, archive.namelist())}")
         grouped = _group(members, path, report)
-        if "label_range" in members and label_range is None:
-            label_range = _label_range(members["label_range"])
+        stated = _stated(members)
         names.rename_modalities(grouped, path, report, _Member.may_be_features, modalities or (), modalities or ())
-        names.name_labels(grouped, path, report)
+        declared = names.name_labels(grouped, path, report)
         splits = {}
         for name in list(grouped):
             splits[name] = _read_split(name, grouped.pop(name), path, report, modalities)
-    return Dataset(splits, report=report, path=path, format=NAME, sha256=sha256, label_range=label_range)
+    return labelled(splits, request, report, path, declared=declared, format=NAME, sha256=sha256, **stated)
 
 
 def read_arrays(path):
@@ -116,7 +129,7 @@ def _group(members, path, report):
             put(split, field, member, name)
         elif split is not None:
             report.warn(f"{name}: unknown split {split!r}, not read; splits are {listing(SPLIT_ALIASES)}")
-        elif name != "label_range":
+        elif name not in _OF_THE_FILE:
             top[name] = member
     if not grouped:
         lengths = {f"{modality}_lengths" for modality in (*MODALITIES, *names.MODALITY_NAMES)}
@@ -137,11 +150,22 @@ def _some(members):
     return listing([*(name[:40] for name in list(members)[:8]), *["..."] * (len(members) > 8)])
 
 
-def _label_range(member):
-    values = member.read()
-    if values.shape != (2,) or values.dtype.kind not in "iuf" or not values[0] < values[1]:
-        raise DataError(f"{member.where} is {values!r}; a lower and an upper end are expected")
-    return tuple(values.tolist())
+def _stated(members):
+    """What the file says of its labels at the top, as `labelled` takes it."""
+    found = {}
+    if member := members.get("label_range"):
+        values = member.read()
+        if values.shape != (2,) or values.dtype.kind not in "iuf" or not values[0] < values[1]:
+            raise DataError(f"{member.where} is {values!r}; a lower and an upper end are expected")
+        found["label_range"] = tuple(values.tolist())
+    if member := members.get("label_names"):
+        found["names"] = tuple(fields.texts(member.read(), member.where))
+    if member := members.get("metric_report"):
+        said = str(member.read())
+        if said not in METRIC_REPORTS:
+            raise DataError(f"{member.where} is {said!r:.40}; one of {listing(METRIC_REPORTS)} is expected")
+        found["metric_report"] = said
+    return found
 
 
 def _read_split(name, members, path, report, wanted):

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from plumkeras.data_pipelines.readers.shared.labels import ANY, check_as_stored
 from plumkeras.data_pipelines.schema.dataset import Dataset
 from plumkeras.data_pipelines.shards.layout import SEQUENCES, matches
 from plumkeras.data_pipelines.shards.reading import open_shards
@@ -14,9 +15,10 @@ NAME = "tfrecord"
 DESCRIPTION = "TFRecord shards with schema.json (plumkeras convert)"
 
 
-def read(path, report, modalities=None, label_range=None):
+def read(path, report, modalities=None, request=ANY):
     """Reads all features of a folder of shards. Arguments and errors as `plumkeras.data_pipelines.load`."""
-    stored = open_shards(path, modalities, label_range)
+    stored = open_shards(path, modalities, request.label_range)
+    check_as_stored(stored, request)
     report.cleaned.update(stored.report.cleaned)
     for warning in stored.report.warnings:
         report.warn(warning)
@@ -28,6 +30,8 @@ def read(path, report, modalities=None, label_range=None):
         sha256=stored.sha256,
         task=stored.task,
         label_range=stored.label_range,
+        label_names=stored.label_names,
+        metric_report=stored.metric_report,
     )
 
 

@@ -11,6 +11,7 @@ import os
 
 from plumkeras.data_pipelines.readers import tuples
 from plumkeras.data_pipelines.readers.foreign import read_pickle
+from plumkeras.data_pipelines.readers.shared.labels import ANY
 from plumkeras.data_pipelines.schema.validation import SPLIT_ALIASES, DataError
 
 NAME = "tuple_folder"
@@ -27,7 +28,7 @@ def files(path):
     return [f"{name}.pkl" for name in SPLIT_ALIASES if os.path.isfile(os.path.join(path, f"{name}.pkl"))]
 
 
-def read(path, report, modalities=None, label_range=None, sha256=None):
+def read(path, report, modalities=None, request=ANY, sha256=None):
     """Reads a folder of lists of samples. Arguments and errors as `plumkeras.data_pipelines.load`."""
     found, releases = {}, []
     for file in [os.path.join(path, name) for name in files(path)]:
@@ -44,4 +45,4 @@ def read(path, report, modalities=None, label_range=None, sha256=None):
         for release in releases:
             release()
 
-    return tuples.read(found, release_all, path, report, modalities, label_range, sha256, form="folder")
+    return tuples.read(found, release_all, path, report, modalities, request, sha256, form="folder")

@@ -8,7 +8,7 @@ A list without splits (MISA's train.pkl, dev.pkl and test.pkl are one each; `tup
 split `all`; either may hold either kind of sample. No vectors of the words are in these files: words become
 `raw_text`, and the modalities are `audio` and `vision`; HKT's human-centric features are a third, `hcf`. Every modality
 keeps its own length, and all of HKT's columns are kept. HKT's labels are classes; elsewhere labels that take two values
-are (see `row_fields.as_classes`).
+are (see `labels.labelled`).
 """
 
 import dataclasses
@@ -16,10 +16,10 @@ import dataclasses
 from plumkeras.data_pipelines.containers.budget import current
 from plumkeras.data_pipelines.readers.shared import fields, row_fields
 from plumkeras.data_pipelines.readers.shared.assembling import add_context, assemble
+from plumkeras.data_pipelines.readers.shared.labels import ANY, labelled
 from plumkeras.data_pipelines.readers.shared.ragged import Sequence, pad, sentence
 from plumkeras.data_pipelines.readers.shared.splits import take_parts
-from plumkeras.data_pipelines.schema.dataset import Dataset
-from plumkeras.data_pipelines.schema.validation import SPLIT_ALIASES, DataError, all_nan
+from plumkeras.data_pipelines.schema.validation import SPLIT_ALIASES, DataError
 
 NAME = "tuples"
 DESCRIPTION = "lists of samples of MISA, MAG-BERT and HKT"
@@ -74,13 +74,14 @@ def _fits(sample, layout):
     )
 
 
-def read(tree, release, path, report, modalities=None, label_range=None, sha256=None, form=None):
+def read(tree, release, path, report, modalities=None, request=ANY, sha256=None, form=None):
     """Turns an unpickled file into a Dataset.
 
     Args:
         tree: list or dict, as `matches` accepts it.
         release: callable. Called whenever a part of the mapped file has been copied out.
-        path, report, modalities, label_range, sha256: as `plumkeras.data_pipelines.load`.
+        path, report, modalities, sha256: as `plumkeras.data_pipelines.load`.
+        request: LabelRequest.
         form: str or None. What is added to the name of the format.
     """
     layout = _layout(tree)
@@ -97,24 +98,24 @@ def read(tree, release, path, report, modalities=None, label_range=None, sha256=
         )
     report.warn("text vectors are not in the file, only words, which are kept as raw_text")
     chosen = fields.pick_modalities(widths, modalities, path)
-    labels = {name: part.labels(report) for name, part in parts.items()}
-    is_certain = layout.has_context or row_fields.is_humor(widths)
-    classes = row_fields.as_classes(labels, is_certain, label_range, report)
-    if layout.has_context and classes is None and not all(map(all_nan, labels.values())):
-        raise DataError(f"{path}: labels of humor or sarcasm are expected, 0 and 1 or -1 and 1; others occur")
-    kind, labels = ("regression", labels) if classes is None else ("classification", classes)
     splits = {}
     for name, part in parts.items():
-        splits[name] = part.read({f"{kind}_labels": labels[name]}, chosen, widths, report)
+        splits[name] = part.read({"labels": part.labels()}, chosen, widths, report)
         release()
-    return Dataset(
+    dataset = labelled(
         splits,
-        report=report,
-        path=path,
+        request,
+        report,
+        path,
+        certain=layout.has_context or row_fields.is_humor(widths),
         format=f"{layout.name}-{form}" if form else layout.name,
         sha256=sha256,
-        label_range=label_range,
     )
+    values = [split.labels for split in dataset.values() if split.labels is not None]
+    is_humor = dataset.task in (None, "classification") and all(labels.max() < 2 for labels in values)
+    if layout.has_context and request.task is None and not is_humor:
+        raise DataError(f"{path}: labels of humor or sarcasm are expected, 0 and 1 or -1 and 1; others occur")
+    return dataset
 
 
 def _width(modality, parts):
@@ -178,11 +179,9 @@ class _Part:
             sequences[modality].append(Sequence(inner[position], self.where(row, modality), self.budget))
         texts.append(sentence(inner[self.layout.words], self.where(row, "words"), self.budget))
 
-    def labels(self, report):
-        """The labels `[N]`, the first column where there are several."""
-        values = [sample[self.layout.label] for sample in self.samples]
-        field = f"{self.name}/labels"
-        return row_fields.first_column(values, f"{self.path}: {field}", report, field)
+    def labels(self):
+        """The labels as the samples hold them."""
+        return [sample[self.layout.label] for sample in self.samples]
 
     def read(self, values, chosen, widths, report):
         """The Split; `values` are its labels by their field's name."""

@@ -21,8 +21,8 @@ from plumkeras.data_pipelines.containers.budget import current
 from plumkeras.data_pipelines.readers.foreign import read_pickle
 from plumkeras.data_pipelines.readers.shared import fields, ragged
 from plumkeras.data_pipelines.readers.shared.assembling import assemble_padded
+from plumkeras.data_pipelines.readers.shared.labels import ANY, labelled
 from plumkeras.data_pipelines.readers.shared.splits import take_parts
-from plumkeras.data_pipelines.schema.dataset import Dataset
 from plumkeras.data_pipelines.schema.validation import MODALITIES, DataError, listing
 
 NAME = "ur_funny"
@@ -54,7 +54,7 @@ def files(path):
     return [name for name in names if name != _WORDS["v1"] or _WORDS["v2"] not in names]
 
 
-def read(path, report, modalities=None, label_range=None, sha256=None):
+def read(path, report, modalities=None, request=ANY, sha256=None):
     """Reads a UR-FUNNY folder. Arguments and errors as `plumkeras.data_pipelines.load`."""
     held = files(path)
     if _FOLDS not in held:
@@ -75,13 +75,14 @@ def read(path, report, modalities=None, label_range=None, sha256=None):
         contexts = {m: column[name, "context"] for m, column in columns.items() if (name, "context") in column}
         values = {"id": ids, "classification_labels": segments.labels[name], **texts.get(name, {})}
         splits[name] = assemble_padded(name, path, values, utterances, contexts, report)
-    return Dataset(
+    return labelled(
         splits,
-        report=report,
-        path=path,
+        request,
+        report,
+        path,
+        declared=True,
         format=f"{NAME}-{version}" if version else NAME,
         sha256=sha256,
-        label_range=label_range,
     )
 
 

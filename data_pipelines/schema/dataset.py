@@ -25,6 +25,7 @@ from plumkeras.data_pipelines.schema.validation import (
     validate,
     whole_numbers,
 )
+from plumkeras.tasks import get_task, task_of
 
 __all__ = ["MODALITIES", "SPLITS", "DataError", "Dataset", "Split"]
 
@@ -39,8 +40,8 @@ class Split:
         features: dict by modality of float32 `[N, T, F]`, valid frames first and zeros after; or of
             `StoredFeatures`, which stay in their files until batches are made of them.
         lengths: dict by modality of int32 `[N]`, the number of valid frames; 0 means missing.
-        labels: float32 `[N]` (regression), int32 `[N]` (classification) or None. Labels that are all NaN become None:
-            the split is unlabelled.
+        labels: float32 `[N]` (regression), int32 `[N]` (classification), int32 `[N, L]` of 0 and 1 (multi-label) or
+            None. Labels that are all NaN become None: the split is unlabelled.
         modality_labels: dict by modality of float32 `[N]`, human labels per modality, or None.
         raw_text: text array `[N]` or None.
         folds: int32 `[N]`, the cross-validation fold of each sample, or None.
@@ -74,7 +75,9 @@ class Split:
         put("lengths", {m: whole_numbers(a, f"{m}_lengths") for m, a in self.lengths.items()})
         if self.labels is not None:
             labels = np.asarray(self.labels)
-            labels = labels.astype("int32" if labels.dtype.kind in "iub" else "float32")
+            is_whole = labels.dtype.kind in "iub" or (labels.ndim == 2 and bool(np.isin(labels, (0, 1)).all()))
+            with np.errstate(over="ignore"):  # What overflows is infinite, which validation refuses by name.
+                labels = whole_numbers(labels, "labels") if is_whole else labels.astype("float32")
             put("labels", None if all_nan(labels) else labels)
         if self.modality_labels is not None:
             human = {m: np.asarray(a, dtype="float32") for m, a in self.modality_labels.items()}
@@ -109,7 +112,7 @@ class Split:
         """Makes a split of your own arrays; the padding is done here.
 
         Args:
-            labels: `[N]` floats (regression) or whole numbers (classes from 0), or None.
+            labels: `[N]` floats (regression) or whole numbers (classes from 0), `[N, L]` of 0 and 1, or None.
             ids: `[N]` texts. Defaults to the numbers of the samples.
             raw_text: `[N]` texts or None.
             lengths: dict by modality of `[N]`, the valid leading frames. By default all that are given count.
@@ -148,10 +151,8 @@ class Split:
             parts.append(f"{m} {shape}" + (f" ({missing} missing)" if missing else ""))
         if self.labels is None:
             parts.append("no labels")
-        elif self.labels.dtype.kind == "i":
-            parts.append(f"{len(np.unique(self.labels))} classes")
         else:
-            parts.append("regression labels")
+            parts.append(f"{task_of(self.labels)} labels")
         return ", ".join(parts)
 
     @property
@@ -203,8 +204,12 @@ class Dataset(collections.abc.Mapping):
         path: str or None. The file, named in every error.
         format: str. Which layout it was read from.
         sha256: str or None. The file's hash.
-        task: `"regression"`, `"classification"`, or None: read off the labels' type.
+        task: a name of `plumkeras.tasks`, or None: read off the labels' type and shape.
         label_range: pair of floats or None. Defaults to `(-3, 3)` for regression.
+        label_names: names of the labels of a multi-label set, or None: their numbers.
+        metric_report: of a regression, `"sentiment"` (the metrics of MOSI and MOSEI), `"sims"` (those of SIMS) or
+            `"scale"` (no accuracies). Defaults to `"sims"` where there are labels per modality in [-1, 1], else to
+            `"sentiment"` where the label range has 0 inside, else to `"scale"`.
 
     Raises:
         DataError: sizes, lengths, labels or ids contradict each other.
@@ -220,6 +225,8 @@ class Dataset(collections.abc.Mapping):
         sha256: str | None = None,
         task: str | None = None,
         label_range: tuple[float, float] | None = None,
+        label_names: Sequence[str] | None = None,
+        metric_report: str | None = None,
     ):
         self._splits = dict(splits)
         self.report = Report() if report is None else report
@@ -230,6 +237,12 @@ class Dataset(collections.abc.Mapping):
         if label_range is None and self.task == "regression":
             label_range = (-3.0, 3.0)
         self.label_range = None if label_range is None else tuple(float(x) for x in label_range)
+        self.label_names = None if label_names is None else tuple(map(str, label_names))
+        if metric_report is None and self.task == "regression":
+            low, high = self.label_range
+            is_sims = (low, high) == (-1, 1) and any(split.modality_labels for split in self._splits.values())
+            metric_report = "sims" if is_sims else "sentiment" if low < 0 < high else "scale"
+        self.metric_report = metric_report
         validate(self)
         if format == "memory":  # A reader has done it already.
             self._splits = {name: self._cleaned(name, split) for name, split in self._splits.items()}
@@ -244,14 +257,16 @@ class Dataset(collections.abc.Mapping):
         all: "Split | dict | None" = None,
         task: str | None = None,
         label_range: tuple[float, float] | None = None,
+        label_names: Sequence[str] | None = None,
     ) -> "Dataset":
         """Makes a data set of your own arrays.
 
         Args:
             train, valid, test: each a `Split`, or a dict of the arguments of `Split.from_arrays`, or None.
             all: in place of them, one split: with `folds` to cross-validate by, or something to predict.
-            task: `"regression"` or `"classification"`. By default read off the type of the labels.
+            task: a name of `plumkeras.tasks`. By default read off the type and shape of the labels.
             label_range: range of regression labels. Defaults to `(-3, 3)`.
+            label_names: names of the labels of a multi-label set.
 
         Raises:
             DataError: there is no split, or the arrays do not fit each other; names the split.
@@ -272,7 +287,7 @@ class Dataset(collections.abc.Mapping):
                 splits[name] = Split.from_arrays(**value) if isinstance(value, dict) else value
             except DataError as error:
                 raise DataError(f"{name}: {error}") from None
-        return cls(splits, task=task, label_range=label_range)
+        return cls(splits, task=task, label_range=label_range, label_names=label_names)
 
     def __getitem__(self, name):
         return self._splits[name]
@@ -327,6 +342,8 @@ class Dataset(collections.abc.Mapping):
             "sha256": self.sha256,
             "task": self.task,
             "label_range": self.label_range,
+            "label_names": self.label_names,
+            "metric_report": self.metric_report,
         }
         return Dataset(splits, **{**known, **changed})
 
@@ -353,14 +370,12 @@ class Dataset(collections.abc.Mapping):
 
     @property
     def num_classes(self):
-        """Number of classes of a classification set, told by `train` where it has labels; None otherwise."""
-        if self.task != "classification":
-            return None
+        """Number of classes or labels, told by `train` where it has labels; None of a regression and without labels."""
         labelled = [split.labels for split in self.values() if split.labels is not None]
         train = self._splits.get("train")
         if train is not None and train.labels is not None:
             labelled = [train.labels]
-        return 1 + max(int(labels.max()) for labels in labelled)
+        return get_task(self.task).num_classes(labelled) if labelled else None
 
 
 def html_table(title, rows):
@@ -378,7 +393,4 @@ def _features(array):
 
 
 def _task_of(splits):
-    for split in splits:
-        if split.labels is not None:
-            return "classification" if split.labels.dtype.kind == "i" else "regression"
-    return None
+    return next((task_of(split.labels) for split in splits if split.labels is not None), None)

@@ -4,10 +4,12 @@ import numpy as np
 
 from plumkeras.data_pipelines.schema.report import shared_ids
 from plumkeras.features import DataError, check_finite, check_lengths, listing, whole_numbers
+from plumkeras.tasks import get_task, task_of
 
 __all__ = ["MODALITIES", "SPLITS", "DataError", "check_lengths", "listing", "validate", "whole_numbers"]
 
 MODALITIES = ("text", "audio", "vision")
+METRIC_REPORTS = ("sentiment", "sims", "scale")
 SPLITS = ("train", "valid", "test", "all")
 # The names that splits go by in files of others.
 SPLIT_ALIASES = {"train": "train", "valid": "valid", "dev": "valid", "val": "valid", "test": "test"}
@@ -79,7 +81,7 @@ def _check_sizes(where, split):
     fields |= {f"context_{m}_lengths": array for m, array in (split.context_lengths or {}).items()}
     fields["context_raw_text"] = split.context_raw_text
     for field, array in fields.items():
-        if array is not None and array.ndim != 1:
+        if array is not None and array.ndim != 1 and not (field == "labels" and array.ndim == 2 and array.shape[1] > 1):
             raise DataError(f"{where}/{field} has shape {array.shape}; one per sample is expected")
     for field, array in {**split.features, **context, **fields}.items():
         if array is not None and len(array) != count:
@@ -151,21 +153,21 @@ def _check_labels(where, split, dataset):
         _check_regression(f"{where}/{modality} labels", values, split.ids, dataset.label_range)
     if split.labels is None:
         return
-    is_whole = split.labels.dtype.kind == "i"
-    if is_whole != (dataset.task == "classification"):
-        kinds = {True: "class numbers", False: "real numbers"}
+    task, given = get_task(dataset.task), get_task(task_of(split.labels))
+    if task is not given:
         raise DataError(
-            f"{where}/labels are {kinds[is_whole]}, but the task is {dataset.task}; "
-            "every split needs the same kind of label"
+            f"{where}/labels are {given.labels_are}, but the task is {task.name}; every split needs the same kind of "
+            "label"
         )
-    if is_whole:
-        for row in np.flatnonzero(split.labels < 0)[:1]:
-            raise DataError(
-                f"{where}/classification_labels holds {split.labels[row]} "
-                f"for sample {split.ids[row]}; classes count from 0"
-            )
-    else:
-        _check_regression(f"{where}/regression_labels", split.labels, split.ids, dataset.label_range)
+    field = f"{where}/{task.name}_labels"
+    if task.name == "regression":
+        _check_regression(field, split.labels, split.ids, dataset.label_range)
+        return
+    check_complete(field, split.labels, split.ids)
+    task.check_values(split.labels, None, field, split.ids)
+    names, width = dataset.label_names, split.labels.shape[-1]
+    if split.labels.ndim == 2 and names is not None and (len(names) != width or len(set(names)) != width):
+        raise DataError(f"{field} has {width} columns; label_names must be as many different names: {listing(names)}")
 
 
 def _check_regression(where, labels, ids, label_range):
@@ -188,8 +190,8 @@ def all_nan(labels):
 
 
 def check_complete(where, labels, ids):
-    """Raises `DataError` when some of the labels `[N]` are NaN."""
-    rows = np.flatnonzero(np.isnan(labels.astype("float64")))
+    """Raises `DataError` when some of the labels `[N]` or `[N, L]` are NaN."""
+    rows = np.flatnonzero(np.isnan(labels.astype("float64")).reshape(len(labels), -1).any(axis=1))
     if len(rows):
         named = listing(ids[rows[:_NAMED]]) + (", ..." if len(rows) > _NAMED else "")
         raise DataError(

@@ -2,12 +2,25 @@
 
 import importlib
 
-from plumkeras.metrics.reports import classification_report, regression_report, sentiment_report, sims_report
+from plumkeras.metrics.reports import (
+    classification_report,
+    multilabel_report,
+    regression_report,
+    sentiment_report,
+    sims_report,
+)
 
 # Late: the reports need no Keras.
 _STREAMING = ("ClassCentroids", "PearsonCorrelation", "RoundedAccuracy", "SentimentAccuracy", "SentimentF1")
 
-__all__ = [*_STREAMING, "classification_report", "regression_report", "sentiment_report", "sims_report"]
+__all__ = [
+    *_STREAMING,
+    "classification_report",
+    "multilabel_report",
+    "regression_report",
+    "sentiment_report",
+    "sims_report",
+]
 
 
 def __getattr__(name):

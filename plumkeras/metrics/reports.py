@@ -5,6 +5,8 @@ without them. MULT and MISA compute F1 with swapped arguments, MAG-BERT takes `>
 out of every metric: their printed figures do not compare with these. CH-SIMS has a scale and bins of its own.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -177,6 +179,67 @@ def classification_report(y_true: ArrayLike, y_pred: ArrayLike) -> dict[str, flo
     weighted, macro = _f1(y_true, y_pred)
     accuracy = float(np.mean(y_true == y_pred))
     return {"accuracy": accuracy, "f1_weighted": weighted, "f1_macro": macro, "n": y_true.size}
+
+
+def multilabel_report(
+    y_true: ArrayLike, y_pred: ArrayLike, label_names: Sequence[str] | None = None
+) -> dict[str, float | int | None]:
+    """Compute the metrics of a multi-label classification over a whole split, each label at probability 0.5.
+
+    Per label: accuracy; weighted accuracy, `(TP * N / P + TN) / (2 N)` with `P` positive and `N` negative samples, the
+    mean of the recalls of both; F1 of the positive class; and F1 of both classes weighted by their support.
+
+    Args:
+        y_true: array `[N, L]` of 0 and 1.
+        y_pred: array `[N, L]` of probabilities, or of 0 and 1.
+        label_names: names of the labels. Defaults to their numbers.
+
+    Returns:
+        A dict with `accuracy, wa, f1, f1_weighted` (floats; means over the labels), the same per label, e.g.
+        `accuracy_<label>`, and `n` and `undefined_labels` (ints). All but the accuracy is `None` for a label of which
+        every sample is positive, or none; the means leave such labels out, and `undefined_labels` counts them.
+
+    Raises:
+        ValueError: the shapes differ, or an argument is not `[N, L]`, empty or not finite, or `y_true` has other values
+            than 0 and 1.
+
+    Example:
+
+    >>> report = multilabel_report([[1, 0], [0, 1], [1, 0]], [[0.9, 0.2], [0.1, 0.4], [0.7, 0.3]], ["joy", "anger"])
+    >>> report["accuracy_joy"], report["wa_anger"], round(report["accuracy"], 3)
+    (1.0, 0.5, 0.833)
+
+    Reference: Zadeh et al. 2018 (CMU-MOSEI) for the weighted accuracy.
+    """
+    y_true, y_pred = np.asarray(y_true, "float64"), np.asarray(y_pred, "float64")
+    if y_true.ndim != 2 or y_true.shape != y_pred.shape:
+        raise ValueError(
+            "`y_true` and `y_pred` must have the same shape [N, L]. "
+            f"Received: y_true.shape={y_true.shape}, y_pred.shape={y_pred.shape}"
+        )
+    for name, values in (("y_true", y_true), ("y_pred", y_pred)):
+        _check_values(name, values)
+    if (other := y_true[(y_true != 0) & (y_true != 1)]).size:
+        raise ValueError(f"`y_true` must hold 0 and 1. Received: {other[0]:g}")
+    names = list(label_names or map(str, range(y_true.shape[1])))
+    if len(names) != y_true.shape[1]:
+        raise ValueError(f"`label_names` must name {y_true.shape[1]} labels. Received: label_names={names}")
+    found = {metric: {} for metric in ("accuracy", "wa", "f1", "f1_weighted")}
+    for name, true, pred in zip(names, y_true.T > 0.5, y_pred.T > 0.5, strict=True):
+        found["accuracy"][name] = float(np.mean(true == pred))
+        is_defined = 0 < true.sum() < true.size
+        found["wa"][name] = float((np.mean(pred[true]) + np.mean(~pred[~true])) / 2) if is_defined else None
+        hits = 2.0 * np.sum(true & pred)
+        found["f1"][name] = float(hits / (true.sum() + pred.sum())) if is_defined else None
+        found["f1_weighted"][name] = _f1(true, pred)[0] if is_defined else None
+    report = {}
+    for metric, values in found.items():
+        defined = [value for value in values.values() if value is not None]
+        report[metric] = float(np.mean(defined)) if defined else None
+    for name in names:
+        report |= {f"{metric}_{name}": values[name] for metric, values in found.items()}
+    undefined = sum(value is None for value in found["wa"].values())
+    return {**report, "n": len(y_true), "undefined_labels": undefined}
 
 
 def _check_values(name, values):

@@ -230,7 +230,8 @@ class ClassCentroids(_SumMetric):
 
     Call arguments:
         labels: int, `[N]` or `[N, 1]`. A row labelled -1 is ignored, even one that is not finite;
-            so is a label outside `0 .. C - 1`, since a graph cannot raise.
+            so is a label outside `0 .. C - 1`, since a graph cannot raise. Or `[N, C]` of 0 and 1, one for each label
+            of the sample; a row of -1 is ignored.
         embeddings: `[N, d]`.
         sample_weight: optional; scalar, `[N]` or `[N, 1]`.
 
@@ -261,18 +262,25 @@ class ClassCentroids(_SumMetric):
         shape = tuple(embeddings.shape)
         if len(shape) != 2 or shape[1] not in (self.dim, None):
             raise ValueError(f"`embeddings` must have the shape [N, {self.dim}]. Received: shape={shape}")
-        labels = _vector("labels", labels, "int32")
-        _, _, weight = self._vectors(labels, labels, sample_weight)
-        valid = ops.logical_and(labels >= 0, labels < self.num_classes)
+        valid, classes = self._members(labels)
+        weight = self._vectors(valid, valid, sample_weight)[2]
         # `where` and not a product with zero: an ignored row may hold NaN.
         embeddings = ops.where(valid[:, None], embeddings, 0.0)
-        weight = ops.where(valid, weight, 0.0)[:, None]
-        classes = ops.one_hot(ops.where(valid, labels, 0), self.num_classes, dtype="float32")
-        classes = classes * weight
+        classes = classes * ops.where(valid, weight, 0.0)[:, None]
         # A sum of products and not a matmul, which recent GPUs would compute in TF32.
         sums = ops.sum(classes[:, :, None] * embeddings[:, None, :], axis=0)
         self.sums.assign(self.sums + sums)
         self.counts.assign(self.counts + ops.sum(classes, axis=0))
+
+    def _members(self, labels):
+        """Which rows count, `[N]`, and of which classes they are, `[N, C]` float32."""
+        labels = ops.convert_to_tensor(labels)
+        if len(labels.shape) == 2 and labels.shape[1] == self.num_classes and self.num_classes > 1:
+            labels = ops.cast(labels, "float32")
+            return ops.min(labels, axis=1) >= 0, labels
+        labels = _vector("labels", labels, "int32")
+        valid = ops.logical_and(labels >= 0, labels < self.num_classes)
+        return valid, ops.one_hot(ops.where(valid, labels, 0), self.num_classes, dtype="float32")
 
     def result(self):
         counts = ops.convert_to_tensor(self.counts)[:, None]

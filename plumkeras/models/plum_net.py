@@ -17,8 +17,8 @@ from plumkeras.layers.private_refinement import PrivateRefinement
 from plumkeras.layers.prototype_label_generator import PrototypeLabelGenerator
 from plumkeras.layers.task_conditioned_bifurcator import TaskConditionedBifurcator, TaskConditionedBranch
 from plumkeras.layers.transformer import TransformerEncoder
+from plumkeras.tasks import get_task
 
-TASKS = ("regression", "classification")
 MODULES = ("msa", "psl_tfb", "prm")
 COMMON_BRANCHES = ("shared", "per_modality", "shared_encoder")
 
@@ -26,14 +26,14 @@ COMMON_BRANCHES = ("shared", "per_modality", "shared_encoder")
 @keras.saving.register_keras_serializable(package=PACKAGE)
 @known_arguments_only()
 class Prediction(keras.layers.Layer):
-    """Head: `Dense(d)`, GELU, dropout, then `[B]` values or `[B, C]` probabilities, in float32."""
+    """Head: `Dense(d)`, GELU, dropout, then the task's `[B]` values or `[B, C]` probabilities, in float32."""
 
     def __init__(self, task, hidden_dim, num_classes, dropout=0.1, **kwargs):
         super().__init__(**kwargs)
         self.task, self.hidden_dim, self.num_classes, self.dropout = task, hidden_dim, num_classes, dropout
         self.hidden = keras.layers.Dense(hidden_dim, activation="gelu", dtype=self.dtype_policy, name="hidden")
         self.drop = Dropout(dropout, dtype=self.dtype_policy, name="drop")
-        units = 1 if task == "regression" else num_classes
+        units = get_task(task).units(num_classes)
         self.out = keras.layers.Dense(units, dtype="float32", name="out")
 
     def build(self, vector_shape):
@@ -43,10 +43,10 @@ class Prediction(keras.layers.Layer):
 
     def call(self, vector, training=False):
         out = self.out(self.drop(self.hidden(vector), training=training))
-        return out[:, 0] if self.task == "regression" else ops.softmax(out, axis=-1)
+        return get_task(self.task).activate(out)
 
     def compute_output_spec(self, vector, training=False):
-        shape = (vector.shape[0],) if self.task == "regression" else (vector.shape[0], self.num_classes)
+        shape = get_task(self.task).prediction_shape(vector.shape[0], self.num_classes)
         return keras.KerasTensor(shape, dtype="float32")
 
     def get_config(self):
@@ -71,9 +71,9 @@ class PLUMNet(keras.Model):
         feature_dims: dict from modality to feature width, e.g. `{"text": 384, "audio": 73}`. One modality or more,
             any names.
         hidden_dim: int, even, a multiple of `num_heads`. `d`. Defaults to `256`.
-        num_classes: int. `C`, of contrast, prototypes and branches, and of the prediction in classification.
+        num_classes: int. `C`, of contrast, prototypes and branches, and of the prediction unless it is a regression.
             Defaults to `3`.
-        task: `"regression"` or `"classification"`. Defaults to `"regression"`.
+        task: `"regression"`, `"classification"` or `"multilabel"`, see `plumkeras.tasks`. Defaults to `"regression"`.
         num_layers: int, of each branch encoder. Defaults to `2`.
         num_heads: int. Defaults to `8`.
         dropout: float. Defaults to `0.1`.
@@ -135,8 +135,7 @@ class PLUMNet(keras.Model):
         modules = tuple(modules)
         feature_dims = dict(feature_dims)
         compression = dict(compression or {})
-        if task not in TASKS:
-            raise ValueError(f"`task` must be one of {TASKS}. Received: task={task!r}")
+        get_task(task)
         if common_branch not in COMMON_BRANCHES:
             raise ValueError(f"`common_branch` must be one of {COMMON_BRANCHES}. Received: {common_branch!r}")
         if modules != MODULES[: len(modules)]:
@@ -250,6 +249,11 @@ class PLUMNet(keras.Model):
         self.common_branch = common_branch
         self.modality_dropout = modality_dropout
         self.policy = dtype
+
+    @property
+    def task_object(self):
+        """The `plumkeras.tasks.Task` of its `task`."""
+        return get_task(self.task)
 
     @property
     def modalities(self):

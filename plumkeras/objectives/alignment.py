@@ -9,7 +9,7 @@ from keras import ops
 
 from plumkeras.arguments import known_arguments_only
 from plumkeras.losses import BranchCrossentropy, SupervisedContrastiveLoss
-from plumkeras.objectives.class_labels import class_labels, scheme_classes
+from plumkeras.tasks import get_task
 
 PRIVATE_TARGETS = ("hard", "soft", "class")
 WARMUP_TARGETS = ("class", "none")
@@ -28,6 +28,19 @@ def takes_part(present, sample_weight=None):
     return ops.logical_and(present, ops.reshape(ops.convert_to_tensor(sample_weight), (-1,)) != 0)
 
 
+def membership(members, num_classes):
+    """Classes `[N]` as one-hot rows, or label sets `[N, C]` as they are: `[N, C]`, all zero for -1."""
+    if len(members.shape) == 1:
+        return ops.one_hot(members, num_classes, dtype="float32")
+    return ops.maximum(members, 0.0)
+
+
+def _spread(members, num_classes):
+    """The branches' target `[N, C]`: one, spread evenly over the classes of a row; all zero where it has none."""
+    rows = membership(members, num_classes)
+    return rows if len(members.shape) == 1 else rows / ops.maximum(ops.sum(rows, axis=1, keepdims=True), 1.0)
+
+
 @known_arguments_only()
 class AlignmentObjective:
     """`L_stage1 = L_TFB + alignment_weight * L_MSA`, eq. 10, of which the network's `modules` have their part.
@@ -35,7 +48,7 @@ class AlignmentObjective:
     Args:
         network: `PLUMNet`.
         label_classes: how a regression label becomes a class: `"sign3"`, `"round7"` or bin edges; see
-            `plumkeras.objectives.class_labels`. Not read in classification. Defaults to `"sign3"`.
+            `plumkeras.objectives.class_labels`. Read in regression alone. Defaults to `"sign3"`.
         alignment_weight: float, the paper's lambda_1. Defaults to `0.1`.
         temperature: float, of the contrastive losses. Defaults to `0.1`.
         include_self: bool. The anchor in the denominator, as eq. 1 and 2 are printed. Defaults to `False`.
@@ -45,7 +58,7 @@ class AlignmentObjective:
         warmup_target: during the label warm-up, `"class"`: private branches learn the true class; `"none"`: no branch
             learns, the stage is `L_MSA` alone. Defaults to `"class"`.
         branch_weight: float. Weight of `L_TFB`. `1` is eq. 10. Defaults to `1`.
-        class_balanced, label_smoothing: see `losses.BranchCrossentropy`.
+        class_balanced, label_smoothing, class_weight: see `losses.BranchCrossentropy`.
 
     Raises:
         ValueError: for a value outside the above, or when `label_classes` and the network's `num_classes` disagree.
@@ -66,17 +79,24 @@ class AlignmentObjective:
         branch_weight=1.0,
         class_balanced=False,
         label_smoothing=0.0,
+        class_weight=None,
     ):
         _one_of("private_target", private_target, PRIVATE_TARGETS)
         _one_of("warmup_target", warmup_target, WARMUP_TARGETS)
         self.modalities = network.modalities
         self.num_classes = network.num_classes
-        self.regression = network.task == "regression"
+        self.task = get_task(network.task)
         self.label_classes = label_classes
-        if self.regression and scheme_classes(label_classes) != network.num_classes:
+        made = self.task.contrast_classes(network.num_classes, label_classes)
+        if made != network.num_classes:
             raise ValueError(
-                f"`label_classes`={label_classes!r} makes {scheme_classes(label_classes)} classes, and the network has "
+                f"`label_classes`={label_classes!r} makes {made} classes, and the network has "
                 f"num_classes={network.num_classes}"
+            )
+        if class_weight is not None and len(class_weight) != network.num_classes:
+            raise ValueError(
+                f"`class_weight` must hold {network.num_classes} weights, one for each class. "
+                f"Received: class_weight={class_weight}"
             )
         self.alignment_weight = alignment_weight
         self.branch_weight = branch_weight
@@ -89,7 +109,7 @@ class AlignmentObjective:
         self.inter = SupervisedContrastiveLoss(
             **contrast, positives=inter_positives, num_groups=len(self.modalities), name="inter"
         )
-        self.branch = BranchCrossentropy(class_balanced, label_smoothing)
+        self.branch = BranchCrossentropy(class_balanced, label_smoothing, class_weight)
 
     @property
     def output_names(self):
@@ -111,25 +131,23 @@ class AlignmentObjective:
             names += [f"{modality}_{branch}_loss" for modality in self.modalities for branch in ("common", "private")]
         return names
 
-    def classes(self, y):
-        """True classes `[N]` int32 of labels `[N]` or `[N, 1]`."""
-        if self.regression:
-            return class_labels(y, self.label_classes)
-        return ops.cast(ops.reshape(y, (-1,)), "int32")
+    def members(self, y, present):
+        """Classes `[N]`, or label sets `[N, C]`, of labels; -1 for the rows that are not `present`."""
+        classes = self.task.classes(y, self.label_classes)
+        return ops.where(present if len(classes.shape) == 1 else present[:, None], classes, -1)
 
     def terms(self, outputs, y, sample_weight=None, warmup=0.0):
         """Named scalar terms.
 
         Args:
             outputs: dict of the network's outputs over the whole batch.
-            y: labels `[N]`.
+            y: labels `[N]` or `[N, L]`.
             sample_weight: `[N]` or `None`. Multiplies the values of its row; a row of weight 0 is no anchor, no
                 positive and in no denominator.
             warmup: scalar, 1 while the labels warm up, else 0.
         """
-        classes = self.classes(y)
         used = {m: takes_part(outputs[f"{m}_present"], sample_weight) for m in self.modalities}
-        labels = {m: ops.where(used[m], classes, -1) for m in self.modalities}
+        labels = {m: self.members(y, used[m]) for m in self.modalities}
         if sample_weight is not None:
             sample_weight = ops.reshape(sample_weight, (-1,))
         terms = {}
@@ -144,8 +162,7 @@ class AlignmentObjective:
         if self.bifurcates:
             share = self.branch_weight * (1.0 - warmup if self.warmup_target == "none" else 1.0)
             for m in self.modalities:
-                # A class of -1 has no one-hot column: the row is all zero and takes no part.
-                true = ops.one_hot(labels[m], self.num_classes, dtype="float32")
+                true = _spread(labels[m], self.num_classes)
                 private = self._private_target(outputs, m, true, used[m], warmup)
                 common_logits, private_logits = outputs[f"{m}_common_logits"], outputs[f"{m}_private_logits"]
                 terms[f"{m}_common_loss"] = share * self.branch(true, common_logits, sample_weight=sample_weight)

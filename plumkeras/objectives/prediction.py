@@ -1,23 +1,36 @@
 """The loss of the prediction."""
 
-import keras
 from keras import ops
+
+from plumkeras.tasks import get_task
 
 
 class PredictionObjective:
-    """`L_stage2`: cross-entropy, eq. 11, or mean absolute error, eq. 12."""
+    """`L_stage2`, the task's loss: cross-entropy (eq. 11), mean absolute error (eq. 12), or binary cross-entropy.
+
+    Args:
+        network: a model with a `task`.
+        label_classes: how a regression label becomes a class. Read with `class_weight` alone.
+        class_weight: weights of the classes, or `None`.
+    """
 
     term_names = ("prediction_loss",)
     output_names = ("prediction",)
 
-    def __init__(self, network):
-        self.regression = network.task == "regression"
-        loss = keras.losses.MeanAbsoluteError if self.regression else keras.losses.SparseCategoricalCrossentropy
-        self.loss = loss(name="prediction")
+    def __init__(self, network, label_classes="sign3", class_weight=None):
+        self.task = get_task(network.task)
+        self.label_classes = label_classes
+        self.class_weight = class_weight
+        self.loss = self.task.loss()
 
     def terms(self, outputs, y, sample_weight=None):
-        prediction = outputs["prediction"]
-        if self.regression:
-            # With a last axis, so that the mean over it keeps one value per sample for the sample weights.
-            y, prediction = ops.reshape(y, (-1, 1)), prediction[:, None]
-        return {"prediction_loss": self.loss(y, prediction, sample_weight=sample_weight)}
+        weight = sample_weight
+        if self.class_weight is not None:
+            weight = self.task.label_weights(y, self.class_weight, self.label_classes)
+            if sample_weight is not None:
+                sample_weight = ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
+                weight = weight * (sample_weight if len(weight.shape) == 1 else sample_weight[:, None])
+        elif weight is not None and self.task.label_axes > 1:
+            weight = ops.reshape(weight, (-1, 1)) * ops.ones_like(outputs["prediction"])
+        y, prediction = self.task.loss_arguments(y, outputs["prediction"])
+        return {"prediction_loss": self.loss(y, prediction, sample_weight=weight)}

@@ -101,7 +101,9 @@ class RefinementTrainer(StageTrainer):
         super().__init__(network, prototype_policy, prototype_momentum, objective_options, name)
         self.objective = objective
         self.freeze_alignment = freeze_alignment
-        self.prediction = PredictionObjective(network)
+        self.prediction = PredictionObjective(
+            network, self.alignment.label_classes, objective_options.get("class_weight")
+        )
         self.keep_best = BestEpoch()
         self.frozen = set()
         if freeze_alignment:

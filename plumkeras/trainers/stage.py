@@ -7,7 +7,7 @@ from keras import ops
 from plumkeras import features
 from plumkeras.callbacks import StageSchedule, StopOnNonFiniteLoss
 from plumkeras.metrics import ClassCentroids
-from plumkeras.objectives.alignment import AlignmentObjective, takes_part
+from plumkeras.objectives.alignment import AlignmentObjective, membership, takes_part
 from plumkeras.trainers.backend import BackendTrainer
 
 PROTOTYPE_POLICIES = ("epoch", "ema", "batch")
@@ -74,10 +74,10 @@ class StageTrainer(BackendTrainer):
         )
         if self._compile_metrics is not None:
             # Here and not in the first step, where TensorFlow's strategies make no variables.
-            regression = self.network.task == "regression"
-            y = keras.KerasTensor((None, 1) if regression else (None,), dtype="float32" if regression else "int32")
-            prediction = keras.KerasTensor((None, 1 if regression else self.network.num_classes), dtype="float32")
-            self._compile_metrics.build(y, prediction)
+            task, classes = self.network.task_object, self.network.num_classes
+            y = keras.KerasTensor((None,) if task.label_axes == 1 else (None, classes), dtype=task.label_dtype)
+            prediction = keras.KerasTensor(task.prediction_shape(None, classes), dtype="float32")
+            self._compile_metrics.build(*_with_last_axis(y, prediction))
 
     @property
     def metrics(self):
@@ -174,8 +174,7 @@ class StageTrainer(BackendTrainer):
 
     def _checked_labels(self, y, count, where):
         y = ops.convert_to_numpy(y)
-        features.check_labels(y, count, self.network.task, self.network.num_classes, f"{where}: y")
-        return y.reshape(-1).astype("float32" if self.network.task == "regression" else "int32")
+        return self.network.task_object.network_labels(y, count, self.network.num_classes, f"{where}: y")
 
     def _own_callbacks(self, fit_arguments):
         return []
@@ -215,10 +214,9 @@ class StageTrainer(BackendTrainer):
             generator.assign_prototypes(centroids[m].result(), centroids[m].counts)
 
     def _members(self, outputs, y, sample_weight):
-        """By modality the classes `[N]`, -1 for a row that is a member of none."""
-        classes = self.alignment.classes(y)
+        """By modality the classes `[N]` or label sets `[N, C]`, -1 for a row that is a member of none."""
         used = {m: takes_part(outputs[f"{m}_present"], sample_weight) for m in self.network.modalities}
-        return {m: ops.where(used[m], classes, -1) for m in used}
+        return {m: self.alignment.members(y, used[m]) for m in used}
 
     def before_step(self, x, y, sample_weight, gather):
         """Policies `"ema"` and `"batch"`: the batch's own class means, dropout off, become (part of) the prototypes."""
@@ -229,7 +227,7 @@ class StageTrainer(BackendTrainer):
         members = self._members(outputs, y, sample_weight)
         momentum = self.prototype_momentum if self.prototype_policy == "ema" else 0.0
         for m, generator in self.network.prototype_generators.items():
-            one_hot = ops.one_hot(members[m], self.network.num_classes, dtype="float32")
+            one_hot = membership(members[m], self.network.num_classes)
             counts = ops.sum(one_hot, axis=0)
             embeddings = ops.cast(outputs[f"{m}_aligned_embedding"], "float32")
             sums = ops.matmul(ops.transpose(one_hot), embeddings)
@@ -250,10 +248,7 @@ class StageTrainer(BackendTrainer):
             tracker.update_state(entropy, sample_weight=ops.cast(outputs[f"{m}_present"], "float32"))
         if self._compile_metrics is None:
             return
-        prediction = outputs["prediction"]
-        if self.network.task == "regression":
-            # With a last axis: Keras's means would take [B] for a single sample.
-            y, prediction = ops.reshape(y, (-1, 1)), prediction[:, None]
+        y, prediction = _with_last_axis(y, outputs["prediction"])
         self._compile_metrics.update_state(y, prediction, sample_weight=sample_weight)
 
     @property
@@ -274,6 +269,11 @@ class StageTrainer(BackendTrainer):
     def non_trainable_weights(self):
         trained = {id(v) for v in self.trainable_variables}
         return [v for v in self.weights if id(v) not in trained]
+
+
+def _with_last_axis(y, prediction):
+    """Values `[B]` as `[B, 1]`, which Keras's means would take for a single sample; probabilities as they are."""
+    return (ops.reshape(y, (-1, 1)), prediction[:, None]) if len(prediction.shape) == 1 else (y, prediction)
 
 
 def array_batches(x, y, sample_weight=None, batch_size=256):

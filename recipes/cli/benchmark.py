@@ -77,7 +77,7 @@ def _benchmark_epoch(arguments):
     options = _parse(EpochBenchmark, arguments, "epoch")
     recipe = find_recipe(options.recipe)
     check_max_bytes(options.max_bytes)
-    dataset = load(options.data, label_range=recipe.label_range, max_bytes=options.max_bytes)
+    dataset = load(options.data, **recipe.label_options, max_bytes=options.max_bytes)
     from plumkeras.recipes.runs.data_checks import check_dataset
 
     check_dataset(recipe, dataset)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -26,6 +26,10 @@ class Convert:
     """The folder to make."""
     shards: int = 8
     """Files per split."""
+    task: Literal["regression", "classification", "multilabel"] | None = None
+    """What the labels are; by default what the file says or shows."""
+    label_column: str | None = None
+    """Name or number (from 0) of the labels to read, where each sample has several."""
     label_range: tuple[float, float] | None = None
     """The range of regression labels, in place of the file's own; the shards keep it."""
     overwrite: bool = False

@@ -1,7 +1,7 @@
 """The data set that a command is about."""
 
-from plumkeras.data_pipelines import load, open_shards, with_validation
-from plumkeras.data_pipelines.shards import layout
+from plumkeras.data_pipelines import with_validation
+from plumkeras.data_pipelines.loading import open_data
 from plumkeras.recipes.cli.parsing import UsageError, check_max_bytes, say, warn
 from plumkeras.recipes.config import SyntheticRecipeConfig
 from plumkeras.recipes.runs import run_directory
@@ -47,9 +47,9 @@ def load_for(path, recipe, data, max_bytes=None, tell=say):
     from plumkeras.recipes.runs.own_data import is_own, own_data
 
     if data is not None:
-        loaded = load_path(data, recipe.label_range, max_bytes)
+        loaded = load_path(data, max_bytes, **recipe.label_options)
         return loaded, is_own(path, recipe, loaded)
-    loaded = own_data(path, recipe, "--data PATH", lambda source: load_path(source, recipe.label_range, max_bytes))
+    loaded = own_data(path, recipe, "--data PATH", lambda source: load_path(source, max_bytes, **recipe.label_options))
     if loaded.path is None:
         tell("Data: generated as for the run")
     else:
@@ -68,10 +68,10 @@ def _load(path, recipe, max_bytes):
         return generate(recipe.synthetic)[0]
     if path is None:
         raise UsageError(f"recipe {recipe.name!r} needs --data PATH, a feature file")
-    return load_path(path, recipe.label_range, max_bytes)
+    return load_path(path, max_bytes, **recipe.label_options)
 
 
-def load_path(path, label_range=None, max_bytes=None):
-    """The data set of a path; of shards, which may be larger than memory, the features stay in their files."""
+def load_path(path, max_bytes=None, **label_options):
+    """The data set of a path, see `data_pipelines.loading.open_data`."""
     check_max_bytes(max_bytes)
-    return (open_shards if layout.matches(path) else load)(path, label_range=label_range, max_bytes=max_bytes)
+    return open_data(path, max_bytes=max_bytes, **label_options)

@@ -82,7 +82,7 @@ def _measure(options, tell):
     with quiet_start():
         run = load_run(options.run)
     outputs = predictions.predict_split(run.network, dataset[name])
-    metrics = predictions.report(dataset, dataset[name].labels, outputs)
+    metrics = predictions.report(dataset, dataset[name].labels, outputs["prediction"])
     return _told(dataset, name, metrics, _baseline(run, name) if is_own else None), {name: metrics}, described["task"]
 
 

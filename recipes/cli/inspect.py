@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -22,6 +22,10 @@ class Inspect:
 
     path: tyro.conf.Positional[Path]
     """Feature file or folder; shards stay in their files."""
+    task: Literal["regression", "classification", "multilabel"] | None = None
+    """What the labels are; by default what the file says or shows."""
+    label_column: str | None = None
+    """Name or number (from 0) of the labels to read, where each sample has several."""
     label_range: tuple[float, float] | None = None
     """The range of regression labels, in place of the file's own."""
     json: bool = False
@@ -41,7 +45,15 @@ def run_inspect(arguments):
     check_label_range(options.label_range, "--label-range")
     if options.plot is not None:
         check_picture_target(options.plot, options.overwrite)
-    description = describe(load_path(options.path, options.label_range, options.max_bytes))
+    description = describe(
+        load_path(
+            options.path,
+            options.max_bytes,
+            label_range=options.label_range,
+            task=options.task,
+            label_column=options.label_column,
+        )
+    )
     if options.json:
         print(json.dumps(description, allow_nan=False))
     else:

@@ -52,7 +52,7 @@ def run_predict(arguments):
     for sentence in run.drift(dataset[name]):
         warn(sentence)
     outputs = predictions.predict_split(run.network, dataset[name])
-    predictions.write_csv(options.output, dataset[name], run.network, outputs, run.config.objective.label_classes)
+    predictions.write_csv(options.output, dataset[name], run.network, outputs, run.class_names)
     say(f"{options.output}: {len(dataset[name])} predictions of {name}")
 
 
@@ -74,5 +74,5 @@ def _predict_folds(options):
     for sentence in run.drift(split):
         warn(sentence)
     outputs = predictions.mean_outputs(list(fold_evaluation.predict_folds(cross, parts, name).values()))
-    predictions.write_csv(options.output, split, run.network, outputs, run.config.objective.label_classes)
+    predictions.write_csv(options.output, split, run.network, outputs, run.class_names)
     say(f"{options.output}: {len(split)} predictions of {name}, the mean over the networks of {len(parts)} folds")

@@ -136,6 +136,13 @@ class RecipeConfig:
     """The file's own splits or folds; or, for MUStARD, one show to test on and validation by speaker."""
     sample_norm: tuple[str, ...] = ()
     """Modalities whose features are standardised within each sample first, as MISA and MultiBench do."""
+    task: Literal["regression", "classification", "multilabel"] | None = None
+    """What the labels are; by default what the file says or shows."""
+    label_column: str | None = None
+    """Name or number (from 0) of the labels to learn, where each sample has several."""
+    class_weight: Literal["none", "balanced"] | tuple[float, ...] = "none"
+    """Weights of the classes in the prediction and branch losses: by their share of the training labels, or one for
+    each class."""
     label_range: tuple[float, float] | None = None
     """The range of regression labels; by default the file's, else -3 3, or -1 1 with labels per modality (SIMS)."""
     validation_fraction: float = 0.0
@@ -163,6 +170,11 @@ class RecipeConfig:
     alignment: AlignmentConfig = dataclasses.field(default_factory=AlignmentConfig)
     refinement: RefinementConfig = dataclasses.field(default_factory=RefinementConfig)
 
+    @property
+    def label_options(self) -> dict:
+        """How the labels of a file are read: arguments of `data_pipelines.load`."""
+        return {"label_range": self.label_range, "task": self.task, "label_column": self.label_column}
+
     def __post_init__(self):
         _check_numbers(self)
         for field in dataclasses.fields(self):
@@ -185,6 +197,9 @@ class RecipeConfig:
                 f"batch_size must not be below devices. Received: batch_size={self.batch_size}, devices={self.devices}"
             )
         check_label_range(self.label_range)
+        weights = self.class_weight
+        if not isinstance(weights, str) and not (weights and all(map(math.isfinite, weights)) and min(weights) >= 0):
+            raise ConfigError(f"class_weight must be none, balanced or weights of 0 or more. Received: {weights}")
         edges = self.objective.label_classes
         finite = isinstance(edges, str) or all(map(math.isfinite, edges))
         if not isinstance(edges, str) and (not edges or not finite or list(edges) != sorted(set(edges))):

@@ -29,9 +29,22 @@ def from_dict(values, where):
         ConfigError: for a field that does not exist or a value of another type, naming both.
     """
     generated = isinstance(values, dict) and "synthetic" in values
+    if isinstance(values, dict) and isinstance(values.get("class_weight"), dict):
+        values = {**values, "class_weight": _by_class(values["class_weight"], where)}
     if isinstance(values, dict) and isinstance(values.get("network"), dict):
         values = {**values, "network": _of_any_version(values["network"])}
     return _build(SyntheticRecipeConfig if generated else RecipeConfig, values, where, "")
+
+
+def _by_class(weights, where):
+    """The list of weights of a dict by class."""
+    try:
+        found = {int(number): weight for number, weight in weights.items()}
+        return [found[number] for number in range(len(found))]
+    except (ValueError, KeyError):
+        raise ConfigError(
+            f"{where}: class_weight must give each class from 0 a weight. Received: {weights!r:.80}"
+        ) from None
 
 
 def _of_any_version(network):

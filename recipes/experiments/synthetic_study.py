@@ -155,7 +155,7 @@ def study_modules(progress=print):
             for stage in repeated.trainers:
                 repeated.fit(stage)
             outputs = predictions.predict_split(repeated.network, dataset["test"])
-            report = predictions.report(dataset, dataset["test"].labels, outputs)
+            report = predictions.report(dataset, dataset["test"].labels, outputs["prediction"])
             rows.append({"modules": " ".join(modules) or "none", "seed": seed} | report)
             progress(f"modules {rows[-1]['modules']}, seed {seed}: MAE {report['mae']:.3f}")
     return rows

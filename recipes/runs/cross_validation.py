@@ -87,7 +87,7 @@ class CrossValidation:
         if data is None:
             data = own_data(self.directory / run_directory.CONFIG, self.config)
         elif not isinstance(data, Dataset):
-            data = load(data, label_range=self.config.label_range)
+            data = load(data, **self.config.label_options)
         return evaluate_folds(self, data, split)
 
     def predict(self, data, split=None, batch_size=256) -> dict:
@@ -104,7 +104,7 @@ class CrossValidation:
             FoldWarning: the data have folds, so some networks were trained on some of the samples.
         """
         if not isinstance(data, (dict, Dataset, Split)):
-            data = load(data, label_range=self.config.label_range)
+            data = load(data, **self.config.label_options)
         if isinstance(data, Dataset) and split is None and has_folds(data):
             warnings.warn(mean_of_seen(self, data), FoldWarning, stacklevel=2)
             split = "all"

@@ -7,8 +7,10 @@ import numpy as np
 
 from plumkeras.data_pipelines import MODALITIES, DataError, suspicions
 from plumkeras.features import check_width, lacking_all
+from plumkeras.recipes import usual_task
 from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.runs.label_classes import label_classes_warning
+from plumkeras.tasks import get_task
 
 
 def check_dataset(config, dataset):
@@ -46,21 +48,29 @@ def check_dataset(config, dataset):
             raise DataError(f"{where}: a modality named {m!r}; letters, digits and _ are expected")
         if not dataset["train"].lengths[m].any():
             raise DataError(f"{where}: train/{m} has no frame at all: every length is 0; leave it out by --modalities")
-    if dataset.task == "classification":
+    if config.task not in (None, dataset.task):
+        raise ConfigError(f"{where}: has {dataset.task} labels, and `task` asks for {config.task}")
+    if get_task(dataset.task).has_classes:
         _check_classes(dataset, where)
 
 
 def _check_classes(dataset, where):
-    classes = np.unique(dataset["train"].labels)
-    if len(classes) < 2 or len(classes) != dataset.num_classes:
+    task, labels = get_task(dataset.task), dataset["train"].labels
+    counts = task.label_counts(labels, dataset.label_names)
+    empty = [name for name, count in counts.items() if not count]
+    if empty or len(counts) < 2 or len(counts) != dataset.num_classes:
+        if task.label_axes > 1:
+            raise DataError(f"{where}: no sample of train has the label {', '.join(empty[:8])}; leave it out")
         raise DataError(
-            f"{where}: train/classification_labels holds the classes {classes.tolist()[:8]}; two or more are expected, "
-            "numbered from 0 without a gap"
+            f"{where}: train/classification_labels holds the classes {list(map(int, counts))[:8]}; two or more are "
+            "expected, numbered from 0 without a gap"
         )
     for name in measured_splits(dataset):
-        highest = int(dataset[name].labels.max())
-        if highest >= dataset.num_classes:
-            raise DataError(f"{where}: {name}/classification_labels holds class {highest}, which train lacks")
+        try:
+            task.check_values(dataset[name].labels, dataset.num_classes, name, dataset[name].ids)
+        except DataError:
+            highest = int(dataset[name].labels.max())
+            raise DataError(f"{where}: {name}/classification_labels holds class {highest}, which train lacks") from None
 
 
 def measured_splits(dataset):
@@ -124,8 +134,16 @@ def data_warnings(config, dataset):
 def training_warnings(config, dataset):
     """As `data_warnings`, and which split training cannot measure, and classes that are cut at quantiles."""
     sentence = None if "all" in dataset else unmeasured(dataset)
-    found = [sentence, label_classes_warning(config, dataset)]
+    found = [sentence, _other_task(config, dataset), label_classes_warning(config, dataset)]
     return data_warnings(config, dataset) + [sentence for sentence in found if sentence]
+
+
+def _other_task(config, dataset):
+    """What is said where a recipe that comes with the package is for another task than the data's."""
+    usual = usual_task(config.name)
+    if usual in (None, dataset.task) or config.task is not None:
+        return None
+    return f"the recipe {config.name!r} is for {usual}, and the data are for {dataset.task}; --task says which is meant"
 
 
 def _lacking_all(dataset, modalities):
@@ -138,7 +156,7 @@ def check_labels(network, dataset, name):
     """Raises `DataError` unless a split has labels that a trained network can be measured against.
 
     Args:
-        network: dict with `task` and `num_classes`, as `run_directory.read_network` gives it.
+        network: dict as `run_directory.read_network` gives it.
         dataset: `Dataset`.
         name: name of the split.
     """
@@ -148,10 +166,21 @@ def check_labels(network, dataset, name):
         raise DataError(f"{where}: {name} has no labels to measure against; plumkeras predict needs none")
     if dataset.task != network["task"]:
         raise DataError(f"{where}: has labels for {dataset.task}; the network was trained for {network['task']}")
-    if dataset.task == "classification" and labels.max() >= network["num_classes"]:
+    task = get_task(dataset.task)
+    if task.label_axes > 1:
+        _check_label_sets(network, dataset, where)
+    elif task.has_classes and labels.max() >= network["num_classes"]:
         raise DataError(
             f"{where}: {name} holds class {labels.max()}; the network was trained on {network['num_classes']} classes"
         )
+
+
+def _check_label_sets(network, dataset, where):
+    known, given = network["label_names"], dataset.label_names
+    if dataset.num_classes != network["num_classes"] or (known and given and list(known) != list(given)):
+        there = ", ".join(given) if given else f"{dataset.num_classes} labels"
+        learned = ", ".join(known) if known else f"{network['num_classes']} labels"
+        raise DataError(f"{where}: has the labels {there}; the network was trained on {learned}")
 
 
 def choose_split(dataset, name=None):

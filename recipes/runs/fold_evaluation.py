@@ -58,15 +58,15 @@ def measure_parts(cross, parts, name, pooled) -> dict:
     """The metrics of what `fold_parts` returns; see `evaluate_folds`."""
     outputs = predict_folds(cross, parts, name)
     labels = {number: part[name].labels for number, part in parts.items()}
-    found = {"folds": {n: predictions.report(parts[n], labels[n], outputs[n]) for n in parts}}
+    found = {"folds": {n: predictions.report(parts[n], labels[n], outputs[n]["prediction"]) for n in parts}}
     first = next(iter(parts))
     if pooled:
         predicted = np.concatenate([one["prediction"] for one in outputs.values()])
         every = np.concatenate(list(labels.values()))
-        found["pooled"] = predictions.report(parts[first], every, {"prediction": predicted})
+        found["pooled"] = predictions.report(parts[first], every, predicted)
     else:
         mean = predictions.mean_outputs(list(outputs.values()))
-        found["mean"] = predictions.report(parts[first], labels[first], mean)
+        found["mean"] = predictions.report(parts[first], labels[first], mean["prediction"])
     return found
 
 

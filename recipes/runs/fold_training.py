@@ -15,6 +15,7 @@ from plumkeras.recipes.runs.protocol import describe_fold, fold_dataset, fold_ma
 from plumkeras.recipes.runs.stages import network_shape
 from plumkeras.recipes.runs.training import opened, train_run
 from plumkeras.recipes.views.pictures.runs import write_pictures
+from plumkeras.tasks import get_task
 
 
 def fold_directory(directory, number):
@@ -65,7 +66,8 @@ def _cross_validate(config, dataset, directory, numbers, verbose, resume, warnin
     else:
         shape = network_shape(config, fold_dataset(dataset, numbers[0]))
         run_directory.start(directory, config, dataset, types.SimpleNamespace(**shape), warnings, None, init_from)
-    constants = {name: np.empty(len(dataset["all"])) for name in ("valid", "test")}
+    task = get_task(dataset.task)
+    constants = {name: np.empty(dataset["all"].labels.shape) for name in ("valid", "test")}
     finished = {}
     for number in numbers:
         if verbose:
@@ -76,13 +78,12 @@ def _cross_validate(config, dataset, directory, numbers, verbose, resume, warnin
         options = {"resume": True, "fold": described, "callbacks": callbacks, "init_from": init_from}
         finished[str(number)] = train_run(config, fold, where, verbose, **options)
         for name, values in constants.items():
-            values[fold_masks(dataset, number)[name]] = predictions.constant(dataset.task, fold["train"].labels)
+            values[fold_masks(dataset, number)[name]] = task.constant(fold["train"].labels)
         # What was compiled for the fold would be kept to the end otherwise.
         keras.utils.clear_session()
     metrics = {name: _pool(config, directory, dataset, numbers, name) for name in ("valid", "test")}
     metrics["baseline"] = {
-        name: predictions.report(dataset, dataset["all"].labels, {"prediction": values})
-        for name, values in constants.items()
+        name: predictions.report(dataset, dataset["all"].labels, values) for name, values in constants.items()
     }
     metrics["folds"] = {number: found["test"] for number, found in finished.items()}
     # Runs of version 0.1.0 say neither.
@@ -107,11 +108,12 @@ def _pool(config, directory, dataset, numbers, name):
     rows = [[row[column] for column in header] for row in rows]
     write_csv(directory / f"predictions_{name}.csv", [header, *rows])
     columns = dict(zip(header, np.array(rows).T, strict=True))
-    kind = "float32" if dataset.task == "regression" else "int32"
-    predicted, labels = columns["prediction"].astype(kind), dataset["all"].labels
+    task, labels = get_task(dataset.task), dataset["all"].labels
+    shape = network_shape(config, dataset)
+    names = predictions.class_names(dataset, shape["num_classes"], config.objective.label_classes)
+    predicted = task.read_prediction(columns, names)
     if name == "test":
         hard = {c.removesuffix("_hard_label"): v.astype(int) for c, v in columns.items() if c.endswith("_hard_label")}
-        shape = network_shape(config, dataset)
-        names = predictions.class_names(dataset.task, shape["num_classes"], config.objective.label_classes)
-        write_pictures(directory, name, dataset.task, labels, predicted, hard, names)
-    return predictions.report(dataset, labels, {"prediction": predicted})
+        decided = task.decide(predicted) if predicted.ndim > 1 else predicted
+        write_pictures(directory, name, dataset.task, labels, decided, hard, names)
+    return predictions.report(dataset, labels, predicted)

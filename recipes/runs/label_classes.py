@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from plumkeras.recipes.runs import run_directory
+from plumkeras.tasks import get_task
 
 _CLASSES = 3
 
@@ -50,7 +51,12 @@ def label_classes_warning(config, dataset) -> str | None:
 def _edges(config, dataset):
     """The edges of the classes, a tuple, and what they are; or None and None."""
     split = dataset.get("train", dataset.get("all"))
-    if dataset.task != "regression" or config.objective.label_classes != "sign3" or split is None:
+    if (
+        dataset.task is None
+        or get_task(dataset.task).has_classes
+        or config.objective.label_classes != "sign3"
+        or split is None
+    ):
         return None, None
     labels = split.labels
     if labels is None or len(np.unique(np.sign(labels))) > 1 or np.ptp(labels) == 0:

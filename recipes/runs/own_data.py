@@ -33,7 +33,7 @@ def own_data(path, config, instead="`data`", read=None):
         raise ConfigError(f"{path}: an export keeps only the name of its run's data, {source}; give {instead}")
     if not Path(source).exists():
         raise ConfigError(f"{path}: its data are not at {source} any more; give {instead}")
-    dataset = load(source, label_range=config.label_range) if read is None else read(source)
+    dataset = load(source, **config.label_options) if read is None else read(source)
     if not is_own(path, config, dataset):
         raise ConfigError(
             f"{path}: {source} has changed since the run was trained on it (another SHA-256); give {instead}"

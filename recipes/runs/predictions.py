@@ -8,8 +8,8 @@ import numpy as np
 from plumkeras import files
 from plumkeras.data_pipelines import data_errors
 from plumkeras.data_pipelines.batches.feed import feed
-from plumkeras.metrics.reports import classification_report, regression_report, sentiment_report, sims_report
 from plumkeras.recipes.views.escaping import for_csv
+from plumkeras.tasks import get_task
 
 
 @data_errors()
@@ -21,77 +21,45 @@ def predict_split(network, split, batch_size=256, verbose=0):
         return network.predict(feed(split.select(network.modalities), batch_size), verbose=verbose)
 
 
-def report(dataset, labels, outputs):
-    """The metrics of a split of a data set, by its task and scale.
-
-    `classification_report`; `sims_report` for labels in [-1, 1], `regression_report` for a range without 0 inside, else
-    `sentiment_report`.
-    """
-    if dataset.task == "classification":
-        measure = classification_report
-    elif dataset.label_range == (-1.0, 1.0):
-        measure = sims_report
-    else:
-        measure = sentiment_report if has_signs(dataset) else regression_report
-    return measure(labels, outputs["prediction"])
-
-
-def has_signs(dataset) -> bool:
-    """Whether the range of a regression's labels has 0 inside, so that their sign says something."""
-    low, high = dataset.label_range
-    return low < 0 < high
-
-
-def constant(task, train_labels):
-    """What one would predict without features: the median of the training labels, or their most frequent class."""
-    return np.median(train_labels) if task == "regression" else np.bincount(train_labels).argmax()
+def report(dataset, labels, prediction):
+    """The metrics of a prediction of a split of a data set, see `plumkeras.tasks.Task.report`."""
+    return get_task(dataset.task).report(labels, prediction, dataset)
 
 
 def baseline_report(dataset, train_labels, labels):
     """The same metrics for the constant prediction: what chance gives."""
-    return report(dataset, labels, {"prediction": np.full(len(labels), constant(dataset.task, train_labels))})
+    constant = get_task(dataset.task).constant(train_labels)
+    return report(dataset, labels, np.repeat(np.asarray(constant)[None], len(labels), axis=0))
 
 
-def class_names(task, num_classes, label_classes="sign3"):
-    """Names of the classes `0..C-1` in files and pictures: `negative`, `neutral`, `positive`, or their numbers.
-
-    Args:
-        task: `"regression"` or `"classification"`.
-        num_classes: int.
-        label_classes: the scheme that makes classes of a regression's labels, `objective.label_classes` of a recipe.
-    """
-    if task == "regression" and label_classes == "sign3":
-        return ["negative", "neutral", "positive"]
-    return [str(k) for k in range(num_classes)]
+def class_names(dataset, num_classes, label_classes="sign3"):
+    """Names of the classes of contrast and prototypes in files and pictures, see `plumkeras.tasks.Task.class_names`."""
+    return get_task(dataset.task).class_names(num_classes, label_classes, dataset.label_names)
 
 
-def write_csv(path, split, network, outputs, label_classes="sign3"):
+def write_csv(path, split, network, outputs, names):
     """Writes what a network says of a split, a row a sample.
 
-    The columns: `id`; `label` and `text` where the split has them; `prediction`, the value or the class; in
-    classification `probability_<k>`; with prototype labels, per modality, `<modality>_hard_label` (-1: the modality is
-    missing) and `<modality>_soft_label_<name>`, see `class_names`. A text that a spreadsheet would take for a formula
-    gets an apostrophe in front, see `escaping.for_csv`. An existing file is replaced only once the new one is complete.
+    The columns: `id`; `label` (of several, `label_<name>`) and `text` where the split has them; `prediction`, the value
+    or the class; in classification `probability_<k>`, of several labels `probability_<name>` alone; with prototype
+    labels, per modality, `<modality>_hard_label` (-1: the modality is missing) and `<modality>_soft_label_<name>`. A
+    text that a spreadsheet would take for a formula gets an apostrophe in front, see `escaping.for_csv`. An existing
+    file is replaced only once the new one is complete.
 
     Args:
         path: the file.
         split: `Split`.
         network: what predicted: `task`, `num_classes` and `prototype_generators` are read.
         outputs: dict of arrays, from `predict_split`.
-        label_classes: as in `class_names`.
+        names: of the classes, from `class_names`.
     """
-    prediction = outputs["prediction"]
-    names = class_names(network.task, network.num_classes, label_classes)
+    task = get_task(network.task)
     columns = {"id": split.ids}
     if split.labels is not None:
-        columns["label"] = split.labels
+        columns |= task.label_columns(split.labels, names)
     if split.raw_text is not None:
         columns["text"] = split.raw_text
-    if network.task == "regression":
-        columns["prediction"] = prediction
-    else:
-        columns["prediction"] = prediction.argmax(axis=1)
-        columns.update({f"probability_{k}": prediction[:, k] for k in range(prediction.shape[1])})
+    columns |= task.prediction_columns(outputs["prediction"], names)
     for m in network.prototype_generators:
         columns[f"{m}_hard_label"] = outputs[f"{m}_hard_label"]
         soft = outputs[f"{m}_soft_label"]

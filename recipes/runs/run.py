@@ -22,6 +22,7 @@ from plumkeras.recipes.serving import read_export as exported
 from plumkeras.recipes.views import terminal
 from plumkeras.recipes.views.pictures.losses import STAGE_TITLES
 from plumkeras.recipes.views.terminal import metric_rows, short_metrics
+from plumkeras.tasks import get_task
 
 
 class DataWarning(UserWarning):
@@ -55,6 +56,13 @@ class Run:
     def metrics(self) -> dict:
         """What `metrics.json` holds: the metrics of `valid` and of `test` (None where it was not measured)."""
         return run_directory.read_metrics(self.directory / run_directory.METRICS)
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes `0..C-1`, of labels and of prototype labels."""
+        names = run_directory.read_network(description_path(self.directory))["label_names"]
+        scheme = self.config.objective.label_classes
+        return get_task(self.network.task).class_names(self.network.num_classes, scheme, names)
 
     @property
     def history(self) -> dict:
@@ -97,17 +105,17 @@ class Run:
             split: name of the split. By default `test`, or the only one there is.
 
         Returns:
-            Dict, as `metrics.sentiment_report`, `sims_report`, `regression_report` or `classification_report`, by the
-            task and the label range.
+            Dict, as `metrics.sentiment_report`, `sims_report`, `regression_report`, `classification_report` or
+            `multilabel_report`, by the task and the data set's `metric_report`.
 
         Raises:
             DataError: as `predict`; or the samples have no labels, or those of another task.
             ConfigError: the run's own data are not there any more, or have changed.
         """
         dataset, name = self._prepared(self._own_data() if data is None else data, split)
-        described = {"task": self.network.task, "num_classes": self.network.num_classes}
+        described = run_directory.read_network(description_path(self.directory))
         data_checks.check_labels(described, dataset, name)
-        return predictions.report(dataset, dataset[name].labels, self._predict_split(dataset, name, 256))
+        return predictions.report(dataset, dataset[name].labels, self._predict_split(dataset, name, 256)["prediction"])
 
     def embeddings(self, data=None, split=None) -> dict:
         """Vectors of each modality, for plots and probes.
@@ -165,10 +173,12 @@ class Run:
             return self._dataset_of(data), "all"
         path = description_path(self.directory)
         if isinstance(data, Split):
-            known = (run_directory.read_description(path).get("data") or {}).get("label_range")
-            data = Dataset({"all": data}, label_range=self.config.label_range or known)
+            known = run_directory.read_description(path).get("data") or {}
+            label_range = self.config.label_range or known.get("label_range")
+            options = {"label_names": known.get("label_names"), "metric_report": known.get("metric_report")}
+            data = Dataset({"all": data}, label_range=label_range, **options)
         if not isinstance(data, Dataset):
-            data = load(data, label_range=self.config.label_range, max_bytes=max_bytes)
+            data = load(data, **self.config.label_options, max_bytes=max_bytes)
         dataset, name, told = split_for(path, self.config, self.network.feature_dims, data, split)
         fold_runs.warn_of_part(told, split)
         return dataset, name

@@ -234,6 +234,8 @@ def describe_surroundings(dataset):
             "sha256": sha256(dataset),
             "task": dataset.task,
             "label_range": dataset.label_range and list(dataset.label_range),
+            "label_names": dataset.label_names and list(dataset.label_names),
+            "metric_report": dataset.metric_report,
             "samples": {name: len(split) for name, split in dataset.items()},
             "feature_dims": dataset.feature_dims,
         },
@@ -425,7 +427,7 @@ def read_config(path):
 
 
 def read_network(path):
-    """What the `config.json` of a run says of its network: `feature_dims`, `task` and `num_classes`.
+    """What the `config.json` of a run says of its network: `feature_dims`, `task`, `num_classes` and `label_names`.
 
     Raises:
         ConfigError: it says nothing of a network.
@@ -433,10 +435,14 @@ def read_network(path):
     values = read_json(path)
     try:
         network = values["network"]
+        names = values.get("data", {}).get("label_names")
         return {
             "feature_dims": {str(m): int(width) for m, width in network["feature_dims"].items()},
             "task": str(network["task"]),
             "num_classes": int(network["num_classes"]),
+            "label_names": None
+            if (names := values.get("data", {}).get("label_names")) is None
+            else list(map(str, names)),
         }
     except (KeyError, TypeError, ValueError, AttributeError):
         raise ConfigError(f"{path}: says nothing of a network; is it the config.json of a run?") from None

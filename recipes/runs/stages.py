@@ -8,27 +8,25 @@ from plumkeras.callbacks import NonFiniteLossError
 from plumkeras.data_pipelines.batches.feed import feed
 from plumkeras.data_pipelines.batches.order import BatchStream
 from plumkeras.devices import check_precision, data_parallel, enable_determinism, set_seed
-from plumkeras.metrics import PearsonCorrelation, SentimentAccuracy
 from plumkeras.models.plum_net import PLUMNet
-from plumkeras.objectives.class_labels import scheme_classes
 from plumkeras.recipes.config import ConfigError, TrainingError
-from plumkeras.recipes.runs import predictions, run_directory
+from plumkeras.recipes.runs import run_directory
 from plumkeras.recipes.runs.checkpoint import CheckpointFile, StageCheckpoint
 from plumkeras.recipes.runs.earlier_network import take_weights
 from plumkeras.recipes.runs.progress import stage_progress
 from plumkeras.recipes.runs.timings import StageTimer
 from plumkeras.recipes.runs.user_callbacks import callbacks_by_stage
+from plumkeras.tasks import get_task
 from plumkeras.trainers import AlignmentTrainer, RefinementTrainer
 from plumkeras.trainers.backend import Adam, AdamW
 
 
 def network_shape(config, dataset):
     """What a network takes from the data, a dict: `feature_dims`, `task` and `num_classes`."""
-    regression = dataset.task == "regression"
     return {
         "feature_dims": {m: dataset.feature_dims[m] for m in config.modalities or dataset.modalities},
         "task": dataset.task,
-        "num_classes": scheme_classes(config.objective.label_classes) if regression else dataset.num_classes,
+        "num_classes": get_task(dataset.task).contrast_classes(dataset.num_classes, config.objective.label_classes),
     }
 
 
@@ -52,7 +50,20 @@ def build_network(config, dataset):
     )
 
 
-def build_trainers(config, network, steps_per_epoch, has_signs=True):
+def class_weights(config, network, labels):
+    """The weights of a recipe's classes, a tuple, or None: as it says, or by the training labels where it balances."""
+    if config.class_weight == "none":
+        return None
+    classes = network.num_classes
+    if config.class_weight == "balanced":
+        return network.task_object.balanced_weights(labels, classes, config.objective.label_classes)
+    if len(config.class_weight) != classes:
+        received = " ".join(map(str, config.class_weight))
+        raise ConfigError(f"class_weight must be {classes} weights, one for each class. Received: {received}")
+    return config.class_weight
+
+
+def build_trainers(config, network, steps_per_epoch, has_signs=True, class_weight=None):
     """The compiled trainers of a recipe's stages: dict with `alignment` (unless there is no stage 1) and `refinement`.
 
     Args:
@@ -60,11 +71,13 @@ def build_trainers(config, network, steps_per_epoch, has_signs=True):
         network: `PLUMNet`.
         steps_per_epoch: int, for the learning rate's schedule.
         has_signs: whether the sign of a regression's labels says something, and its accuracy is shown.
+        class_weight: what `class_weights` gives.
     """
     shared = {
         "prototype_policy": config.prototype_policy,
         "prototype_momentum": config.prototype_momentum,
         **vars(config.objective),
+        "class_weight": class_weight,
     }
     trainers = {}
     if network.modules and config.alignment.epochs:
@@ -78,7 +91,7 @@ def build_trainers(config, network, steps_per_epoch, has_signs=True):
         **shared,
     )
     for stage, trainer in trainers.items():
-        metrics = _shown_metrics(network, has_signs) if stage == "refinement" else None
+        metrics = network.task_object.progress_metrics(has_signs) if stage == "refinement" else None
         trainer.compile(make_optimizer(getattr(config, stage), steps_per_epoch), metrics=metrics)
     return trainers
 
@@ -177,8 +190,9 @@ class Training:
                 self.network.adapt(self.data.in_order)
             else:
                 take_weights(self.network, init_from)
-            shows = dataset.task != "regression" or predictions.has_signs(dataset)
-            self.trainers = build_trainers(config, self.network, self.data.steps_per_epoch, shows)
+            weights = class_weights(config, self.network, self.data.train.labels)
+            has_signs = dataset.metric_report != "scale"
+            self.trainers = build_trainers(config, self.network, self.data.steps_per_epoch, has_signs, weights)
 
     def fit(self, directory=None, verbose=1, callbacks=None):
         """Trains both stages, from the checkpoint in the directory on if there is one.
@@ -248,12 +262,6 @@ def make_optimizer(options, steps_per_epoch):
     if options.weight_decay:
         return AdamW(weight_decay=options.weight_decay, **shared)
     return Adam(**shared)
-
-
-def _shown_metrics(network, has_signs):
-    if network.task == "regression":
-        return [PearsonCorrelation(), *([SentimentAccuracy(convention="non0")] if has_signs else [])]
-    return ["accuracy"]
 
 
 def _callbacks(options, stage, directory, verbose, done):

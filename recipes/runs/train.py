@@ -5,8 +5,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from plumkeras.data_pipelines import Dataset, load, open_shards, with_validation
-from plumkeras.data_pipelines.shards import layout
+from plumkeras.data_pipelines import Dataset, with_validation
+from plumkeras.data_pipelines.loading import open_data
 from plumkeras.recipes import RecipeConfig, read_recipe
 from plumkeras.recipes.config import ConfigError, SyntheticRecipeConfig, with_values
 from plumkeras.recipes.runs.data_checks import check_dataset
@@ -122,5 +122,5 @@ def _read(config, data):
             raise ConfigError(f"recipe {config.name!r} needs data: the path of a feature file, or a Dataset")
         return generate(config.synthetic)[0]
     if not isinstance(data, Dataset):
-        data = (open_shards if layout.matches(data) else load)(data, label_range=config.label_range)
+        data = open_data(data, **config.label_options)
     return data

@@ -143,15 +143,13 @@ def _finish(directory, training, histories, dataset, warnings):
         with training.parallel.scope():
             outputs = predictions.predict_split(network, split)
         if split.labels is not None:
-            metrics[name] = predictions.report(dataset, split.labels, outputs)
+            metrics[name] = predictions.report(dataset, split.labels, outputs["prediction"])
             metrics["baseline"][name] = predictions.baseline_report(dataset, dataset["train"].labels, split.labels)
-        scheme = config.objective.label_classes
-        predictions.write_csv(directory / f"predictions_{name}.csv", split, network, outputs, scheme)
+        names = predictions.class_names(dataset, network.num_classes, config.objective.label_classes)
+        predictions.write_csv(directory / f"predictions_{name}.csv", split, network, outputs, names)
         if name == measured[-1]:
-            predicted = outputs["prediction"]
-            predicted = predicted if network.task == "regression" else predicted.argmax(axis=1)
+            predicted = network.task_object.decide(outputs["prediction"])
             hard_labels = {m: outputs[f"{m}_hard_label"] for m in network.prototype_generators}
-            names = predictions.class_names(network.task, network.num_classes, scheme)
             write_pictures(directory, name, network.task, split.labels, predicted, hard_labels, names)
     metrics["best_epoch"] = histories["refinement"]["best_epoch"] + 1
     metrics["parameters"] = network.count_params()

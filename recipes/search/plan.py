@@ -21,7 +21,6 @@ from plumkeras.recipes.search.space import default_space, read_space
 
 # What is searched for: the objective's name in KerasTuner, and in a history of stage 2.
 OBJECTIVE = "val_prediction_loss"
-OBJECTIVE_TITLES = {"regression": "mean absolute error", "classification": "cross-entropy"}
 # What the search itself sets under Hyperband.
 EPOCHS = "refinement.epochs"
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from plumkeras.files import replacing, write_csv, write_json
 from plumkeras.recipes.config import to_dict
 from plumkeras.recipes.search.oracle import EMPTY_RECORD, values_of
-from plumkeras.recipes.search.plan import EPOCHS, OBJECTIVE_TITLES
+from plumkeras.recipes.search.plan import EPOCHS
 from plumkeras.recipes.views.escaping import for_csv
 from plumkeras.recipes.views.pictures.search import plot_search
+from plumkeras.tasks import get_task
 
 TABLE, BEST, PICTURE = "trials.csv", "best_config.json", "search.png"
 
@@ -104,7 +105,7 @@ class SearchResults:
 
     @property
     def objective_title(self):
-        return OBJECTIVE_TITLES[self.search.dataset.task]
+        return get_task(self.search.dataset.task).loss_title
 
     @property
     def samples(self):

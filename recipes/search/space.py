@@ -19,6 +19,8 @@ _NOT_SEARCHED = {
     "protocol": "changes the samples that trials are compared on",
     "sample_norm": "changes the samples that trials are compared on",
     "label_range": "is the data's own",
+    "task": "is the data's own",
+    "label_column": "is the data's own",
     "context_frames": "changes the samples that trials are compared on",
     "synthetic": "changes the samples that trials are compared on",
     "devices": "does not change the result",

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import hashlib
-import itertools
 import json
 import math
 import os
@@ -17,6 +16,7 @@ from plumkeras.recipes.runs.output_checks import check_run
 from plumkeras.recipes.serving import read_export
 from plumkeras.recipes.serving.model_card import model_card
 from plumkeras.recipes.serving.notes import MAX_BATCH, serving_notes
+from plumkeras.tasks import get_task
 
 WARMUP, CARD, SIGNATURE, BATCHING = (
     *("tf_serving_warmup_requests", "model_card.md", "signature.json"),
@@ -179,15 +179,8 @@ def _read_description(run):
 
 def _classes(loaded):
     """What the numbers of the classes mean, as far as it is known."""
-    if loaded.network.task == "classification":
-        return [f"class {k} of the data" for k in range(loaded.network.num_classes)]
-    scheme = loaded.config.objective.label_classes
-    if scheme == "sign3":
-        return ["negative", "exactly neutral", "positive"]
-    if scheme == "round7":
-        return [f"label rounded to {k}" for k in range(-3, 4)]
-    edges = ["-infinity", *(f"{edge:g}" for edge in scheme), "infinity"]
-    return [f"label in [{low}, {high})" for low, high in itertools.pairwise(edges)]
+    task, classes = get_task(loaded.network.task), loaded.network.num_classes
+    return task.class_meanings(classes, loaded.config.objective.label_classes, loaded.class_names)
 
 
 def docker_command(name):

@@ -294,9 +294,12 @@ def test_labels_of_unknown_columns_are_named(tmp_path, field, width):
             if name in metadata:
                 del metadata[name]
         metadata.create_dataset(field, (1,), dtype=h5py.string_dtype())[0] = json.dumps(names)
-    said = rf"'Emotion Labels' in file2\.csd has {width} columns \({', '.join(names)}\); expected 1 column"
+    said = rf"the labels have {width} columns, {', '.join(names)}; choose one by --label-column"
     with pytest.raises(DataError, match=said):
         load(tmp_path)
+    assert load(tmp_path, label_column="anger")["train"].labels.tolist() == [np.float32(2.4), -1.0]
+    with pytest.raises(DataError, match=f"label column 'joy': there are {width} columns, happy, sad"):
+        load(tmp_path, label_column="joy")
     write_csd(tmp_path / "z.csd", "Opinion Labels", {TRAIN: csd_video()["labels"]})
     dataset = load(tmp_path)
     assert dataset["train"].labels.tolist() == [np.float32(2.4), -1.0]

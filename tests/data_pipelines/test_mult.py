@@ -50,7 +50,7 @@ def test_mosei_ids_and_labels(write_pickle):
     dataset = load(write_pickle(tree))
     assert dataset["test"].ids[2] == "testvid_2.5_3.25"
     np.testing.assert_array_equal(dataset["train"].labels, tree["train"]["labels"][:, 0, 0])
-    assert dataset.report.warnings == [f"{n}/labels: 7 columns, of which the first (sentiment) is used" for n in SIZES]
+    assert dataset.report.warnings == ["labels: 7 columns, of which the first (sentiment) is used"]
 
 
 def test_cleaning_is_reported_and_decides_where_a_sequence_begins(write_pickle):
@@ -165,7 +165,7 @@ def test_multibench_mosei_raw_labels(write_pickle):
         part["labels"] = np.repeat(part["labels"], 7, axis=2) * np.arange(1, 8)
     dataset = load(write_pickle(tree))
     np.testing.assert_array_equal(dataset["test"].labels, tree["test"]["labels"][:, 0, 0])
-    assert "test/labels: 7 columns, of which the first (sentiment) is used" in dataset.report.warnings
+    assert "labels: 7 columns, of which the first (sentiment) is used" in dataset.report.warnings
 
 
 @pytest.mark.parametrize("values", [(0, 1), (-1, 1)])
@@ -230,10 +230,10 @@ def _empty_text(tree):
     ("damage", "parts"),
     [
         (_set("valid", "vision", lambda a: a[:2]), ("valid/vision has 2", "valid/text 3")),
-        (_set("valid", "labels", lambda a: a[:2]), ("valid/regression_labels has 2", "valid/text 3")),
+        (_set("valid", "labels", lambda a: a[:2]), ("valid/labels has 2", "valid/text 3")),
         (_set("valid", "id", lambda a: a[:2]), ("valid/id has 2", "valid/text 3")),
         (_set("test", "audio", lambda a: a[:, :, :4]), ("test/audio is 4 wide", "audio 5")),
-        (_set("test", "text", lambda a: a[0].tolist()), ("regression_labels has 4 samples, test/text 50",)),
+        (_set("test", "text", lambda a: a[0].tolist()), ("labels has 4 samples, test/text 50",)),
         (_set("test", "text", lambda a: a.astype("U9")), ("test/text", "<U", "features are num")),
         (_set("test", "text", lambda a: a[None]), ("test/text has shape (1, 4, 50, 300)",)),
         (_set("train", "labels", lambda a: a * 2), ("train/regression_labels holds -6", "trainvid_0", "[-3, 3]")),

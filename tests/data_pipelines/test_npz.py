@@ -169,7 +169,7 @@ def test_negative_class_and_mixed_tasks(npz_arrays, write_npz):
     arrays = npz_arrays(splits=())
     arrays["classification_labels"] = np.array([0, 1, -1, 0, 1, 2])
     labels = arrays.pop("regression_labels")
-    with pytest.raises(DataError, match="classification_labels holds -1 for sample x2"):
+    with pytest.raises(DataError, match="classification_labels holds class -1 for sample x2"):
         load(write_npz(arrays))
     arrays["classification_labels"] = labels + 0.25
     with pytest.raises(DataError, match=r"classification_labels holds -2\.75"):
@@ -361,33 +361,39 @@ def test_spellings_that_are_none(npz_arrays, write_npz):
 @pytest.mark.parametrize("name", ["labels", "label", "y"])
 @pytest.mark.parametrize(
     ("values", "task"),
-    [([0, 2, 1], "classification"), ([True, False, True], "classification"), ([0.0, 1, 1], "regression")],
+    [
+        ([0, 2, 1], "classification"),
+        ([True, False, True], "classification"),
+        ([-2, 0, 1], "regression"),
+        ([0.5, 1, 1], "regression"),
+    ],
 )
 def test_other_names_of_labels(write_npz, name, values, task):
     arrays = {"train/text": np.ones((3, 2, 4)), f"train/{name}": np.array(values)[:, None, None]}
     dataset = load(write_npz(arrays))
     assert dataset.task == task and dataset["train"].labels.tolist() == [float(value) for value in values]
-    assert any(w.startswith(f"{name}: ") and f"read as {task}_labels" in w for w in dataset.report.warnings)
+    assert any(w == f"{name}: read as the labels" for w in dataset.report.warnings) == (name != "labels")
+    assert not any("guess" in w for w in dataset.report.warnings)
 
 
 def test_labels_that_could_be_mistaken(write_npz):
-    def refused(**fields):
+    def write(**fields):
         arrays = {"train/text": np.ones((3, 2, 4)), "test/text": np.ones((3, 2, 4))}
-        with pytest.raises(DataError) as caught:
-            load(write_npz(arrays | {name.replace("__", "/"): np.array(values) for name, values in fields.items()}))
-        return str(caught.value)
+        return write_npz(arrays | {name.replace("__", "/"): np.array(values) for name, values in fields.items()})
 
-    expected = "name them regression_labels (real numbers) or classification_labels (whole numbers from 0)"
-    said = refused(train__y=[-1, 0, 1], test__y=[-2, 0, 1])
-    assert "train/y could be either kind of label (whole numbers, some below 0)" in said and expected in said
-    said = refused(train__y=[-1, 0, 1], test__y=[0, 0, 1])
-    assert "whole numbers, some below 0 in train, classification in test" in said
-    assert "regression in test" in refused(train__y=[1, 0, 1], test__y=[0, 0, 1.5])
-    assert "(values of type <U1)" in refused(train__y=list("abc"))
-    assert "labels under several names, labels, y" in refused(train__y=[1, 0, 1], train__labels=[0, 0, 1])
+    # One task for all splits, and a guess is said.
+    assert load(write(train__y=[1, 0, 1], test__y=[0, 0, 1.5])).task == "regression"
+    dataset = load(write(train__y=[1.0, 0, 1], test__y=[0.0, 0, 1]))
+    assert dataset.task == "classification" and any("which is a guess" in w for w in dataset.report.warnings)
+    assert load(write(train__y=[1.0, 0, 1], test__y=[0.0, 0, 1]), task="regression").task == "regression"
+    with pytest.raises(DataError, match=r"train/labels is of type <U1; numbers are expected"):
+        load(write(train__y=list("abc")))
+    with pytest.raises(DataError, match="labels under several names, labels, y"):
+        load(write(train__y=[1, 0, 1], train__labels=[0, 0, 1]))
     arrays = {"text": np.ones((3, 2, 4)), "regression_labels": np.ones(3), "labels": np.array([0, 1, 2])}
     dataset = load(write_npz(arrays))
-    assert dataset.task == "regression" and "all/labels: unknown field, not read" in dataset.report.warnings
+    assert dataset.task == "regression"
+    assert "all/labels: not read, since there are regression_labels" in dataset.report.warnings
 
 
 def _npy(shape, data, descr="<f4"):

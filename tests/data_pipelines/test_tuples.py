@@ -158,13 +158,14 @@ def test_bytes_and_numbers(write_pickle):
     (_, vision, audio, said), _, _ = misa_list()[0]
     said = [word.encode() for word in said]
     samples = [(([], vision.tolist(), list(audio), said), 0.5, b"a[0]"), (([], vision, audio, said), [[1.5, 2.0]], 7)]
-    dataset = load(write_pickle(samples, 2))
+    with pytest.raises(DataError, match=r"the labels have 2 columns; choose one by --label-column"):
+        load(write_pickle(samples, 2))
+    dataset = load(write_pickle(samples, 2), label_column=0)
     split = dataset["all"]
     assert split.ids.tolist() == ["a[0]", "7"] and split.labels.tolist() == [0.5, 1.5]
     assert split.raw_text[0] == "word0 word1 word2 word3"
     np.testing.assert_array_equal(split.features["vision"][0], split.features["vision"][1])
     np.testing.assert_array_equal(split.features["audio"][0], split.features["audio"][1])
-    assert "all/labels: 2 columns, of which the first (sentiment) is used" in dataset.report.warnings
 
 
 def test_text_cannot_be_had(write_pickle):

@@ -7,6 +7,7 @@ import numpy as np
 from plumkeras.data_pipelines.containers.budget import current
 from plumkeras.data_pipelines.features import cleaning
 from plumkeras.data_pipelines.readers.shared import fields, ragged
+from plumkeras.data_pipelines.readers.shared.label_fields import split_labels
 from plumkeras.data_pipelines.readers.shared.names import is_ragged
 from plumkeras.data_pipelines.schema.dataset import Split
 from plumkeras.data_pipelines.schema.validation import DataError, check_lengths
@@ -54,7 +55,7 @@ def assemble(name, path, values, modalities, read_features, find_lengths, report
             report.warn(f"{name}/{modality}: no lengths in the file, so trailing all-zero frames are taken as padding")
         counts["padding_frames"] = cleaning.zero_padding(features[modality], lengths[modality])
         report.record_cleaning(name, modality, counts)
-    labels, modality_labels = fields.labels(values, where, ids, report, name)
+    labels, modality_labels = split_labels(values, where, ids, report, name)
     text, folds, groups = values.get("raw_text"), values.get("fold"), values.get("group")
     context = values.get("context_raw_text")
     return Split(

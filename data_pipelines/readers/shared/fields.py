@@ -12,8 +12,6 @@ from plumkeras.data_pipelines.containers.budget import spend
 from plumkeras.data_pipelines.containers.pickles.values import LongText, as_text
 from plumkeras.data_pipelines.schema.validation import (
     DataError,
-    all_nan,
-    check_complete,
     check_sides,
     listing,
     whole_numbers,
@@ -31,8 +29,6 @@ _MAX_ID = 1024
 _MAX_ID_ARRAY = 16 << 20
 # What is paid for a sample and a text: the time that each takes in all that is done later.
 _BYTES_PER_SAMPLE, _BYTES_PER_TEXT = 512, 128
-_SIGNS = {"negative": 0, "neutral": 1, "positive": 2}
-_UNKNOWN, _EMPTY = -1, -2
 
 
 def pick_modalities(available, wanted, where):
@@ -166,89 +162,3 @@ def check_features(shape, dtype, where):
     if 0 in shape[1:]:
         raise DataError(f"{where} has shape {tuple(shape)}: nothing in it")
     check_sides(shape, where)
-
-
-def labels(fields, where, ids, report, split):
-    """The labels of one split.
-
-    Args:
-        fields: dict of the split's fields.
-        where: str. File and split, for errors.
-        ids: text array `[N]`.
-        report: Report. Gets a warning where classes contradict the signs of the labels.
-        split: str. Named in that warning.
-
-    Returns:
-        `(labels, modality_labels)`: float32 `[N]` for regression, int32 `[N]` when the file has
-        only classes, None where there are none or all are blank; and a dict by modality, or None.
-
-    Raises:
-        DataError: some of the labels are blank.
-    """
-    modality_labels = {
-        modality: label_numbers(fields[f"regression_labels_{letter}"], f"{where}/{modality} labels")
-        for modality, letter in LETTERS.items()
-        if f"regression_labels_{letter}" in fields
-    }
-    modality_labels = {m: _as_float32(v) for m, v in modality_labels.items()} or None
-    if "regression_labels" not in fields:
-        if "classification_labels" not in fields:
-            return None, modality_labels
-        field = f"{where}/classification_labels"
-        found = label_numbers(fields["classification_labels"], field)
-        if all_nan(found):
-            return None, modality_labels
-        if len(found) == len(ids):
-            check_complete(field, found, ids)
-        return whole_numbers(found, field), modality_labels
-    found = _as_float32(label_numbers(fields["regression_labels"], f"{where}/regression_labels"))
-    if all_nan(found):
-        return None, modality_labels
-    for field in ("classification_labels", "annotations"):
-        if field in fields and len(found) == len(ids):
-            _compare_signs(fields[field], found, ids, report, split, f"{where}/{field}")
-    return found, modality_labels
-
-
-def _as_float32(values):
-    # What overflows becomes infinite, which validation refuses by name.
-    with np.errstate(over="ignore"):
-        return values.astype("float32")
-
-
-def _compare_signs(values, found, ids, report, split, where):
-    """Warns where classes and labels disagree: the classes of a file aren't to be trusted."""
-    if where.endswith("annotations"):
-        given, said = _annotated_signs(values, where)
-        for sign, what in ((_EMPTY, "are empty"), (_UNKNOWN, "say neither negative, neutral nor positive")):
-            rows = np.flatnonzero(given == sign)
-            for row in rows[:1]:
-                example = f", for one {ids[row]} (sample {row})" if row < len(ids) else ""
-                word = f": {said[row]!r:.40}" if sign == _UNKNOWN else ""
-                report.warn(f"{split}/annotations: {len(rows)} {what}{example}{word}; they aren't used")
-            given[rows] = np.nan
-    else:
-        given = label_numbers(values, where)
-    if len(given) != len(found):
-        raise DataError(f"{where} has {len(given)} samples, {split}/regression_labels {len(found)}")
-    wrong = np.flatnonzero((given != np.sign(found) + 1) & ~np.isnan(given.astype("float64")))
-    if len(wrong):
-        row = wrong[0]
-        report.warn(
-            f"{split}/{where.rpartition('/')[2]}: {len(wrong)} contradict the sign of "
-            f"regression_labels, for one {ids[row]}: {values[row]!s:.40} for {found[row]:g}; classes "
-            "are derived from regression_labels"
-        )
-
-
-def _annotated_signs(values, where):
-    """0, 1, 2 from words (also "weakly positive", as in SIMSv2), NaN where MMSA-FET had none, and the words."""
-    if isinstance(values, np.ndarray) and values.ndim == 1:
-        values = values.tolist()
-    if isinstance(values, (list, tuple)):
-        values = ["nan" if isinstance(value, float) and value != value else value for value in values]
-        values = ["" if value is None else value for value in values]
-    said = texts(values, where)
-    words = [text.lower().split() for text in said]
-    signs = [np.nan if word == ["nan"] else _SIGNS.get(word[-1], _UNKNOWN) if word else _EMPTY for word in words]
-    return np.array(signs, dtype="float64"), said

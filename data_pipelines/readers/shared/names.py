@@ -8,6 +8,7 @@ from plumkeras.data_pipelines.schema.validation import MODALITIES, SPLIT_ALIASES
 
 MODALITY_NAMES = {"acoustic": "audio", "visual": "vision", "video": "vision", "language": "text"}
 LABEL_NAMES = ("labels", "label", "y")
+_DECLARED = {"regression_labels", "classification_labels", "multilabel_labels"}
 # Parts of a path that say nothing but that features, or labels, follow.
 _CONTAINERS = {"features", "data", "inputs", "labels"}
 _SPLITS = "|".join(SPLIT_ALIASES)
@@ -132,44 +133,33 @@ def flat(names, known):
 
 
 def name_labels(parts, path, report):
-    """Calls `labels`, `label` or `y` by the field that they are, in place, where a split has no labels otherwise.
-
-    Whole numbers from 0 on are classes, real numbers are ratings: in all splits the same.
+    """Calls `label` or `y` `labels`, in place, where a split has no labels by the name of their task.
 
     Args:
-        parts: dict by split of the splits' fields, each with a `dtype`, and a method `read`.
+        parts: dict by split of the splits' fields.
         path: str. The file, for errors.
         report: Report. Says what was taken for what.
 
+    Returns:
+        Whether the names of the fields say what the labels are: no split has `labels` alone.
+
     Raises:
-        DataError: a split has them under two names, or they are neither.
+        DataError: a split has them under two names.
     """
-    called = {}
+    declared = True
     for split, fields in parts.items():
         names = [name for name in LABEL_NAMES if name in fields]
-        if not names or {"regression_labels", "classification_labels"} & fields.keys():
+        if not names:
+            continue
+        if _DECLARED & fields.keys():
+            for name in names:
+                report.warn(f"{split}/{name}: not read, since there are {listing(sorted(_DECLARED & fields.keys()))}")
+                del fields[name]
             continue
         if len(names) > 1:
             raise DataError(f"{path}: {split} has labels under several names, {listing(names)}: keep one of them")
-        called[split] = names[0]
-    kinds = {split: _kind(parts[split][name]) for split, name in called.items()}
-    for split, kind in kinds.items():
-        if kind not in ("regression", "classification") or len(set(kinds.values())) > 1:
-            found = kind if len(set(kinds.values())) == 1 else listing(f"{k} in {s}" for s, k in kinds.items())
-            raise DataError(
-                f"{path}: {split}/{called[split]} could be either kind of label ({found}): name them "
-                "regression_labels (real numbers) or classification_labels (whole numbers from 0)"
-            )
-        fields = parts[split]
-        fields[f"{kind}_labels"] = fields.pop(called[split])
-        what = "real numbers" if kind == "regression" else "whole numbers from 0"
-        report.warn(f"{called[split]}: {what}, read as {kind}_labels")
-
-
-def _kind(field):
-    if field.dtype.kind == "f":
-        return "regression"
-    if field.dtype.kind not in "iub":
-        return f"values of type {field.dtype}"
-    values = field.read()
-    return "classification" if not values.size or values.min() >= 0 else "whole numbers, some below 0"
+        fields["labels"] = fields.pop(names[0])
+        if names[0] != "labels" and declared:
+            report.warn(f"{names[0]}: read as the labels")
+        declared = False
+    return declared

@@ -66,8 +66,8 @@ def _labels(axis, description):
         axis.set_xticks([])
         axis.set_yticks([])
         return
-    if description["task"] == "classification":
-        _classes(axis, labelled)
+    if description["task"] != "regression":
+        _classes(axis, labelled, {name: facts["samples"] for name, facts in description["splits"].items()})
     else:
         for name, labels in labelled.items():
             label = f"{name}: mean {labels['mean']:.2f}, std {labels['std']:.2f}"
@@ -77,12 +77,13 @@ def _labels(axis, description):
     _legend(axis)
 
 
-def _classes(axis, labelled):
-    classes = sorted({c for labels in labelled.values() for c in labels["classes"]}, key=int)
+def _classes(axis, labelled, samples):
+    # Class numbers in their order; names as the data set has them.
+    classes = list(dict.fromkeys(c for labels in labelled.values() for c in labels["classes"]))
+    classes = sorted(classes, key=int) if all(c.isdecimal() for c in classes) else classes
     shown, width = classes[:_MAX_CLASSES], 0.8 / len(labelled)
     for position, (name, labels) in enumerate(labelled.items()):
-        total = sum(labels["classes"].values())
-        shares = [100 * labels["classes"].get(c, 0) / total for c in shown]
+        shares = [100 * labels["classes"].get(c, 0) / samples[name] for c in shown]
         places = np.arange(len(shown)) + (position - (len(labelled) - 1) / 2) * width
         axis.bar(places, shares, width, color=_SPLITS[name], label=name)
     axis.set_xticks(np.arange(len(shown)), shown)

@@ -7,6 +7,8 @@ import numpy as np
 from plumkeras.metrics.reports import correlation
 from plumkeras.recipes.views.pictures.losses import COLOURS
 
+_MAX_LABELS = 24
+
 
 def plot_regression(labels, predicted, split_name, path):
     """Draws predictions against labels, with the line on which they are equal.
@@ -59,6 +61,39 @@ def plot_confusion(labels, predicted, names, split_name, path):
     axis.set(xlabel="prediction", ylabel="label")
     hits = np.mean(np.asarray(labels) == np.asarray(predicted))
     axis.set_title(f"{split_name}: accuracy {100 * hits:.1f} %, n = {len(labels)}", fontsize=11, parse_math=False)
+    figure.savefig(path, dpi=110)
+
+
+def plot_labels(labels, predicted, names, split_name, path):
+    """Draws for each label how many samples have it, how many are predicted to, and how many of these rightly.
+
+    Args:
+        labels, predicted: `[N, L]` of 0 and 1.
+        names: names of the labels.
+        split_name: what was predicted.
+        path: where the PNG goes.
+    """
+    from matplotlib.figure import Figure
+
+    labels, predicted = np.asarray(labels) > 0.5, np.asarray(predicted) > 0.5
+    shown = slice(0, _MAX_LABELS)
+    figure = Figure(figsize=(6.4, 1.6 + 0.55 * min(len(names), _MAX_LABELS)), layout="constrained")
+    axis = figure.subplots()
+    places = np.arange(len(names[shown]))
+    bars = (("true", labels), ("predicted", predicted), ("both", labels & predicted))
+    for position, (title, rows) in enumerate(bars):
+        counts = rows.sum(axis=0)[shown]
+        drawn = axis.barh(places + (position - 1) * 0.27, counts, 0.27, color=COLOURS[position], label=title)
+        axis.bar_label(drawn, fontsize=8, padding=2)
+    axis.set_yticks(places, [str(name) for name in names[shown]], parse_math=False)
+    axis.invert_yaxis()
+    axis.set_xlabel("samples")
+    axis.margins(x=0.1)
+    more = f", the first {_MAX_LABELS} of {len(names)} labels" if len(names) > _MAX_LABELS else ""
+    title = f"{split_name}: accuracy {100 * np.mean(labels == predicted):.1f} %, n = {len(labels)}{more}"
+    axis.set_title(title, fontsize=11, parse_math=False)
+    axis.legend(fontsize=8)
+    axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
 
 

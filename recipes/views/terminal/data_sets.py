@@ -26,7 +26,8 @@ def print_description(description, console=None):
         console.print(f"converted from format {escape(str(source['format']))}; sha256 {escape(str(source['sha256']))}")
     low_high = description["label_range"]
     scale = f", labels in [{low_high[0]:g}, {low_high[1]:g}]" if low_high and None not in low_high else ""
-    classes = f", {description['num_classes']} classes" if description["num_classes"] else ""
+    kind = "labels" if description["task"] == "multilabel" else "classes"
+    classes = f", {description['num_classes']} {kind}" if description["num_classes"] else ""
     console.print(f"task {description['task'] or 'unknown: no labels'}{scale}{classes}")
 
     splits = description["splits"]
@@ -104,7 +105,7 @@ def _largest(values):
 def _print_labels(splits, console):
     labelled = {name: split["labels"] for name, split in splits.items() if split["labels"]}
     if labelled:
-        table = make_table("Labels", "split", "mean", "std", "min", "max", "classes")
+        table = make_table("Labels", "split", "mean", "std", "min", "max", "samples of a class")
         for name, labels in labelled.items():
             numbers = [f"{labels[key]:.3f}" if key in labels else "-" for key in ("mean", "std", "min", "max")]
             table.add_row(name, *numbers, ", ".join(f"{key}: {count}" for key, count in labels["classes"].items()))

@@ -3,8 +3,10 @@
 from rich.console import Console
 
 from plumkeras.recipes.views.terminal.tables import print_table
+from plumkeras.tasks import get_task
 
-_REGRESSION = {
+# By the metrics of a report: the title of each, and the conventions. `%` at the end: a share of 1, shown as percent.
+_SENTIMENT = {
     "mae": "MAE",
     "corr": "Corr",
     "acc7": "ACC-7 %",
@@ -27,15 +29,34 @@ _SIMS = {
 }
 _SCALE = {"mae": "MAE", "corr": "Corr", "r2": "R²", "n": "n"}
 _CLASSIFICATION = {"accuracy": "accuracy %", "f1_weighted": "F1 weighted %", "f1_macro": "F1 macro %", "n": "n"}
-_CONVENTIONS = {
-    "regression": "MAE and Corr on raw values; ACC-7 and ACC-5 clipped to ±3 and ±2 and rounded half to even; has0: "
-    "all samples, cut at >= 0; non0: samples whose label is not 0, cut at > 0; F1 weighted by the labels' support.",
-    "sims": "SIMS: labels and predictions clipped to ±1; two classes cut at 0, with 0 negative, three at ±0.1, five at "
-    "±0.1 and ±0.7; F1 of the two classes, weighted by the labels' support.",
-    "scale": "MAE, Corr and R² (1 minus the residual over the total sum of squares) on raw values; the scale has no "
-    "zero inside, so no accuracies.",
-    "classification": "Class of the highest probability; F1 weighted by the labels' support, and its plain "
-    "mean over classes.",
+_MULTILABEL = {"accuracy": "accuracy %", "wa": "WA %", "f1": "F1 %", "f1_weighted": "F1 weighted %"}
+# By a metric that only reports of one kind have.
+_KINDS = {
+    "acc7": (
+        _SENTIMENT,
+        "MAE and Corr on raw values; ACC-7 and ACC-5 clipped to ±3 and ±2 and rounded half to even; has0: all samples, "
+        "cut at >= 0; non0: samples whose label is not 0, cut at > 0; F1 weighted by the labels' support.",
+    ),
+    "acc3": (
+        _SIMS,
+        "SIMS: labels and predictions clipped to ±1; two classes cut at 0, with 0 negative, three at ±0.1, five at "
+        "±0.1 and ±0.7; F1 of the two classes, weighted by the labels' support.",
+    ),
+    "r2": (
+        _SCALE,
+        "MAE, Corr and R² (1 minus the residual over the total sum of squares) on raw values; the scale has no "
+        "zero inside, so no accuracies.",
+    ),
+    "f1_macro": (
+        _CLASSIFICATION,
+        "Class of the highest probability; F1 weighted by the labels' support, and its plain mean over classes.",
+    ),
+    "wa": (
+        _MULTILABEL,
+        "Each label at probability 0.5, and the plain mean over the labels; WA: mean of the recalls of positives and "
+        "negatives; F1 of the positives, and of both weighted by their support; undefined, and left out of the mean, "
+        "for a label that no sample or every sample has.",
+    ),
 }
 
 
@@ -44,7 +65,7 @@ def print_metrics(reports, task, console=None):
 
     Args:
         reports: dict from split name to what `predictions.report` gives.
-        task: `"regression"` or `"classification"`.
+        task: a name of `plumkeras.tasks`.
     """
     console = console or Console()
     rows, convention = metric_rows(reports, task)
@@ -60,17 +81,29 @@ def short_metrics(report):
 
 def metric_rows(reports, task):
     """The rows of a table of metrics, each its name and a text per report; and their conventions, a text."""
-    keys = set().union(*reports.values())
-    kind = "sims" if "acc3" in keys else "scale" if "r2" in keys else task
-    names = {"regression": _REGRESSION, "sims": _SIMS, "scale": _SCALE, "classification": _CLASSIFICATION}[kind]
-    rows = [[title, *(_metric(key, report.get(key)) for report in reports.values())] for key, title in names.items()]
-    baseline = " Baseline: the training labels' " + ("median." if task == "regression" else "most frequent class.")
-    return rows, f"{_CONVENTIONS[kind]}{baseline if any('baseline' in r for r in reports) else ''}"
+    keys = dict.fromkeys(key for report in reports.values() for key in report)
+    titles, convention = next(kind for key, kind in _KINDS.items() if key in keys)
+    if titles is _MULTILABEL:
+        titles = _label_titles(keys)
+    rows = [[title, *(_metric(title, report.get(key)) for report in reports.values())] for key, title in titles.items()]
+    baseline = f" Baseline: {get_task(task).baseline}." if any("baseline" in r for r in reports) else ""
+    return rows, f"{convention}{baseline}"
 
 
-def _metric(key, value):
+def _label_titles(keys):
+    """The titles of the metrics of several labels: their means, and those of each label."""
+    titles = dict(_MULTILABEL)
+    for key in keys:
+        for metric in sorted(_MULTILABEL, key=len, reverse=True):
+            if key.startswith(f"{metric}_") and key not in _MULTILABEL:
+                titles[key] = f"{_MULTILABEL[metric].removesuffix(' %')} {key.removeprefix(f'{metric}_')} %"
+                break
+    return {**titles, "n": "n", "undefined_labels": "undefined labels"}
+
+
+def _metric(title, value):
     if value is None:
         return "undefined"
-    if key in ("n", "n_non0"):
+    if isinstance(value, int):
         return str(value)
-    return f"{value:.3f}" if key in ("mae", "corr", "r2") else f"{100 * value:.1f}"
+    return f"{100 * value:.1f}" if title.endswith("%") else f"{value:.3f}"
