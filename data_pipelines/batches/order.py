@@ -93,6 +93,7 @@ class BatchStream:
     `[B, T, F]`, `inputs[m + "_length"]` int32 `[B]`, `labels` float32 or int32 `[B]`.
     `epoch` is the number of the next training epoch. It advances when an epoch's last batch is
     handed out: looking at a first batch, as Keras does to build a model, isn't an epoch.
+    `error` is the exception that ended the latest iteration, or None; see `data_errors`.
 
     Raises:
         DataError: the split lacks one of `modalities`.
@@ -128,6 +129,7 @@ class BatchStream:
         self.length_aware = bool(length_aware)
         self.window = _at_least("window", window, 1)
         self.length_multiple = _at_least("length_multiple", length_multiple, 1)
+        self.error = None
         self._totals = np.sum([self.split.lengths[m] for m in modalities], axis=0, dtype="int64")
         if not len(self):
             raise ValueError(
@@ -139,12 +141,18 @@ class BatchStream:
         return whole + bool(rest and not self.drop_remainder)
 
     def __iter__(self):
+        self.error = None
         epoch = self.epoch
         last = len(self) - 1
         for position, indices in enumerate(self.order(epoch)):
             if position == last and self.training:
                 self.epoch = epoch + 1
-            yield self.batch(indices)
+            try:
+                batch = self.batch(indices)
+            except Exception as error:
+                self.error = error
+                raise
+            yield batch
 
     def order(self, epoch):
         """The sample numbers of each batch of an epoch, as a list of arrays."""

@@ -1,17 +1,13 @@
 """`make_dataset`: a split as a `tf.data.Dataset`."""
 
 import contextlib
-import re
 from collections.abc import Iterable
 
 from plumkeras.data_pipelines.batches.order import BatchStream
 from plumkeras.data_pipelines.schema.dataset import Split
-from plumkeras.data_pipelines.schema.validation import DataError
 
 _PREFETCH = 2
 _FEW = 8
-# How TensorFlow reports an error in Python code that it called.
-_REPORTED = re.compile(r"DataError: (.*?)\nTraceback \(most recent call last\)", re.DOTALL)
 
 
 def make_dataset(
@@ -47,7 +43,8 @@ def make_dataset(
     Returns:
         A `tf.data.Dataset` of known cardinality of `(inputs, labels)`, or `(inputs,)` where the
         split has no labels. `inputs` holds `<modality>` float32 `[B, T, F]` and
-        `<modality>_length` int32 `[B]`; labels are float32 or int32 `[B]`.
+        `<modality>_length` int32 `[B]`; labels are float32 or int32 `[B]`. Its `stream` is the
+        `BatchStream`.
 
     Raises:
         DataError: the split lacks one of `modalities`.
@@ -93,22 +90,30 @@ def make_dataset(
         dataset = dataset.prefetch(_PREFETCH)
     # Every replica's share is cut from the same batches: a generator can't be sharded by file.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return dataset.with_options(options)
+    dataset = dataset.with_options(options)
+    dataset.stream = stream
+    return dataset
 
 
 @contextlib.contextmanager
-def data_errors():
-    """Around whatever goes through a `make_dataset`: what is found damaged on the way is a `DataError` there too.
+def data_errors(*batches):
+    """Context in which the error of a damaged shard is raised as the `DataError` that it is.
 
-    Batches are read in TensorFlow's threads, from which every error comes out as one of TensorFlow's.
+    `tf.data` reads batches in its own threads and reports their errors as TensorFlow's.
+
+    Args:
+        *batches: what `make_dataset` or `make_sequence` returned and the context iterates, in any wrapping.
 
     Raises:
-        DataError: a shard turned out to be damaged.
+        ValueError: one of `batches` has no `stream`, e.g. the result of `Dataset.map`.
     """
+    for one in batches:
+        if not hasattr(one, "stream"):
+            raise ValueError(f"`batches` must come from `make_dataset` or `make_sequence`. Received: {one!r}")
     try:
         yield
     except Exception as error:
-        found = _REPORTED.search(str(error)) if type(error).__module__.startswith("tensorflow.") else None
-        if found is None:
+        found = next((one.stream.error for one in batches if one.stream.error is not None), None)
+        if found is None or not type(error).__module__.startswith("tensorflow."):
             raise
-        raise DataError(found[1]) from None
+        raise found from None

@@ -12,13 +12,13 @@ from plumkeras.recipes.views.escaping import for_csv
 from plumkeras.tasks import get_task
 
 
-@data_errors()
 def predict_split(network, split, batch_size=256, verbose=0):
     """Every output of the network, in file order: dict of arrays `[N, ...]`."""
-    with warnings.catch_warnings():
+    batches = feed(split.select(network.modalities), batch_size)
+    with warnings.catch_warnings(), data_errors(batches):
         # Told by their ids before, see `data_checks`.
         warnings.filterwarnings("ignore", ".* samples lack every modality")
-        return network.predict(feed(split.select(network.modalities), batch_size), verbose=verbose)
+        return network.predict(batches, verbose=verbose)
 
 
 def report(dataset, labels, prediction):

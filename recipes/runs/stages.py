@@ -5,6 +5,7 @@ from pathlib import Path
 import keras
 
 from plumkeras.callbacks import NonFiniteLossError
+from plumkeras.data_pipelines import data_errors
 from plumkeras.data_pipelines.batches.feed import feed
 from plumkeras.data_pipelines.batches.order import BatchStream
 from plumkeras.devices import check_precision, data_parallel, enable_determinism, set_seed
@@ -114,16 +115,18 @@ class StageData:
 
     def fit(self, stage, trainer, callbacks=(), initial_epoch=0):
         """Trains one stage from an epoch on; returns the history of the epochs that were trained, a dict."""
-        history = trainer.fit(
-            feed(self.train, **self._order(stage), initial_epoch=initial_epoch),
-            prototype_data=self.in_order,
-            validation_data=self.validation,
-            epochs=getattr(self.config, stage).epochs,
-            initial_epoch=initial_epoch,
-            callbacks=list(callbacks),
-            verbose=0,
-            shuffle=False,
-        )
+        shuffled = feed(self.train, **self._order(stage), initial_epoch=initial_epoch)
+        with data_errors(shuffled, self.in_order, self.validation):
+            history = trainer.fit(
+                shuffled,
+                prototype_data=self.in_order,
+                validation_data=self.validation,
+                epochs=getattr(self.config, stage).epochs,
+                initial_epoch=initial_epoch,
+                callbacks=list(callbacks),
+                verbose=0,
+                shuffle=False,
+            )
         return dict(history.history)
 
     def sample_ids(self, stage, epoch, step):
@@ -187,7 +190,8 @@ class Training:
         with self.parallel.scope():
             self.data = StageData(config, dataset, self.network.modalities)
             if init_from is None:
-                self.network.adapt(self.data.in_order)
+                with data_errors(self.data.in_order):
+                    self.network.adapt(self.data.in_order)
             else:
                 take_weights(self.network, init_from)
             weights = class_weights(config, self.network, self.data.train.labels)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import keras
 
-from plumkeras.data_pipelines import data_errors
 from plumkeras.files import replacing, write_json
 from plumkeras.recipes.config import TrainingError
 from plumkeras.recipes.runs import predictions, run_directory
@@ -21,7 +20,6 @@ from plumkeras.recipes.views.pictures import plot_losses
 from plumkeras.recipes.views.pictures.runs import write_pictures
 
 
-@data_errors()
 def train_run(
     config,
     dataset,
