@@ -8,7 +8,9 @@ best epoch so far with its weights, the counters of early stopping, and the hist
 import dataclasses
 import json
 import os
+import re
 import zipfile
+from collections import defaultdict
 from pathlib import Path
 
 import keras
@@ -31,7 +33,8 @@ class Position:
         stopped: bool. The stage was stopped early and has no further epoch.
         histories: dict by stage of dicts of lists, this stage and those before it.
         facts: dict of the callbacks' counters, `best` and `early_stopping`.
-        arrays: dict of lists of arrays: `variables`, `optimizer`, `best`, `generators`.
+        arrays: dict by kind of dicts of arrays: `variables`, `optimizer` and `best` by path, see `variable_paths`;
+            `generators` by position.
     """
 
     stage: str
@@ -55,10 +58,10 @@ class CheckpointFile:
     def write(self, position):
         """Raises `TrainingError` when the disk does not take it; the last checkpoint is untouched then."""
         facts = {f.name: getattr(position, f.name) for f in dataclasses.fields(position) if f.name != "arrays"}
-        # How many there are, so that a file that has lost some is seen to be damaged.
-        facts["arrays"] = {name: len(values) for name, values in position.arrays.items()}
+        # So that a file that has lost some is seen to be damaged.
+        facts["arrays"] = {kind: list(values) for kind, values in position.arrays.items()}
         facts["run_id"] = self.run_id
-        arrays = {f"{name}/{i}": a for name, values in position.arrays.items() for i, a in enumerate(values)}
+        arrays = {f"{kind}/{name}": a for kind, values in position.arrays.items() for name, a in values.items()}
         try:
             with replacing(self.path) as partial, partial.open("wb") as file:
                 np.savez(file, **{_FACTS: np.frombuffer(json.dumps(facts).encode(), "uint8")}, **arrays)
@@ -81,10 +84,12 @@ class CheckpointFile:
                 if damaged := file.zip.testzip():
                     raise zipfile.BadZipFile(f"bad CRC-32 for {damaged}")
                 facts = json.loads(file[_FACTS].tobytes())
-                counts = facts.pop("arrays")
+                names = facts.pop("arrays")
+                # The layout before arrays had paths: how many there are.
+                names = {kind: map(str, range(n)) if isinstance(n, int) else n for kind, n in names.items()}
                 # Version 0.1.0 had none.
                 found = facts.pop("run_id", None)
-                arrays = {name: [file[f"{name}/{i}"] for i in range(count)] for name, count in counts.items()}
+                arrays = {kind: {name: file[f"{kind}/{name}"] for name in names[kind]} for kind in names}
             position = Position(**facts, arrays=arrays)
         except OSError as error:
             raise TrainingError(f"{self.path}: cannot be read: {error.strerror or error}") from error
@@ -130,7 +135,7 @@ class StageCheckpoint(keras.callbacks.Callback):
             return
         self._assign("variables", self.model.variables)
         self._assign("optimizer", self.model.optimizer.variables)
-        _restore_generators(self.position.arrays.get("generators", []))
+        _restore_generators(list(self.position.arrays.get("generators", {}).values()))
         if best := self.position.facts.get("best"):
             keep = self.model.keep_best
             keep.best, keep.best_epoch = best["best"], best["best_epoch"]
@@ -144,22 +149,24 @@ class StageCheckpoint(keras.callbacks.Callback):
         if self.file is None:
             return
         arrays = {
-            "variables": [keras.ops.convert_to_numpy(v) for v in self.model.variables],
-            "optimizer": [keras.ops.convert_to_numpy(v) for v in self.model.optimizer.variables],
-            "generators": _generators(),
+            "variables": _by_path(self.model.variables, map(keras.ops.convert_to_numpy, self.model.variables)),
+            "optimizer": _by_path(
+                self.model.optimizer.variables, map(keras.ops.convert_to_numpy, self.model.optimizer.variables)
+            ),
+            "generators": {str(i): state for i, state in enumerate(_generators())},
         }
-        for variable, array in zip(self.model.variables, arrays["variables"], strict=True):
+        for path, array in arrays["variables"].items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 kept = "; the checkpoint before it is untouched" if self.file.path.exists() else ""
                 raise TrainingError(
-                    f"training diverged in stage {self.stage}: {variable.path} is not finite after epoch {epoch + 1}"
+                    f"training diverged in stage {self.stage}: {path} is not finite after epoch {epoch + 1}"
                     f"{kept}; try a smaller {self.stage}.learning_rate"
                 )
         facts = {}
         keep = getattr(self.model, "keep_best", None)
         if keep is not None:
             facts["best"] = {"best": float(keep.best), "best_epoch": keep.best_epoch}
-            arrays["best"] = keep.best_weights or []
+            arrays["best"] = _by_path(self.model.weights, keep.best_weights) if keep.best_weights else {}
         if self.early_stopping is not None:
             best = self.early_stopping.best
             facts["early_stopping"] = {
@@ -171,18 +178,52 @@ class StageCheckpoint(keras.callbacks.Callback):
         histories = {**self.earlier, self.stage: self.history}
         self.file.write(Position(self.stage, epoch + 1, self.model.stop_training, histories, facts, arrays))
 
-    def _assign(self, name, variables):
-        for variable, array in zip(variables, self._arrays(name, variables), strict=True):
+    def _assign(self, kind, variables):
+        for variable, array in zip(variables, self._arrays(kind, variables), strict=True):
             variable.assign(array)
 
-    def _arrays(self, name, variables):
-        arrays = self.position.arrays.get(name, [])
-        if [a.shape for a in arrays] != [tuple(v.shape) for v in variables]:
+    def _arrays(self, kind, variables):
+        arrays = self.position.arrays.get(kind, {})
+        if list(arrays) == [str(i) for i in range(len(variables))]:  # The layout before arrays had paths.
+            arrays = _by_path(variables, arrays.values())
+        shapes = _by_path(variables, (tuple(v.shape) for v in variables))
+        wrong = [f"{path} is missing" for path in shapes if path not in arrays]
+        wrong += [f"{path} is surplus" for path in arrays if path not in shapes]
+        wrong += [
+            f"{path} has shape {arrays[path].shape}, not {shape}"
+            for path, shape in shapes.items()
+            if path in arrays and arrays[path].shape != shape
+        ]
+        if wrong:
+            more = f", and {len(wrong) - 1} more differ" if len(wrong) > 1 else ""
             raise TrainingError(
-                f"{self.file.path}: holds other arrays of {name} than this version of plumkeras and Keras makes; start "
-                "anew with --overwrite"
+                f"{self.file.path}: holds other arrays of {kind} than this version of plumkeras and Keras makes: "
+                f"{wrong[0]}{more}; start anew with --overwrite"
             )
-        return arrays
+        return [arrays[path] for path in shapes]
+
+
+def variable_paths(variables) -> list[str]:
+    """The Keras paths of variables, the same in every process.
+
+    Keras counts names through a process, as in `seed_generator_12/seed_generator_state`: the counts of each name at
+    the beginning of a path are replaced by their rank among these variables.
+    """
+    parts = []
+    ranks = defaultdict(set)
+    for variable in variables:
+        root, slash, rest = variable.path.partition("/")
+        name, count = re.fullmatch(r"(.+?)(?:_(\d+))?", root).groups(default="-1")
+        ranks[name].add(int(count))
+        parts.append((name, int(count), slash + rest))
+    ranks = {name: sorted(counts) for name, counts in ranks.items()}
+    return [
+        f"{name}_{rank}{rest}" if (rank := ranks[name].index(count)) else name + rest for name, count, rest in parts
+    ]
+
+
+def _by_path(variables, values):
+    return dict(zip(variable_paths(variables), values, strict=True))
 
 
 def _generators():

@@ -143,7 +143,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path, dataset):
     start_run(tmp_path / "b", dataset)
     ids = [run_directory.run_id(tmp_path / name) for name in "ab"]
     assert len(set(ids)) == 2 and None not in ids
-    position = Position("refinement", 1, False, {"refinement": {}}, {}, {"variables": [np.zeros(3)]})
+    position = Position("refinement", 1, False, {"refinement": {}}, {}, {"variables": {"a/bias": np.zeros(3)}})
     CheckpointFile(tmp_path / "a").write(position)
     assert CheckpointFile(tmp_path / "a").read().epochs == 1
     shutil.copy(tmp_path / "a" / "checkpoint.npz", tmp_path / "b")

@@ -23,12 +23,15 @@ import pytest
 
 from plumkeras import locking
 from plumkeras.data_pipelines import load, make_synthetic, save_npz
+from plumkeras.models.plum_net import PLUMNet
 from plumkeras.recipes import find_recipe
 from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import ConfigError, TrainingError
 from plumkeras.recipes.runs import run_directory
-from plumkeras.recipes.runs.checkpoint import CheckpointFile, Position
+from plumkeras.recipes.runs.checkpoint import CheckpointFile, Position, variable_paths
 from plumkeras.recipes.runs.output_checks import check_output
+from plumkeras.trainers import RefinementTrainer
+from plumkeras.trainers.backend import AdamW
 
 # All modules, dropout, early stopping; 4 steps an epoch, the last on a partial batch. A process costs 7 to 13 s of CPU,
 # nearly all of it for starting and tracing.
@@ -159,6 +162,30 @@ def test_three_kills_and_a_full_disk_change_no_byte(reference, chain):
     assert outcome(chain.directory) == outcome(reference)
     assert {p.name for p in chain.directory.iterdir()} == {p.name for p in reference.iterdir()}
     assert (chain.directory / "losses.png").stat().st_size
+
+
+def test_a_checkpoint_by_position_changes_no_byte(reference, unfinished):
+    number_arrays(unfinished / "checkpoint.npz")
+    finish(unfinished)
+    assert outcome(unfinished) == outcome(reference)
+
+
+def test_paths_of_variables_are_the_same_whatever_the_process_made_before():
+    def paths():
+        network = PLUMNet({"text": 4, "audio": 3}, hidden_dim=8, num_layers=1, num_heads=2, dropout=0.3)
+        trainer = RefinementTrainer(network)
+        trainer.compile(AdamW(1e-3))
+        trainer.optimizer.build(trainer.trainable_variables)
+        return variable_paths(trainer.variables), variable_paths(trainer.optimizer.variables)
+
+    model, optimizer = paths()
+    keras.layers.Dropout(0.5), AdamW(), keras.layers.Dense(1)
+    assert (model, optimizer) == paths()
+    assert len(set(model)) == len(model) and len(set(optimizer)) == len(optimizer)
+    assert {"common_branch/pool/query/kernel", "seed_generator/seed_generator_state"} < {*model}
+    assert {path.split("/")[0] for path in optimizer} <= {"fused_adam_w", "adamw"}
+    named = [keras.Variable(0.0, name=name) for name in ("x", "y_10", "x_3", "y_9", "x_2", "z2")]
+    assert variable_paths(named) == ["x", "y_1", "x_2", "y", "x_1", "z2"]
 
 
 def test_the_kills_came_where_they_were_wanted(chain):
@@ -315,15 +342,34 @@ def hold_no_facts(path):
 def hold_other_shapes(path):
     file = CheckpointFile(path.parent)
     position = file.read()
-    position.arrays["variables"][0] = np.stack([position.arrays["variables"][0]] * 2)
+    position.arrays["variables"]["text_encoder/projection/bias"] = np.zeros(3, "float32")
     file.write(position)
 
 
-def hold_another_best_epoch(path):
+def hold_one_more_and_one_less(path):
     file = CheckpointFile(path.parent)
     position = file.read()
-    position.arrays["best"].pop()
+    position.arrays["best"]["pulse_encoder/bias"] = position.arrays["best"].pop("prediction/out/bias")
     file.write(position)
+
+
+def hold_fewer_by_position(path):
+    number_arrays(path)
+    file = CheckpointFile(path.parent)
+    position = file.read()
+    position.arrays["optimizer"].popitem()
+    file.write(position)
+
+
+def number_arrays(path):
+    """Rewrites a checkpoint in the layout before arrays had paths."""
+    with np.load(path) as file:
+        facts = json.loads(file["facts"].tobytes())
+        arrays = {
+            f"{kind}/{i}": file[f"{kind}/{n}"] for kind, names in facts["arrays"].items() for i, n in enumerate(names)
+        }
+    facts["arrays"] = {kind: len(names) for kind, names in facts["arrays"].items()}
+    np.savez(path, facts=np.frombuffer(json.dumps(facts).encode(), "uint8"), **arrays)
 
 
 @pytest.mark.parametrize(
@@ -334,8 +380,13 @@ def hold_another_best_epoch(path):
         (lambda path: path.write_bytes(b"not a checkpoint"), "is damaged"),
         (lambda path: path.write_bytes(b""), "is damaged"),
         (hold_no_facts, "is damaged"),
-        (hold_other_shapes, "holds other arrays of variables"),
-        (hold_another_best_epoch, "holds other arrays of best"),
+        (hold_other_shapes, "text_encoder/projection/bias has shape (3,), not (8,); start anew"),
+        (
+            hold_one_more_and_one_less,
+            "of best than this version of plumkeras and Keras makes: prediction/out/bias is "
+            "missing, and 1 more differ; start anew",
+        ),
+        (hold_fewer_by_position, "iteration is missing"),
     ],
 )
 def test_a_damaged_checkpoint_is_one_line_and_nothing_is_lost(unfinished, capsys, monkeypatch, damage, told):
@@ -364,9 +415,12 @@ def checkpoint(tmp_path):
         histories={"alignment": {"loss": [1.5]}, "refinement": {"loss": [1.25, float("nan")]}},
         facts={"best": {"best": 1.0, "best_epoch": 0}},
         arrays={
-            "variables": [random_numbers.normal(size=(49, 49)).astype("float32"), np.arange(2, dtype="uint32")],
-            "optimizer": [np.array(3, "int64")],
-            "best": [random_numbers.normal(size=16).astype("float32")],
+            "variables": {
+                "a/kernel": random_numbers.normal(size=(49, 49)).astype("float32"),
+                "seed_generator/seed_generator_state": np.arange(2, dtype="uint32"),
+            },
+            "optimizer": {"adam/iteration": np.array(3, "int64")},
+            "best": {"a/kernel": random_numbers.normal(size=16).astype("float32")},
         },
     )
     file = CheckpointFile(tmp_path)
@@ -380,9 +434,11 @@ def equal(one, other):
     ):
         return False
     return one.arrays.keys() == other.arrays.keys() and all(
-        len(one.arrays[name]) == len(values)
-        and all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(one.arrays[name], values, strict=True))
-        for name, values in other.arrays.items()
+        list(one.arrays[kind]) == list(values)
+        and all(
+            one.arrays[kind][n].dtype == a.dtype and np.array_equal(one.arrays[kind][n], a) for n, a in values.items()
+        )
+        for kind, values in other.arrays.items()
     )
 
 
@@ -400,7 +456,7 @@ def test_no_damaged_byte_goes_unnoticed(checkpoint):
     """
     file, position = checkpoint
     whole = file.path.read_bytes()
-    inside = whole.index(position.arrays["variables"][0].tobytes())
+    inside = whole.index(position.arrays["variables"]["a/kernel"].tobytes())
     for place in [*range(inside), *range(inside, inside + 9600, 97), *range(inside + 9600, len(whole))]:
         for change in (whole[place] ^ 1, whole[place] ^ 0xFF):
             file.path.write_bytes(whole[:place] + bytes([change]) + whole[place + 1 :])
