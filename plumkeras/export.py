@@ -18,9 +18,6 @@ from plumkeras.locking import locked
 if TYPE_CHECKING:
     import keras
 
-SIGNATURES = ("serving_default", "explain", "embed")
-_EMBEDDINGS = ("common_embedding", "private_embedding", "refined_embedding")
-_BRANCHES = ("common", "private")
 _PARTIAL = ".partial"
 
 
@@ -177,17 +174,7 @@ def input_specs(feature_dims):
 
 def endpoints(network):
     """The functions behind the signatures: dict by signature name, each from a dict of inputs to a dict of outputs."""
-    has = {name.removeprefix(f"{m}_") for m in network.modalities for name in network.output}
-    labels = [f"{m}_{name}" for m in network.modalities for name in ("soft_label", "hard_label") if name in has]
-    logits = [f"{m}_{branch}_logits" for m in network.modalities for branch in _BRANCHES if f"{branch}_logits" in has]
-    embeddings = [f"{m}_{name}" for m in network.modalities for name in _EMBEDDINGS if name in has]
-    found = {
-        "serving_default": _endpoint(network, ["prediction"]),
-        "explain": _endpoint(network, ["prediction", *labels], logits),
-    }
-    if embeddings:
-        found["embed"] = _endpoint(network, embeddings)
-    return found
+    return {name: _endpoint(network, outputs) for name, outputs in network.signatures().items()}
 
 
 def pruned(endpoint, specs):
@@ -207,19 +194,19 @@ def pruned(endpoint, specs):
     return lambda inputs: needed(**inputs)
 
 
-def _endpoint(network, names, logits=()):
+def _endpoint(network, names):
     import tensorflow as tf
 
-    part = network.select(*names, *logits)
+    part = network.select(*dict.fromkeys(names.values()))
 
     def serve(inputs):
         outputs = part(checked(inputs, network.feature_dims), training=False)
-        found = {name: outputs[name] for name in names}
-        for name in logits:
-            key = f"{name.removesuffix('_logits')}_probabilities"
-            found[key] = tf.nn.softmax(tf.cast(outputs[name], tf.float32), axis=-1)
+        found = {key: outputs[name] for key, name in names.items()}
+        for key, value in found.items():
+            if key.endswith("_probabilities"):
+                found[key] = tf.nn.softmax(tf.cast(value, tf.float32), axis=-1)
         # Under 16 bits too a client gets the numbers that it can read.
-        return {name: tf.cast(value, tf.float32) if value.dtype.is_floating else value for name, value in found.items()}
+        return {key: tf.cast(value, tf.float32) if value.dtype.is_floating else value for key, value in found.items()}
 
     return serve
 

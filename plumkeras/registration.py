@@ -16,6 +16,7 @@ _CLASSES = {
     "layers.missing_modality": ("AbsentVector", "ModalityDropout", "Presence", "ZeroWhenMissing"),
     "layers.modality_encoder": ("ModalityEncoder",),
     "layers.multilevel_semantic_alignment": ("MultilevelSemanticAlignment",),
+    "layers.prediction": ("Prediction",),
     "layers.private_refinement": ("PrivateRefinement",),
     "layers.prototype_label_generator": ("PrototypeLabelGenerator",),
     "layers.task_conditioned_bifurcator": ("TaskConditionedBifurcator", "TaskConditionedBranch"),
@@ -28,7 +29,8 @@ _CLASSES = {
         "SentimentAccuracy",
         "SentimentF1",
     ),
-    "models.plum_net": ("PLUMNet", "Prediction"),
+    "models.late_fusion": ("LateFusion",),
+    "models.plum_net": ("PLUMNet",),
 }
 
 

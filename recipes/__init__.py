@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from plumkeras.nearest import nearest
-from plumkeras.recipes.config import ConfigError, RecipeConfig, from_dict, to_dict
+from plumkeras.recipes.config import BaseRecipeConfig, ConfigError, RecipeConfig, from_dict, to_dict
 from plumkeras.recipes.mosei import mosei as _mosei
 from plumkeras.recipes.mosi import mosi as _mosi
 from plumkeras.recipes.mosi import mosi_frozen as _mosi_frozen
@@ -115,7 +115,7 @@ def _read_recipe_file(path):
     except Exception as error:
         raise ConfigError(f"{path}: the recipe file fails: {type(error).__name__}: {error}") from error
     recipe = getattr(module, "recipe", None)
-    if not isinstance(recipe, RecipeConfig):
+    if not isinstance(recipe, BaseRecipeConfig):
         raise ConfigError(f"{path}: a recipe file sets `recipe` to a plumkeras.recipes.RecipeConfig; found {recipe!r}")
     # As if replayed from JSON: that checks the type of every value.
     callbacks = getattr(module, "callbacks", None)

@@ -3,65 +3,28 @@
 from collections.abc import Sequence
 
 import keras
-import numpy as np
-from keras import ops
 
-from plumkeras import features
 from plumkeras.arguments import known_arguments_only
-from plumkeras.layers.dropout import Dropout
 from plumkeras.layers.masking import PACKAGE, SequenceMean
 from plumkeras.layers.missing_modality import AbsentVector, ModalityDropout, Presence, ZeroWhenMissing
 from plumkeras.layers.modality_encoder import ModalityEncoder
 from plumkeras.layers.multilevel_semantic_alignment import MultilevelSemanticAlignment
+from plumkeras.layers.prediction import Prediction
 from plumkeras.layers.private_refinement import PrivateRefinement
 from plumkeras.layers.prototype_label_generator import PrototypeLabelGenerator
 from plumkeras.layers.task_conditioned_bifurcator import TaskConditionedBifurcator, TaskConditionedBranch
 from plumkeras.layers.transformer import TransformerEncoder
+from plumkeras.models.base import MultimodalNetwork, check_widths
 from plumkeras.tasks import get_task
 
+_EMBEDDINGS = ("common_embedding", "private_embedding", "refined_embedding")
 MODULES = ("msa", "psl_tfb", "prm")
 COMMON_BRANCHES = ("shared", "per_modality", "shared_encoder")
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 @known_arguments_only()
-class Prediction(keras.layers.Layer):
-    """Head: `Dense(d)`, GELU, dropout, then the task's `[B]` values or `[B, C]` probabilities, in float32."""
-
-    def __init__(self, task, hidden_dim, num_classes, dropout=0.1, **kwargs):
-        super().__init__(**kwargs)
-        self.task, self.hidden_dim, self.num_classes, self.dropout = task, hidden_dim, num_classes, dropout
-        self.hidden = keras.layers.Dense(hidden_dim, activation="gelu", dtype=self.dtype_policy, name="hidden")
-        self.drop = Dropout(dropout, dtype=self.dtype_policy, name="drop")
-        units = get_task(task).units(num_classes)
-        self.out = keras.layers.Dense(units, dtype="float32", name="out")
-
-    def build(self, vector_shape):
-        self.hidden.build(vector_shape)
-        self.out.build((None, self.hidden_dim))
-        self.built = True
-
-    def call(self, vector, training=False):
-        out = self.out(self.drop(self.hidden(vector), training=training))
-        return get_task(self.task).activate(out)
-
-    def compute_output_spec(self, vector, training=False):
-        shape = get_task(self.task).prediction_shape(vector.shape[0], self.num_classes)
-        return keras.KerasTensor(shape, dtype="float32")
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "task": self.task,
-            "hidden_dim": self.hidden_dim,
-            "num_classes": self.num_classes,
-            "dropout": self.dropout,
-        }
-
-
-@keras.saving.register_keras_serializable(package=PACKAGE)
-@known_arguments_only()
-class PLUMNet(keras.Model):
+class PLUMNet(MultimodalNetwork):
     """Prototype-Induced Label Structuring for Disentangled Multimodal Representation Network.
 
     A functional model: a flat dict of named inputs to a flat dict of named outputs. It holds what changes weights or
@@ -133,17 +96,13 @@ class PLUMNet(keras.Model):
         trainable: bool = True,
     ):
         modules = tuple(modules)
-        feature_dims = dict(feature_dims)
+        feature_dims = check_widths(feature_dims)
         compression = dict(compression or {})
         get_task(task)
         if common_branch not in COMMON_BRANCHES:
             raise ValueError(f"`common_branch` must be one of {COMMON_BRANCHES}. Received: {common_branch!r}")
         if modules != MODULES[: len(modules)]:
             raise ValueError(f"`modules` must be a leading part of {MODULES}. Received: modules={modules}")
-        if not feature_dims or any(not isinstance(w, int) or w < 1 for w in feature_dims.values()):
-            raise ValueError(
-                f"`feature_dims` must give each modality a positive width. Received: feature_dims={feature_dims}"
-            )
         if unknown := sorted(set(compression) - set(feature_dims)):
             raise ValueError(f"`compression` names {unknown}, which `feature_dims` lacks: {sorted(feature_dims)}")
         dtype = keras.dtype_policies.get(dtype)
@@ -185,10 +144,7 @@ class PLUMNet(keras.Model):
                 )
 
         # === Functional Model ===
-        inputs = {}
-        for m, width in feature_dims.items():
-            inputs[m] = keras.Input((None, width), name=m, dtype="float32")
-            inputs[f"{m}_length"] = keras.Input((), name=f"{m}_length", dtype="int32")
+        inputs = self.named_input_tensors(feature_dims)
         lengths = {m: inputs[f"{m}_length"] for m in modalities}
         if modality_dropout:
             lengths = hide(lengths)
@@ -251,112 +207,25 @@ class PLUMNet(keras.Model):
         self.policy = dtype
 
     @property
-    def task_object(self):
-        """The `plumkeras.tasks.Task` of its `task`."""
-        return get_task(self.task)
-
-    @property
-    def modalities(self):
-        """Names of the modalities, in the order of `feature_dims`."""
-        return tuple(self.feature_dims)
-
-    @property
     def prototype_generators(self):
         """Dict from modality to its `PrototypeLabelGenerator`; empty without `psl_tfb`."""
         if "psl_tfb" not in self.modules:
             return {}
         return {m: self.get_layer(f"{m}_prototype_labels") for m in self.modalities}
 
-    def __call__(self, inputs, *args, training=None, **kwargs):
-        # Not in `call`, before which Keras refuses what can be filled in, and lengthens every error.
-        named = self.named_inputs(inputs, may_be_absent=not training)
-        return super().__call__(named, *args, training=training, **kwargs)
-
-    def predict(self, x, *args, **kwargs):
-        """As `keras.Model.predict`. Of a dict of arrays a modality may be absent: it is missing for every sample.
-
-        Warns:
-            UserWarning: a modality is absent, every modality of some samples is missing, or values were set to 0.
-        """
-        if isinstance(x, dict):
-            x = self.complete_arrays(x, may_be_absent=True)
-        outputs = super().predict(x, *args, **kwargs)
-        features.warn_of_lacking_all(outputs[f"{m}_present"] for m in self.modalities)
-        return outputs
-
-    def complete_arrays(self, arrays, where="the dict of arrays", **options):
-        """`features.complete_inputs` of arrays or tensors, for this network."""
-        names = [name for m in self.modalities for name in (m, f"{m}_length")]
-        # Names that the network does not read pass unread: they are for messages.
-        numpy = {n: ops.convert_to_numpy(a) if n in names and a is not None else a for n, a in arrays.items()}
-        return features.complete_inputs(numpy, self.feature_dims, where, **options)
-
-    def named_inputs(self, inputs, may_be_absent=False):
-        """Of a dict of tensors those that the network reads, by name: Keras would match them by position.
-
-        Without lengths every frame counts. An absent modality, where it may be, is missing for every sample.
-
-        Raises:
-            DataError: a modality is absent, or has the wrong width.
-        """
-        absent = features.check_names(inputs, self.modalities, f"{self.name}: the inputs", may_be_absent)
-        named = {}
-        for m, width in self.feature_dims.items():
-            if m in absent:
-                continue
-            # Tensors all, since Keras refuses a mixture with arrays.
-            sequence, length = (_tensor(inputs.get(name)) for name in (m, f"{m}_length"))
-            if len(sequence.shape) == 2:
-                sequence = ops.expand_dims(sequence, 1)
-            features.check_width(sequence.shape[-1], width, m, f"{self.name}: the inputs")
-            if length is None:
-                length = ops.sum(ops.ones_like(sequence[:, :, 0], dtype="int32"), axis=1)
-            named[m], named[f"{m}_length"] = sequence, length
-        one_frame = ops.zeros_like(next(iter(named.values()))[:, :1, :1])
-        for m in absent:
-            named[m] = ops.repeat(one_frame, self.feature_dims[m], axis=2)
-            named[f"{m}_length"] = ops.cast(one_frame[:, 0, 0], "int32")
-        return named
-
-    def select(self, *names: str) -> keras.Model:
-        """The same network with only the named outputs: a functional model that computes nothing else."""
-        return keras.Model(self.input, {name: self.output[name] for name in names}, name=f"{self.name}_part")
-
-    def adapt(self, dataset) -> None:
-        """Fits the standardisation on the valid frames of the training split.
-
-        Args:
-            dataset: an iterable of batches, `(inputs, labels)` or `inputs`, e.g. of `make_dataset`, gone through once;
-                or one dict of arrays.
-
-        Raises:
-            ValueError: when a modality has no valid frame, or a batch is not what the network reads. NaN of a dict of
-                arrays is set to 0 with a warning, as `fit` does it; of a batch it is refused.
-        """
-        is_dict = isinstance(dataset, dict)
-        batches = [dataset] if is_dict else dataset
-        layers = {m: self.get_layer(f"{m}_encoder").standardization for m in self.modalities}
-        moments = {m: features.FrameMoments(width) for m, width in self.feature_dims.items()}
-        for number, batch in enumerate(batches):
-            inputs = batch[0] if isinstance(batch, (tuple, list)) else batch
-            where = "the dict of arrays" if is_dict else f"batch {number}"
-            inputs = self.complete_arrays(inputs, where, clean=is_dict)
-            for m, layer in layers.items():
-                layer.collect(moments[m], inputs[m], inputs[f"{m}_length"])
+    def signatures(self):
+        """`explain` adds soft and hard labels and the branches' probabilities, `embed` gives the embeddings."""
+        every = [f"{m}_{name}" for m in self.modalities for name in _EMBEDDINGS]
+        labels = [f"{m}_{name}" for m in self.modalities for name in ("soft_label", "hard_label")]
+        found = super().signatures()
+        found["explain"] |= {name: name for name in labels if name in self.output}
         for m in self.modalities:
-            if not moments[m].count:
-                raise ValueError(f"{m}: no valid frame to take statistics from; is the modality missing everywhere?")
-        for m, layer in layers.items():
-            layer.set_moments(moments[m])
-
-    @property
-    def is_adapted(self):
-        """Whether the standardisation has other statistics than those it begins with."""
-        layers = [self.get_layer(f"{m}_encoder").standardization for m in self.modalities]
-        return any(
-            np.any(ops.convert_to_numpy(layer.mean) != 0) or np.any(ops.convert_to_numpy(layer.divisor) != 1)
-            for layer in layers
-        )
+            for branch in ("common", "private"):
+                if (logits := f"{m}_{branch}_logits") in self.output:
+                    found["explain"][f"{m}_{branch}_probabilities"] = logits
+        if embeddings := {name: name for name in every if name in self.output}:
+            found["embed"] = embeddings
+        return found
 
     def get_config(self):
         return {
@@ -391,7 +260,3 @@ def _with_common_branch(config):
     config = dict(config)
     shares = config.pop("share_common_encoder")
     return {**config, "common_branch": "shared_encoder" if shares else "per_modality"}
-
-
-def _tensor(values):
-    return values if values is None or keras.utils.is_keras_tensor(values) else ops.convert_to_tensor(values)

@@ -66,6 +66,9 @@ class Classification(Task):
 
         return classification_report(labels, prediction)
 
+    def answer(self, num_classes):
+        return f"{num_classes} classes"
+
     def prediction_columns(self, prediction, names):
         probabilities = {f"probability_{name}": prediction[:, k] for k, name in enumerate(names)}
         return {"prediction": self.decide(prediction), **probabilities}

@@ -88,6 +88,9 @@ class MultiLabel(Task):
     def label_columns(self, labels, names):
         return {f"label_{name}": labels[:, k] for k, name in enumerate(names)}
 
+    def answer(self, num_classes):
+        return f"{num_classes} labels, of which a sample has any number"
+
     def prediction_columns(self, prediction, names):
         return {f"probability_{name}": prediction[:, k] for k, name in enumerate(names)}
 

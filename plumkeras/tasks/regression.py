@@ -88,6 +88,9 @@ class Regression(Task):
         edges = ["-infinity", *(f"{edge:g}" for edge in label_classes), "infinity"]
         return [f"label in [{low}, {high})" for low, high in itertools.pairwise(edges)]
 
+    def answer(self, num_classes):
+        return "a score"
+
     def prediction_columns(self, prediction, names):
         return {"prediction": prediction}
 

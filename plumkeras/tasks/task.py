@@ -148,6 +148,10 @@ class Task:
         """What each of these classes is, in words, for the model card."""
         return [f"class {name} of the data" for name in self.class_names(num_classes, label_classes, label_names)]
 
+    def answer(self, num_classes: int) -> str:
+        """What a network answers, in words, for the model card."""
+        raise NotImplementedError
+
     def label_columns(self, labels: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
         """Columns of a csv file of predictions for the labels."""
         return {"label": labels}

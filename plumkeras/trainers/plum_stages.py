@@ -4,16 +4,15 @@ import keras
 from keras import ops
 
 from plumkeras.arguments import known_arguments_only
-from plumkeras.callbacks import BestEpoch
 from plumkeras.objectives.alignment import AlignmentObjective
 from plumkeras.objectives.prediction import PredictionObjective
-from plumkeras.trainers.stage import StageTrainer
+from plumkeras.trainers.prototypes import PrototypeTrainer
 
 OBJECTIVES = ("total", "refinement")
 
 
 @known_arguments_only(AlignmentObjective)
-class AlignmentTrainer(StageTrainer):
+class AlignmentTrainer(PrototypeTrainer):
     """Stage 1, common-private alignment: trains stem, MSA and TFB with `L_stage1`, eq. 10.
 
     `compile(optimizer)`, then `fit(train, prototype_data=..., validation_data=...)`. The last weights are kept, and
@@ -56,9 +55,6 @@ class AlignmentTrainer(StageTrainer):
         self.label_warmup_epochs = label_warmup_epochs
         self._start(network.select(*self.alignment.output_names), self.alignment.term_names)
 
-    def call(self, x, training=False):
-        return self.forward(x, training)
-
     def begin_epoch(self, epoch):
         self.label_warmup.assign(float(epoch < self.label_warmup_epochs))
 
@@ -67,7 +63,7 @@ class AlignmentTrainer(StageTrainer):
 
 
 @known_arguments_only(AlignmentObjective)
-class RefinementTrainer(StageTrainer):
+class RefinementTrainer(PrototypeTrainer):
     """Stage 2, fusion refinement: adds PRM and the head, eq. 11-13.
 
     With `validation_data`, `fit` ends on the weights and prototypes of the epoch with the best `val_prediction_loss`
@@ -85,6 +81,8 @@ class RefinementTrainer(StageTrainer):
 
     Reference: PLUM-Net, eq. 11-13.
     """
+
+    chooses_epoch = True
 
     def __init__(
         self,
@@ -104,7 +102,6 @@ class RefinementTrainer(StageTrainer):
         self.prediction = PredictionObjective(
             network, self.alignment.label_classes, objective_options.get("class_weight")
         )
-        self.keep_best = BestEpoch()
         self.frozen = set()
         if freeze_alignment:
             self.frozen = {id(v) for v in network.select(*self.alignment.output_names).trainable_variables}
@@ -114,17 +111,6 @@ class RefinementTrainer(StageTrainer):
 
     def call(self, x, training=False):
         return self.forward(x, training)["prediction"]
-
-    def _own_callbacks(self, fit_arguments):
-        if fit_arguments.get("validation_data") is None:
-            self.keep_best.reset()
-            return []
-        return [self.keep_best]
-
-    @property
-    def best_epoch(self):
-        """Number, from 0, of the epoch whose weights the last `fit` ended on; `None` when no epoch was measured."""
-        return self.keep_best.best_epoch
 
     def loss_terms(self, outputs, y, sample_weight):
         terms = self.prediction.terms(outputs, y, sample_weight)

@@ -1,55 +1,47 @@
-"""What every stage of training shares: tracked terms, prototypes, checks of its inputs."""
+"""What every stage of training shares, whatever the network: tracked terms, user metrics, checks of its inputs."""
+
+from typing import ClassVar
 
 import keras
 import numpy as np
 from keras import ops
 
 from plumkeras import features
-from plumkeras.callbacks import StageSchedule, StopOnNonFiniteLoss
-from plumkeras.metrics import ClassCentroids
-from plumkeras.objectives.alignment import AlignmentObjective, membership, takes_part
+from plumkeras.callbacks import BestEpoch, StageSchedule, StopOnNonFiniteLoss
 from plumkeras.trainers.backend import BackendTrainer
-
-PROTOTYPE_POLICIES = ("epoch", "ema", "batch")
 
 
 class StageTrainer(BackendTrainer):
-    """What both stages share: tracked terms, prototypes, label warm-up, user metrics.
+    """One stage of training a `MultimodalNetwork`: tracked terms, checked inputs, user metrics.
 
-    The backend's base class calls `forward`, `before_step`, `loss_terms` and `track`, and gives `embed`.
+    The backend's base class calls `forward`, `before_step`, `loss_terms` and `track`. A subclass calls `_start` last in
+    its constructor and defines `loss_terms`, whose terms add up to the loss.
+
+    Args:
+        network: `MultimodalNetwork`.
+        name: str.
     """
 
-    refreshes_at_end = False
+    # Whether `fit` ends on the weights of the epoch with the best `val_prediction_loss`.
+    chooses_epoch = False
+    embedding_part = None
+    entropy_trackers: ClassVar[dict] = {}
 
-    def __init__(self, network, prototype_policy, prototype_momentum, objective_options, name):
+    def __init__(self, network, name):
         # The network's precision, by which Keras decides whether the loss is to be scaled. The inputs stay as they are:
         # raw features can exceed the range of float16.
         super().__init__(name=name, dtype=network.policy, autocast=False)
-        if prototype_policy not in PROTOTYPE_POLICIES:
-            raise ValueError(f"`prototype_policy` must be one of {PROTOTYPE_POLICIES}. Received: {prototype_policy!r}")
-        if not 0 <= prototype_momentum < 1:
-            raise ValueError(f"`prototype_momentum` must lie in [0, 1). Received: {prototype_momentum}")
         self.network = network
-        self.prototype_policy = prototype_policy
-        self.prototype_momentum = prototype_momentum
-        self.alignment = AlignmentObjective(network, **objective_options)
-        self.label_warmup = self.add_weight(shape=(), initializer="zeros", trainable=False, name="label_warmup")
-        self.embedding_part = None
-        if network.prototype_generators:
-            names = [f"{m}_{name}" for m in network.modalities for name in ("aligned_embedding", "present")]
-            self.embedding_part = network.select(*names)
-        self.term_trackers, self.entropy_trackers = {}, {}
+        self.keep_best = BestEpoch()
 
     def _start(self, part, term_names):
         """Called last by a subclass: which part of the network runs, which terms are tracked."""
         self.part = part
         self.term_trackers = {name: keras.metrics.Mean(name=name) for name in term_names}
-        self.entropy_trackers = {
-            m: keras.metrics.Mean(name=f"{m}_label_entropy")
-            for m in self.network.modalities
-            if f"{m}_soft_label" in part.output
-        }
         self.built = True
+
+    def call(self, x, training=False):
+        return self.forward(x, training)
 
     def compile(self, optimizer="adam", metrics=None, weighted_metrics=None, jit_compile=None, **kwargs):
         """As `keras.Model.compile`, without losses: the objective is the trainer's.
@@ -66,7 +58,7 @@ class StageTrainer(BackendTrainer):
         if given := sorted({"loss", "loss_weights"} & set(kwargs)):
             raise ValueError(f"{type(self).__name__}.compile takes no `{given[0]}`: the objective is the trainer's own")
         if (metrics or weighted_metrics) and "prediction" not in self.part.output:
-            raise ValueError(f"{type(self).__name__}.compile takes no metrics: stage 1 makes no prediction")
+            raise ValueError(f"{type(self).__name__}.compile takes no metrics: the stage makes no prediction")
         if jit_compile is None:
             jit_compile = self.compiles_by_default
         super().compile(
@@ -102,7 +94,8 @@ class StageTrainer(BackendTrainer):
                 `plumkeras.features.complete_inputs`.
             prototype_data: an iterable of `(inputs, labels)` or `(inputs, labels, sample_weight)` batches: the
                 complete, unshuffled training split, which `prototype_policy="epoch"` goes through before each epoch.
-                When `x` is a dict of arrays it defaults to `x`, `y` and `sample_weight` themselves.
+                When `x` is a dict of arrays it defaults to `x`, `y` and `sample_weight` themselves. Not read where the
+                network has no prototypes.
 
         Raises:
             ValueError: when the policy needs `prototype_data` and there is none, for `validation_split`, or for inputs
@@ -127,13 +120,7 @@ class StageTrainer(BackendTrainer):
         if isinstance(validation, (tuple, list)) and validation and isinstance(validation[0], dict):
             val_y = validation[1] if len(validation) > 1 else None
             kwargs["validation_data"] = (*self._checked(validation[0], val_y, "validation_data"), *validation[2:])
-        if self._refreshes and prototype_data is None:
-            if not isinstance(x, dict) or y is None:
-                raise ValueError(
-                    '`prototype_policy="epoch"` needs `prototype_data`: the complete, unshuffled training split as '
-                    "batches of (inputs, labels). Received: prototype_data=None"
-                )
-            prototype_data = array_batches(x, y, kwargs.get("sample_weight"))
+        schedule = self._schedule(x, y, prototype_data, kwargs.get("sample_weight"))
         callbacks = [] if callbacks is None else callbacks
         callbacks = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
         for callback in callbacks:
@@ -141,8 +128,21 @@ class StageTrainer(BackendTrainer):
             monitored = str(getattr(callback, "monitor", "")).removeprefix("val_")
             if monitored in self.term_trackers and getattr(callback, "mode", None) == "auto":
                 callback.mode = "min"
-        own = [StopOnNonFiniteLoss(), StageSchedule(prototype_data if self._refreshes else None)]
-        return super().fit(x, y, batch_size, callbacks=[*own, *self._own_callbacks(kwargs), *callbacks], **kwargs)
+        own = [StopOnNonFiniteLoss(), schedule]
+        if self.chooses_epoch and validation is not None:
+            own.append(self.keep_best)
+        else:
+            self.keep_best.reset()
+        return super().fit(x, y, batch_size, callbacks=[*own, *callbacks], **kwargs)
+
+    def _schedule(self, x, y, prototype_data, sample_weight):
+        """The callback between the epochs."""
+        return StageSchedule()
+
+    @property
+    def best_epoch(self):
+        """Number, from 0, of the epoch whose weights the last `fit` ended on; `None` when no epoch was measured."""
+        return self.keep_best.best_epoch
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """As `keras.Model.evaluate`. Of a dict of arrays a modality may be absent: it is missing for every sample."""
@@ -176,62 +176,15 @@ class StageTrainer(BackendTrainer):
         y = ops.convert_to_numpy(y)
         return self.network.task_object.network_labels(y, count, self.network.num_classes, f"{where}: y")
 
-    def _own_callbacks(self, fit_arguments):
-        return []
-
-    @property
-    def _refreshes(self):
-        return bool(self.embedding_part) and self.prototype_policy == "epoch"
-
     def begin_epoch(self, epoch):
         """Sets what depends on the epoch (counted from 0)."""
 
-    def refresh_prototypes(self, data):
-        """Exact eq. 4: prototypes from every sample of `data`, dropout off.
-
-        Args:
-            data: batches of `(inputs, labels)`; can be gone through again and again.
-
-        Raises:
-            ValueError: there is no batch, as in an iterator that is used up.
-        """
-        centroids = {
-            m: ClassCentroids(self.network.num_classes, self.network.hidden_dim) for m in self.network.modalities
-        }
-        number = -1
-        for number, batch in enumerate(data):
-            inputs, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
-            # The batches that reach the host: here every sample of a data set passes before it is learned from.
-            where = f"batch {number} of `prototype_data`"
-            inputs = self.network.complete_arrays(inputs, where, clean=False)
-            y = self._checked_labels(y, len(next(iter(inputs.values()))), where)
-            outputs = self.embed(inputs)
-            for m, labels in self._members(outputs, y, sample_weight).items():
-                centroids[m].update_state(labels, outputs[f"{m}_aligned_embedding"])
-        if number < 0:
-            raise ValueError("`prototype_data` holds no batch; an iterator is used up after one epoch, give a dataset")
-        for m, generator in self.network.prototype_generators.items():
-            generator.assign_prototypes(centroids[m].result(), centroids[m].counts)
-
-    def _members(self, outputs, y, sample_weight):
-        """By modality the classes `[N]` or label sets `[N, C]`, -1 for a row that is a member of none."""
-        used = {m: takes_part(outputs[f"{m}_present"], sample_weight) for m in self.network.modalities}
-        return {m: self.alignment.members(y, used[m]) for m in used}
-
     def before_step(self, x, y, sample_weight, gather):
-        """Policies `"ema"` and `"batch"`: the batch's own class means, dropout off, become (part of) the prototypes."""
-        if not self.embedding_part or self.prototype_policy == "epoch":
-            return
-        outputs = self.embedding_part(self.network.named_inputs(x), training=False)
-        outputs, y, sample_weight = gather((outputs, y, sample_weight))
-        members = self._members(outputs, y, sample_weight)
-        momentum = self.prototype_momentum if self.prototype_policy == "ema" else 0.0
-        for m, generator in self.network.prototype_generators.items():
-            one_hot = membership(members[m], self.network.num_classes)
-            counts = ops.sum(one_hot, axis=0)
-            embeddings = ops.cast(outputs[f"{m}_aligned_embedding"], "float32")
-            sums = ops.matmul(ops.transpose(one_hot), embeddings)
-            generator.assign_prototypes(sums / ops.maximum(counts, 1)[:, None], counts, momentum)
+        """Called before each step of training."""
+
+    def loss_terms(self, outputs, y, sample_weight):
+        """Named scalar terms of the loss over the whole batch."""
+        raise NotImplementedError
 
     def forward(self, x, training):
         return self.part(self.network.named_inputs(x, may_be_absent=not training), training=training)
@@ -242,10 +195,6 @@ class StageTrainer(BackendTrainer):
         self._loss_tracker.update_state(sum(terms.values()), sample_weight=rows)
         for name, tracker in self.term_trackers.items():
             tracker.update_state(terms[name], sample_weight=rows)
-        for m, tracker in self.entropy_trackers.items():
-            soft = outputs[f"{m}_soft_label"]
-            entropy = -ops.sum(soft * ops.log(ops.maximum(soft, 1e-12)), axis=-1)
-            tracker.update_state(entropy, sample_weight=ops.cast(outputs[f"{m}_present"], "float32"))
         if self._compile_metrics is None:
             return
         y, prediction = _with_last_axis(y, outputs["prediction"])

@@ -3,7 +3,7 @@
 from plumkeras.data_pipelines import with_validation
 from plumkeras.data_pipelines.loading import open_data
 from plumkeras.recipes.cli.parsing import UsageError, check_max_bytes, say, warn
-from plumkeras.recipes.config import SyntheticRecipeConfig
+from plumkeras.recipes.models import is_synthetic
 from plumkeras.recipes.runs import run_directory
 from plumkeras.recipes.runs.protocol import prepare
 from plumkeras.recipes.synthetic import generate
@@ -64,7 +64,7 @@ def read_for_training(path, recipe, max_bytes=None):
 
 def _load(path, recipe, max_bytes):
     """The file's data set, or the one that the recipe generates."""
-    if path is None and isinstance(recipe, SyntheticRecipeConfig):
+    if path is None and is_synthetic(recipe):
         return generate(recipe.synthetic)[0]
     if path is None:
         raise UsageError(f"recipe {recipe.name!r} needs --data PATH, a feature file")

@@ -5,6 +5,8 @@ import dataclasses
 from plumkeras.recipes import RecipeConfig, read_recipe, recipe_names
 from plumkeras.recipes.cli.help import is_asked
 from plumkeras.recipes.cli.parsing import UsageError, parse, take
+from plumkeras.recipes.config import BaseRecipeConfig
+from plumkeras.recipes.models import with_model
 from plumkeras.recipes.runs import run_directory
 
 
@@ -32,6 +34,9 @@ def parse_recipe(options, arguments, command, **required):
             f"{command} needs a recipe, as in `plumkeras {command} synthetic`: {', '.join(recipe_names())}, a recipe "
             "file, or --config FILE"
         )
+    # Another model has other fields.
+    if (model := take(list(arguments), "--model")) is not None:
+        recipe = with_model(recipe, model)
     # One flat line: the options of the command, then the fields of the recipe with the recipe's own values.
     line = dataclasses.make_dataclass(
         command, [], bases=(type(recipe), options), frozen=True, namespace={"__doc__": options.__doc__}
@@ -42,7 +47,7 @@ def parse_recipe(options, arguments, command, **required):
         arguments,
         f"plumkeras {command} {named}",
         default,
-        headings={RecipeConfig: "recipe"},
+        headings={cls: "recipe" for cls in type(recipe).__mro__ if issubclass(cls, BaseRecipeConfig)},
         # What stands for a recipe has none of its values.
         show_defaults=named != "RECIPE",
     )

@@ -16,7 +16,7 @@ from plumkeras.recipes.runs.protocol import fold_dataset, fold_numbers
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Train:
-    """Trains a recipe's two stages on `train`, chooses the epoch on `valid`, measures `valid` and `test` once.
+    """Trains a recipe's stages on `train`, chooses the epoch on `valid`, measures `valid` and `test` once.
 
     RECIPE is a name or the path of a recipe file; `--config FILE.json` in its place replays a run's configuration, or
     the best one of a search. The options below are the command's own, then the recipe's fields with the recipe's

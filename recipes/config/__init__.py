@@ -4,21 +4,20 @@ Nothing here imports a backend, so that a mistake on the line is told before one
 """
 
 from plumkeras.recipes.config.errors import ConfigError, TrainingError
-from plumkeras.recipes.config.fields import (
+from plumkeras.recipes.config.fields import BaseRecipeConfig, StageConfig, SyntheticConfig, check_label_range
+from plumkeras.recipes.config.values import field_names, from_dict, read_json, to_dict, value_of, with_values
+from plumkeras.recipes.models.plum_net import (
     AlignmentConfig,
     NetworkConfig,
     ObjectiveConfig,
     RecipeConfig,
     RefinementConfig,
-    StageConfig,
-    SyntheticConfig,
     SyntheticRecipeConfig,
-    check_label_range,
 )
-from plumkeras.recipes.config.values import field_names, from_dict, read_json, to_dict, value_of, with_values
 
 __all__ = [
     "AlignmentConfig",
+    "BaseRecipeConfig",
     "ConfigError",
     "NetworkConfig",
     "ObjectiveConfig",

@@ -6,64 +6,9 @@ Nothing here imports a backend, so that a mistake on the line is told before one
 import dataclasses
 import math
 import sys
-from typing import Literal
+from typing import ClassVar, Literal
 
 from plumkeras.recipes.config.errors import ConfigError
-
-
-@dataclasses.dataclass(frozen=True)
-class NetworkConfig:
-    """What `plumkeras.PLUMNet` is built with; the feature widths come from the data."""
-
-    hidden_dim: int = 256
-    """Width d of every representation; even, and a multiple of the heads."""
-    num_layers: int = 2
-    """Transformer blocks in each branch encoder."""
-    num_heads: int = 8
-    """Attention heads."""
-    dropout: float = 0.1
-    """Dropout rate."""
-    modules: tuple[Literal["msa", "psl_tfb", "prm"], ...] = ("msa", "psl_tfb", "prm")
-    """Modules to use: none, msa, msa psl_tfb, or all three, as in the rows of the paper's Table 3."""
-    signed_log1p: tuple[str, ...] = ("audio",)
-    """Modalities whose raw features are compressed by sign(x) log(1 + |x|) before they are standardised."""
-    label_temperature: float = 0.1
-    """Temperature of the prototype labels; 1 is eq. 5 as printed."""
-    normalize_labels: bool = True
-    """Whether prototype distances are taken between vectors of unit length."""
-    fusion: Literal["sequence", "vector"] = "sequence"
-    """Whether private refinement attends between the branches' sequences or, as printed, their pooled vectors."""
-    common_branch: Literal["shared", "per_modality", "shared_encoder"] = "shared"
-    """One common branch for all modalities, one for each, or one encoder with a pool and a classifier for each."""
-    modality_dropout: float = 0.0
-    """Probability of hiding a modality of a sample in training."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ObjectiveConfig:
-    """What both stages minimise; see `plumkeras.objectives.alignment.AlignmentObjective`."""
-
-    label_classes: Literal["sign3", "round7"] | tuple[float, ...] = "sign3"
-    """How a regression label becomes a class; or increasing bin edges. Where sign3 gives one class, quantiles of the
-    training labels. Not read in classification."""
-    alignment_weight: float = 0.1
-    """Weight of the contrastive terms, the paper's lambda_1."""
-    temperature: float = 0.1
-    """Temperature of the contrastive terms."""
-    include_self: bool = False
-    """The anchor in the contrastive denominator, as eq. 1 and 2 are printed."""
-    inter_positives: Literal["cross", "all"] = "cross"
-    """Positives of eq. 2: same-class members of other modalities, or all."""
-    private_target: Literal["hard", "soft", "class"] = "hard"
-    """What the private branches learn: prototype labels, or the true class."""
-    warmup_target: Literal["class", "none"] = "class"
-    """During label warm-up: "class", the private branches learn the true class; "none", no branch is trained."""
-    branch_weight: float = 1.0
-    """Weight of the branch losses; 1 is eq. 10."""
-    class_balanced: bool = False
-    """Weigh classes by the inverse of their share in the branch losses."""
-    label_smoothing: float = 0.0
-    """Label smoothing of the branch losses."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,25 +26,7 @@ class StageConfig:
     clipnorm: float = 0.0
     """Norm to clip the gradient of each weight at; 0 does not clip."""
     patience: int = 0
-    """Stop stage 2 after this many epochs without a better validation loss; 0 never stops. No effect on stage 1."""
-
-
-@dataclasses.dataclass(frozen=True)
-class AlignmentConfig(StageConfig):
-    """Stage 1, common-private alignment."""
-
-    label_warmup_epochs: int = 1
-    """Epochs before the private branches learn prototype labels."""
-
-
-@dataclasses.dataclass(frozen=True)
-class RefinementConfig(StageConfig):
-    """Stage 2, fusion refinement."""
-
-    objective: Literal["total", "refinement"] = "total"
-    """Eq. 13, or the prediction loss alone."""
-    freeze_alignment: bool = False
-    """Keep stem, alignment and branches as stage 1 left them."""
+    """Stop the last stage after this many epochs without a better validation loss; 0 never stops."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,11 +52,16 @@ class SyntheticConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class RecipeConfig:
+class BaseRecipeConfig:
     """Everything about a run except the data file."""
+
+    # A model's own class adds its `network`, and a section of `StageConfig` for each of its stages.
+    STAGES: ClassVar[tuple[str, ...]] = ()
 
     name: str
     """Name of the recipe."""
+    model: str = "plum_net"
+    """Model to train: plum_net, or a comparator, late_fusion."""
     modalities: tuple[str, ...] = ()
     """Modalities to use; by default all in the file."""
     protocol: Literal["file", "speaker_independent"] = "file"
@@ -161,14 +93,16 @@ class RecipeConfig:
     """GPUs (or, without one, logical CPU devices) that share each batch; as on one, but for dropout masks."""
     deterministic: bool = False
     """The same bits from the same seed, at some cost in speed; needed for a resumed run to equal an unbroken one."""
-    prototype_policy: Literal["epoch", "ema", "batch"] = "epoch"
-    """When prototypes are computed: from the whole training split before each epoch, or from batches."""
-    prototype_momentum: float = 0.99
-    """Momentum of the "ema" policy."""
-    network: NetworkConfig = dataclasses.field(default_factory=NetworkConfig)
-    objective: ObjectiveConfig = dataclasses.field(default_factory=ObjectiveConfig)
-    alignment: AlignmentConfig = dataclasses.field(default_factory=AlignmentConfig)
-    refinement: RefinementConfig = dataclasses.field(default_factory=RefinementConfig)
+
+    @property
+    def label_classes(self):
+        """How a regression label becomes a class, see `plumkeras.objectives.class_labels`."""
+        return "sign3"
+
+    @property
+    def last_stage(self) -> StageConfig:
+        """The stage whose epoch is chosen on validation."""
+        return getattr(self, self.STAGES[-1])
 
     @property
     def label_options(self) -> dict:
@@ -179,19 +113,9 @@ class RecipeConfig:
         _check_numbers(self)
         for field in dataclasses.fields(self):
             if dataclasses.is_dataclass(getattr(self, field.name)):
-                _check_numbers(getattr(self, field.name))
-        if self.network.hidden_dim % 2 or self.network.hidden_dim % self.network.num_heads:
-            raise ConfigError(
-                "network.hidden_dim must be even and a multiple of network.num_heads. Received: "
-                f"network.hidden_dim={self.network.hidden_dim}, network.num_heads={self.network.num_heads}"
-            )
-        modules = tuple(self.network.modules)
-        if modules != ("msa", "psl_tfb", "prm")[: len(modules)]:
-            raise ConfigError(
-                f"network.modules must be a leading part of msa psl_tfb prm. Received: {' '.join(modules)}"
-            )
-        if not self.refinement.epochs:
-            raise ConfigError("refinement.epochs must be 1 or more. Received: 0")
+                _check_numbers(getattr(self, field.name), f"{field.name}.")
+        if not self.last_stage.epochs:
+            raise ConfigError(f"{self.STAGES[-1]}.epochs must be 1 or more. Received: 0")
         if self.batch_size < self.devices:
             raise ConfigError(
                 f"batch_size must not be below devices. Received: batch_size={self.batch_size}, devices={self.devices}"
@@ -200,17 +124,6 @@ class RecipeConfig:
         weights = self.class_weight
         if not isinstance(weights, str) and not (weights and all(map(math.isfinite, weights)) and min(weights) >= 0):
             raise ConfigError(f"class_weight must be none, balanced or weights of 0 or more. Received: {weights}")
-        edges = self.objective.label_classes
-        finite = isinstance(edges, str) or all(map(math.isfinite, edges))
-        if not isinstance(edges, str) and (not edges or not finite or list(edges) != sorted(set(edges))):
-            raise ConfigError(f"objective.label_classes must be sign3, round7 or increasing edges. Received: {edges}")
-
-
-@dataclasses.dataclass(frozen=True)
-class SyntheticRecipeConfig(RecipeConfig):
-    """A run on generated data."""
-
-    synthetic: SyntheticConfig = dataclasses.field(default_factory=SyntheticConfig)
 
 
 # Half-open ranges [low, high) of the numbers; what is not named here has no bound of its own.
@@ -246,16 +159,9 @@ _RANGES = {
     "missing_rate": (0, 1),
     "data_seed": (0, 2**32),
 }
-_SECTIONS = {
-    NetworkConfig: "network.",
-    ObjectiveConfig: "objective.",
-    AlignmentConfig: "alignment.",
-    RefinementConfig: "refinement.",
-    SyntheticConfig: "synthetic.",
-}
 
 
-def _check_numbers(config):
+def _check_numbers(config, section=""):
     for field in dataclasses.fields(config):
         if field.name not in _RANGES:
             continue
@@ -263,7 +169,7 @@ def _check_numbers(config):
         value = getattr(config, field.name)
         if not (_is_finite(value) and low <= value and (high is None or value < high)):
             bound = f"in [{low}, {high})" if high is not None else f"{low} or more"
-            raise ConfigError(f"{_SECTIONS.get(type(config), '')}{field.name} must be {bound}. Received: {value}")
+            raise ConfigError(f"{section}{field.name} must be {bound}. Received: {value}")
 
 
 def _is_finite(value):

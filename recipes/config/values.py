@@ -10,7 +10,8 @@ from typing import Literal
 from plumkeras import json_text
 from plumkeras.nearest import nearest
 from plumkeras.recipes.config.errors import ConfigError
-from plumkeras.recipes.config.fields import RecipeConfig, SyntheticRecipeConfig
+from plumkeras.recipes.models import MODELS, config_class, with_model
+from plumkeras.recipes.models.plum_net import RecipeConfig
 
 
 def to_dict(config):
@@ -28,12 +29,16 @@ def from_dict(values, where):
     Raises:
         ConfigError: for a field that does not exist or a value of another type, naming both.
     """
-    generated = isinstance(values, dict) and "synthetic" in values
-    if isinstance(values, dict) and isinstance(values.get("class_weight"), dict):
+    if not isinstance(values, dict):
+        return _build(RecipeConfig, values, where, "")
+    if isinstance(values.get("class_weight"), dict):
         values = {**values, "class_weight": _by_class(values["class_weight"], where)}
-    if isinstance(values, dict) and isinstance(values.get("network"), dict):
+    if isinstance(values.get("network"), dict):
         values = {**values, "network": _of_any_version(values["network"])}
-    return _build(SyntheticRecipeConfig if generated else RecipeConfig, values, where, "")
+    model = values.get("model", "plum_net")
+    if model not in MODELS:
+        raise ConfigError(f"{where}: unknown model {model!r:.80}; there are {', '.join(MODELS)}")
+    return _build(config_class(model, "synthetic" in values), values, where, "")
 
 
 def _by_class(weights, where):
@@ -74,6 +79,8 @@ def with_values(config, values, where="the search"):
     Raises:
         ConfigError: a field does not exist, or its value does not fit; names the nearest field.
     """
+    if "model" in values:
+        config = with_model(config, values["model"])
     fields = to_dict(config)
     for field, value in values.items():
         *sections, name = field.split(".")

@@ -28,7 +28,7 @@ class Position:
     """The state of a run: `epochs` of `stage` are done.
 
     Attributes:
-        stage: `"alignment"` or `"refinement"`.
+        stage: name of the stage.
         epochs: int.
         stopped: bool. The stage was stopped early and has no further epoch.
         histories: dict by stage of dicts of lists, this stage and those before it.

@@ -6,9 +6,10 @@ from plumkeras.recipes.config import ConfigError, to_dict
 from plumkeras.recipes.runs import run_directory
 from plumkeras.recipes.runs.output_checks import check_run
 from plumkeras.recipes.runs.own_data import is_own
+from plumkeras.tasks import get_task
 
-# The fields that shape the network's weights.
-_FIELDS = ("hidden_dim", "num_layers", "num_heads", "modules", "fusion", "common_branch")
+# The fields of a network that do not shape its weights.
+_WEIGHTLESS = {"dropout", "modality_dropout", "label_temperature", "normalize_labels"}
 
 
 def check_source(source, config, dataset):
@@ -29,20 +30,21 @@ def check_source(source, config, dataset):
     classes, modalities = then.pop("num_classes"), list(then["feature_dims"])
     then |= _shape(run_directory.read_config(path), modalities)
     now = {
+        "model": config.model,
         "feature_dims": {m: dataset.feature_dims[m] for m in config.modalities or dataset.modalities},
         "task": dataset.task,
         **_shape(config, modalities),
     }
-    if dataset.task == "regression":
-        then["objective.label_classes"] = to_dict(run_directory.read_config(path))["objective"]["label_classes"]
-        now["objective.label_classes"] = to_dict(config)["objective"]["label_classes"]
+    if not get_task(dataset.task).has_classes:
+        then["label_classes"] = _plain(run_directory.read_config(path).label_classes)
+        now["label_classes"] = _plain(config.label_classes)
     else:
         then["num_classes"], now["num_classes"] = classes, dataset.num_classes
     for field, value in now.items():
-        if then[field] != value:
+        if then.get(field) != value:
             raise ConfigError(
-                f"--init-from {source}: {field} is {then[field]!r} there and {value!r} here; the networks must have "
-                "the same shape"
+                f"--init-from {source}: {field} is {then.get(field)!r} there and {value!r} here; the networks must "
+                "have the same shape"
             )
     if "all" in dataset and is_own(path, run_directory.read_config(path), dataset):
         raise ConfigError(
@@ -52,9 +54,13 @@ def check_source(source, config, dataset):
 
 
 def _shape(config, modalities):
-    values = to_dict(config)["network"]
-    compressed = sorted(m for m in values["signed_log1p"] if m in modalities)
-    return {**{f"network.{name}": values[name] for name in _FIELDS}, "network.signed_log1p": compressed}
+    values = {name: value for name, value in to_dict(config)["network"].items() if name not in _WEIGHTLESS}
+    values["signed_log1p"] = sorted(m for m in values["signed_log1p"] if m in modalities)
+    return {"model": config.model, **{f"network.{name}": value for name, value in values.items()}}
+
+
+def _plain(scheme):
+    return scheme if isinstance(scheme, str) else list(scheme)
 
 
 def take_weights(network, source):

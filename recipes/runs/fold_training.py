@@ -110,7 +110,7 @@ def _pool(config, directory, dataset, numbers, name):
     columns = dict(zip(header, np.array(rows).T, strict=True))
     task, labels = get_task(dataset.task), dataset["all"].labels
     shape = network_shape(config, dataset)
-    names = predictions.class_names(dataset, shape["num_classes"], config.objective.label_classes)
+    names = predictions.class_names(dataset, shape["num_classes"], config.label_classes)
     predicted = task.read_prediction(columns, names)
     if name == "test":
         hard = {c.removesuffix("_hard_label"): v.astype(int) for c, v in columns.items() if c.endswith("_hard_label")}

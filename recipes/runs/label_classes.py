@@ -31,7 +31,7 @@ def with_label_classes(config, dataset, resumed=None):
         return config
     if resumed is not None:
         then = run_directory.read_config(Path(resumed) / run_directory.CONFIG)
-        if then.objective.label_classes == config.objective.label_classes:
+        if then.label_classes == config.label_classes:
             return config
     return dataclasses.replace(config, objective=dataclasses.replace(config.objective, label_classes=edges))
 
@@ -54,7 +54,8 @@ def _edges(config, dataset):
     if (
         dataset.task is None
         or get_task(dataset.task).has_classes
-        or config.objective.label_classes != "sign3"
+        or config.label_classes != "sign3"
+        or not hasattr(config, "objective")
         or split is None
     ):
         return None, None

@@ -6,7 +6,16 @@ from pathlib import Path
 
 from plumkeras import json_text, locking
 from plumkeras.recipes.config import ConfigError
-from plumkeras.recipes.runs.run_directory import CONFIG, NETWORK, SEARCH, is_finished, read_description, read_network
+from plumkeras.recipes.models import find_model
+from plumkeras.recipes.runs.run_directory import (
+    CONFIG,
+    NETWORK,
+    SEARCH,
+    is_finished,
+    read_config,
+    read_description,
+    read_network,
+)
 
 # A few KB with dozens of modalities.
 _MAX_NETWORK_CONFIG = 2**20
@@ -83,7 +92,8 @@ def check_run(directory):
             how = "; resume it with plumkeras train --resume" if begun else ""
             raise ConfigError(f"{directory}: holds no finished run: {name} is missing{how}")
     described = read_network(directory / CONFIG)
-    for field, saved in _read_saved_network(directory / NETWORK).items():
+    model = find_model(read_config(directory / CONFIG).model)
+    for field, saved in _read_saved_network(directory / NETWORK, model.NETWORK).items():
         if saved != described[field]:
             raise ConfigError(
                 f"{directory}: {NETWORK} and {CONFIG} are not of the same run: {field} is {saved!r} in the network and "
@@ -91,7 +101,7 @@ def check_run(directory):
             )
 
 
-def _read_saved_network(path):
+def _read_saved_network(path, wanted):
     """What a `network.keras` says of itself, as `read_network`: without loading it, and without Keras."""
     try:
         with zipfile.ZipFile(path) as archive, archive.open("config.json") as file:
@@ -105,11 +115,11 @@ def _read_saved_network(path):
         raise ConfigError(f"{path}: cannot be read as a .keras file: {type(error).__name__}: {told}") from None
     try:
         found = values["class_name"]
-        if found == "PLUMNet":
+        if found == wanted:
             return {field: values["config"][field] for field in ("feature_dims", "task", "num_classes")}
     except (KeyError, TypeError):
         found = "something that says nothing of itself"
-    raise ConfigError(f"{path}: must hold a PLUMNet, as plumkeras train saves it. Received: {found!s:.80}")
+    raise ConfigError(f"{path}: must hold a {wanted}, as plumkeras train saves it. Received: {found!s:.80}")
 
 
 def check_csv_target(path, overwrite):

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from plumkeras.data_pipelines import DataError, load, with_validation
-from plumkeras.recipes.config import ConfigError, SyntheticRecipeConfig
+from plumkeras.recipes.config import ConfigError
+from plumkeras.recipes.models import is_synthetic
 from plumkeras.recipes.runs import fold_runs, run_directory
 from plumkeras.recipes.runs.protocol import fold_dataset, prepare
 from plumkeras.recipes.synthetic import generate
@@ -25,7 +26,7 @@ def own_data(path, config, instead="`data`", read=None):
         ConfigError: they were in memory, are not there any more, or have changed; or an export tells only their name.
     """
     source = _known(path).get("path")
-    if source is None and isinstance(config, SyntheticRecipeConfig):
+    if source is None and is_synthetic(config):
         return generate(config.synthetic)[0]
     if not isinstance(source, str):
         raise ConfigError(f"{path}: names no file of data, as of a run on data in memory; give {instead}")

@@ -5,7 +5,7 @@ import sys
 
 import keras
 
-from plumkeras.recipes.views.pictures.losses import STAGE_TITLES
+from plumkeras.recipes.models import STAGE_TITLES
 from plumkeras.recipes.views.wrapping import fill
 
 # In the order in which they are shown.
@@ -18,7 +18,7 @@ class StageProgress(keras.callbacks.ProgbarLogger):
     On a terminal what does not fit beside the bar is on a line below it.
 
     Args:
-        stage: `"alignment"` or `"refinement"`.
+        stage: name of the stage.
         done: int. Epochs that a resumed run has behind it. Defaults to `0`.
     """
 
@@ -70,7 +70,7 @@ class NotebookProgress(keras.callbacks.Callback):
     """One line for a stage in a notebook, replaced after each epoch.
 
     Args:
-        stage: `"alignment"` or `"refinement"`.
+        stage: name of the stage.
     """
 
     def __init__(self, stage):

@@ -15,12 +15,12 @@ from plumkeras.data_pipelines.schema.dataset import html_table
 from plumkeras.data_pipelines.schema.from_arrays import padded
 from plumkeras.features import complete_inputs
 from plumkeras.recipes.config import ConfigError
+from plumkeras.recipes.models import find_model
 from plumkeras.recipes.runs import cross_validation, data_checks, fold_runs, output_checks, predictions, run_directory
 from plumkeras.recipes.runs.network_data import description_path, split_for
 from plumkeras.recipes.runs.own_data import own_data
 from plumkeras.recipes.serving import read_export as exported
 from plumkeras.recipes.views import terminal
-from plumkeras.recipes.views.pictures.losses import STAGE_TITLES
 from plumkeras.recipes.views.terminal import metric_rows, short_metrics
 from plumkeras.tasks import get_task
 
@@ -61,14 +61,14 @@ class Run:
     def class_names(self) -> list[str]:
         """Names of the classes `0..C-1`, of labels and of prototype labels."""
         names = run_directory.read_network(description_path(self.directory))["label_names"]
-        scheme = self.config.objective.label_classes
+        scheme = self.config.label_classes
         return get_task(self.network.task).class_names(self.network.num_classes, scheme, names)
 
     @property
     def history(self) -> dict:
-        """Dict by stage (`alignment`, `refinement`) of dicts of float arrays `[epochs]`, by quantity."""
+        """Dict by stage of dicts of float arrays `[epochs]`, by quantity."""
         found = {}
-        for stage in STAGE_TITLES:
+        for stage in self.config.STAGES:
             path = self.directory / f"{stage}_history.csv"
             if path.is_file():
                 with path.open(newline="", encoding="utf-8") as file:
@@ -257,15 +257,15 @@ def load_run(directory: str | os.PathLike) -> "Run | cross_validation.CrossValid
     import keras
 
     from plumkeras.devices import check_precision
-    from plumkeras.models.plum_net import PLUMNet
 
-    path = Path(directory) / run_directory.NETWORK
+    path, model = Path(directory) / run_directory.NETWORK, find_model(config.model)
     try:
         check_precision(config.precision)
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from None
     try:
-        network = keras.saving.load_model(path, compile=False, safe_mode=True, custom_objects={"PLUMNet": PLUMNet})
+        known = {model.NETWORK: model.network_class()}
+        network = keras.saving.load_model(path, compile=False, safe_mode=True, custom_objects=known)
     except Exception as error:
         told = (str(error).splitlines() or [""])[0]
         raise ConfigError(f"{path}: cannot be loaded: {type(error).__name__}: {told}") from error

@@ -14,6 +14,7 @@ from plumkeras import locking
 from plumkeras.data_pipelines.inspection.fingerprint import fingerprint
 from plumkeras.files import partial_path, replacing, write_json
 from plumkeras.recipes.config import ConfigError, from_dict, read_json, to_dict
+from plumkeras.recipes.models import STAGE_TITLES
 
 CONFIG, METRICS, NETWORK, LOGS, PICTURE = "config.json", "metrics.json", "network.keras", "logs", "losses.png"
 PREDICTIONS, DISAGREEMENT, TIMINGS = "predictions.png", "disagreement.png", "timings.json"
@@ -27,10 +28,10 @@ CHECKPOINT = "checkpoint.npz"
 # What is cleared away first no longer passes for a finished run, or for one to resume.
 _FILES = (
     *(METRICS, CHECKPOINT, NETWORK, PICTURE, PREDICTIONS, DISAGREEMENT, FINGERPRINT, TIMINGS),
-    *("alignment_history.csv", "refinement_history.csv", "predictions_valid.csv", "predictions_test.csv"),
+    *(f"{stage}_history.csv" for stage in STAGE_TITLES),
+    *("predictions_valid.csv", "predictions_test.csv"),
 )
 _ROWS = 256
-_EPOCHS = "refinement.epochs"
 _PACKAGES = ("plumkeras", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy")
 _BACKENDS = {"tensorflow": {"tensorflow", "tensorflow-cpu"}, "jax": {"jax"}, "torch": {"torch"}}
 
@@ -104,7 +105,7 @@ def _clear(directory):
         (directory / name).unlink(missing_ok=True)
     clear_partial_files(directory)
     logs = directory / LOGS
-    for stage in ("alignment", "refinement"):
+    for stage in STAGE_TITLES:
         # The deepest first.
         for path in sorted((logs / stage).rglob("*"), reverse=True):
             if path.name.startswith("events.out.tfevents."):
@@ -279,11 +280,13 @@ def check_same(directory, config, dataset, backend=None):
     now["data.sha256"] = sha256(dataset)
     if backend is not None:
         then["backend"], now["backend"] = values.get("backend", backend), backend
-    if _may_be_raised(then, now):
-        del then[_EPOCHS], now[_EPOCHS]
+    last = config.STAGES[-1]
+    epochs = f"{last}.epochs"
+    if _may_be_raised(then, now, last):
+        del then[epochs], now[epochs]
     if field := first_difference(then, now):
         further = ""
-        if field == _EPOCHS:
+        if field == epochs:
             further = f", or train its network further in a new run by --init-from {directory}"
         raise ConfigError(
             f"--resume: {field} has changed: the run in {directory} has {then.get(field)!r}, and now it is "
@@ -291,16 +294,16 @@ def check_same(directory, config, dataset, backend=None):
         )
 
 
-def _may_be_raised(then, now):
-    """Whether stage 2 has more epochs now, on a schedule that does not depend on their number."""
-    is_constant = then["refinement.schedule"] == now["refinement.schedule"] == "constant"
-    return is_constant and then[_EPOCHS] < now[_EPOCHS]
+def _may_be_raised(then, now, stage):
+    """Whether the last stage has more epochs now, on a schedule that does not depend on their number."""
+    is_constant = then.get(f"{stage}.schedule") == now[f"{stage}.schedule"] == "constant"
+    return is_constant and then[f"{stage}.epochs"] < now[f"{stage}.epochs"]
 
 
 def raises_epochs(directory, config):
-    """Whether a run is to be resumed with more epochs of stage 2 than it was begun with; see `check_same`."""
+    """Whether a run is to be resumed with more epochs of the last stage than it was begun with; see `check_same`."""
     then = read_config(Path(directory) / CONFIG)
-    return then.refinement.epochs < config.refinement.epochs
+    return then.model == config.model and then.last_stage.epochs < config.last_stage.epochs
 
 
 def raise_epochs(directory, config):

@@ -1,4 +1,4 @@
-"""The two stages of a recipe: network, trainers, data, callbacks. The only place that calls `fit`."""
+"""The stages of a recipe: network, trainers, data, callbacks. The only place that calls `fit`."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from plumkeras.data_pipelines import data_errors
 from plumkeras.data_pipelines.batches.feed import feed
 from plumkeras.data_pipelines.batches.order import BatchStream
 from plumkeras.devices import check_precision, data_parallel, enable_determinism, set_seed
-from plumkeras.models.plum_net import PLUMNet
 from plumkeras.recipes.config import ConfigError, TrainingError
+from plumkeras.recipes.models import find_model
 from plumkeras.recipes.runs import run_directory
 from plumkeras.recipes.runs.checkpoint import CheckpointFile, StageCheckpoint
 from plumkeras.recipes.runs.earlier_network import take_weights
@@ -18,7 +18,6 @@ from plumkeras.recipes.runs.progress import stage_progress
 from plumkeras.recipes.runs.timings import StageTimer
 from plumkeras.recipes.runs.user_callbacks import callbacks_by_stage
 from plumkeras.tasks import get_task
-from plumkeras.trainers import AlignmentTrainer, RefinementTrainer
 from plumkeras.trainers.backend import Adam, AdamW
 
 
@@ -27,28 +26,13 @@ def network_shape(config, dataset):
     return {
         "feature_dims": {m: dataset.feature_dims[m] for m in config.modalities or dataset.modalities},
         "task": dataset.task,
-        "num_classes": get_task(dataset.task).contrast_classes(dataset.num_classes, config.objective.label_classes),
+        "num_classes": get_task(dataset.task).contrast_classes(dataset.num_classes, config.label_classes),
     }
 
 
 def build_network(config, dataset):
-    """The untrained `PLUMNet` of a recipe for a data set's modalities, widths and classes."""
-    shape, network = network_shape(config, dataset), config.network
-    return PLUMNet(
-        **shape,
-        hidden_dim=network.hidden_dim,
-        num_layers=network.num_layers,
-        num_heads=network.num_heads,
-        dropout=network.dropout,
-        modules=network.modules,
-        compression={m: "signed_log1p" for m in shape["feature_dims"] if m in network.signed_log1p},
-        label_temperature=network.label_temperature,
-        normalize_labels=network.normalize_labels,
-        fusion=network.fusion,
-        common_branch=network.common_branch,
-        modality_dropout=network.modality_dropout,
-        dtype=config.precision,
-    )
+    """The untrained network of a recipe's model for a data set's modalities, widths and classes."""
+    return find_model(config.model).build_network(config, network_shape(config, dataset))
 
 
 def class_weights(config, network, labels):
@@ -57,7 +41,7 @@ def class_weights(config, network, labels):
         return None
     classes = network.num_classes
     if config.class_weight == "balanced":
-        return network.task_object.balanced_weights(labels, classes, config.objective.label_classes)
+        return network.task_object.balanced_weights(labels, classes, config.label_classes)
     if len(config.class_weight) != classes:
         received = " ".join(map(str, config.class_weight))
         raise ConfigError(f"class_weight must be {classes} weights, one for each class. Received: {received}")
@@ -65,34 +49,18 @@ def class_weights(config, network, labels):
 
 
 def build_trainers(config, network, steps_per_epoch, has_signs=True, class_weight=None):
-    """The compiled trainers of a recipe's stages: dict with `alignment` (unless there is no stage 1) and `refinement`.
+    """The compiled trainers of a recipe's stages, by name, those without epochs left out.
 
     Args:
-        config: `RecipeConfig`.
-        network: `PLUMNet`.
+        config: `BaseRecipeConfig`.
+        network: what `build_network` returned.
         steps_per_epoch: int, for the learning rate's schedule.
         has_signs: whether the sign of a regression's labels says something, and its accuracy is shown.
         class_weight: what `class_weights` gives.
     """
-    shared = {
-        "prototype_policy": config.prototype_policy,
-        "prototype_momentum": config.prototype_momentum,
-        **vars(config.objective),
-        "class_weight": class_weight,
-    }
-    trainers = {}
-    if network.modules and config.alignment.epochs:
-        trainers["alignment"] = AlignmentTrainer(
-            network, label_warmup_epochs=config.alignment.label_warmup_epochs, **shared
-        )
-    trainers["refinement"] = RefinementTrainer(
-        network,
-        objective=config.refinement.objective,
-        freeze_alignment=config.refinement.freeze_alignment,
-        **shared,
-    )
+    trainers = find_model(config.model).build_trainers(config, network, class_weight)
     for stage, trainer in trainers.items():
-        metrics = network.task_object.progress_metrics(has_signs) if stage == "refinement" else None
+        metrics = network.task_object.progress_metrics(has_signs) if trainer.chooses_epoch else None
         trainer.compile(make_optimizer(getattr(config, stage), steps_per_epoch), metrics=metrics)
     return trainers
 
@@ -111,7 +79,7 @@ class StageData:
         self.train = dataset.split("train").select(modalities)
         self.in_order = feed(self.train)
         self.validation = feed(dataset.split("valid").select(modalities))
-        self.steps_per_epoch = len(self._stream("alignment"))
+        self.steps_per_epoch = len(self._stream(config.STAGES[0]))
 
     def fit(self, stage, trainer, callbacks=(), initial_epoch=0):
         """Trains one stage from an epoch on; returns the history of the epochs that were trained, a dict."""
@@ -141,13 +109,13 @@ class StageData:
             "batch_size": self.config.batch_size,
             "training": True,
             # Each stage has an order of its own.
-            "seed": self.config.seed + (2**32 if stage == "refinement" else 0),
+            "seed": self.config.seed + 2**32 * self.config.STAGES.index(stage),
             "drop_remainder": self.config.drop_remainder,
         }
 
 
 def seeded_network(config, dataset):
-    """The untrained `PLUMNet` that a run of a recipe begins with: on its devices, its weights drawn from its seed.
+    """The untrained network that a run of a recipe begins with: on its devices, its weights drawn from its seed.
 
     Raises:
         ConfigError: the devices that the recipe asks for are not there, or do not compute in its precision.
@@ -207,13 +175,12 @@ class Training:
             callbacks: as in `plumkeras.train`.
 
         Returns:
-            Dict of histories by stage (`alignment`, `refinement`); the number of the best epoch, from 0, is in
-            `histories["refinement"]["best_epoch"]`.
+            Dict of histories by stage; the number of the best epoch, from 0, is `best_epoch` in that of the last stage.
 
         Raises:
             TrainingError: training diverged, or a checkpoint cannot be written or read.
         """
-        callbacks = callbacks_by_stage(callbacks)
+        callbacks = callbacks_by_stage(callbacks, self.config.STAGES)
         file = None if directory is None else CheckpointFile(directory)
         position = file and file.read()
         histories = {}
@@ -227,13 +194,14 @@ class Training:
                 histories[stage] = self._fit_stage(
                     stage, trainer, directory, verbose, file, histories, here, callbacks.get(stage, ())
                 )
-        best = self.trainers["refinement"].best_epoch
+        last = self.config.STAGES[-1]
+        best = self.trainers[last].best_epoch
         if best is None:
             raise TrainingError(
-                "training diverged: no epoch of stage 2 has a finite validation loss; try a refinement.learning_rate "
-                f"below {self.config.refinement.learning_rate:g}"
+                f"training diverged: no epoch of stage {last} has a finite validation loss; try a {last}.learning_rate "
+                f"below {self.config.last_stage.learning_rate:g}"
             )
-        histories["refinement"]["best_epoch"] = best
+        histories[last]["best_epoch"] = best
         return histories
 
     def _fit_stage(self, stage, trainer, directory, verbose, file, histories, position, more):
@@ -241,7 +209,7 @@ class Training:
         done = 0
         if position:
             done = options.epochs if position.stopped else position.epochs
-        callbacks = _callbacks(options, stage, directory, verbose, done)
+        callbacks = _callbacks(options, stage, directory, verbose, done, trainer.chooses_epoch)
         early_stopping = next((c for c in callbacks if isinstance(c, keras.callbacks.EarlyStopping)), None)
         checkpoint = StageCheckpoint(file, stage, histories, position, early_stopping)
         try:
@@ -268,9 +236,9 @@ def make_optimizer(options, steps_per_epoch):
     return Adam(**shared)
 
 
-def _callbacks(options, stage, directory, verbose, done):
+def _callbacks(options, stage, directory, verbose, done, chooses_epoch):
     callbacks = []
-    if options.patience and stage == "refinement":
+    if options.patience and chooses_epoch:
         callbacks.append(keras.callbacks.EarlyStopping("val_prediction_loss", mode="min", patience=options.patience))
     if directory is not None:
         path = Path(directory) / f"{stage}_history.csv"

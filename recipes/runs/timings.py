@@ -15,7 +15,7 @@ class StageTimer(keras.callbacks.Callback):
 
     Args:
         directory: path of the run.
-        stage: `"alignment"` or `"refinement"`.
+        stage: name of the stage.
         done: int. How many epochs are done already: their seconds are kept.
     """
 

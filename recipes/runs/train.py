@@ -8,7 +8,8 @@ from pathlib import Path
 from plumkeras.data_pipelines import Dataset, with_validation
 from plumkeras.data_pipelines.loading import open_data
 from plumkeras.recipes import RecipeConfig, read_recipe
-from plumkeras.recipes.config import ConfigError, SyntheticRecipeConfig, with_values
+from plumkeras.recipes.config import BaseRecipeConfig, ConfigError, with_values
+from plumkeras.recipes.models import is_synthetic
 from plumkeras.recipes.runs.data_checks import check_dataset
 from plumkeras.recipes.runs.earlier_network import check_source
 from plumkeras.recipes.runs.label_classes import with_label_classes
@@ -42,7 +43,7 @@ def train(
             cross-validated.
         output: the run directory to make. None: the run lives as long as what is returned, in a temporary directory.
         seed: seed of weights, dropout and data order. None: the recipe's, which is 0 unless it says otherwise.
-        callbacks: Keras callbacks for both stages; a dict of lists by stage, `alignment` and `refinement`; or a
+        callbacks: Keras callbacks for all stages; a dict of lists by stage, `alignment` and `refinement`; or a
             function without arguments that returns either, called for each run, so that each fold has its own. None:
             those of the recipe file, which may define such a function, `callbacks`.
         init_from: an earlier run, whose weights and standardisation this one starts from. It must have the same
@@ -62,7 +63,7 @@ def train(
     """
     config, own_callbacks = resolve(recipe, fields if seed is None else {**fields, "seed": seed})
     callbacks = own_callbacks if callbacks is None else callbacks
-    check_callbacks(callbacks)
+    check_callbacks(callbacks, config.STAGES)
     if resume and overwrite:
         raise ConfigError("overwrite=True replaces a run and resume=True resumes it; choose one")
     if output is not None:
@@ -108,7 +109,7 @@ def resolve(recipe: str | RecipeConfig, fields: dict) -> tuple:
     Raises:
         ConfigError: the recipe or a field does not exist, or a value does not fit; names the nearest.
     """
-    config, callbacks = (recipe, None) if isinstance(recipe, RecipeConfig) else read_recipe(os.fspath(recipe))
+    config, callbacks = (recipe, None) if isinstance(recipe, BaseRecipeConfig) else read_recipe(os.fspath(recipe))
     values = {}
     for name, value in fields.items():
         section = {f"{name}.{part}": v for part, v in value.items()} if isinstance(value, dict) else {name: value}
@@ -118,7 +119,7 @@ def resolve(recipe: str | RecipeConfig, fields: dict) -> tuple:
 
 def _read(config, data):
     if data is None:
-        if not isinstance(config, SyntheticRecipeConfig):
+        if not is_synthetic(config):
             raise ConfigError(f"recipe {config.name!r} needs data: the path of a feature file, or a Dataset")
         return generate(config.synthetic)[0]
     if not isinstance(data, Dataset):

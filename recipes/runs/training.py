@@ -41,8 +41,8 @@ def train_run(
         directory: path of the run directory. A run that it holds is cleared away, or resumed.
         verbose: 0 or 1, progress bars.
         resume: bool. Whether to resume the directory's run, which must have had the same configuration and data;
-            `refinement.epochs` may be higher where the schedule is constant. Without a run there, this one starts from
-            the beginning.
+            the epochs of the last stage may be more where the schedule is constant. Without a run there, this one
+            starts from the beginning.
         overwrite: bool. Whether a run that the directory holds, and that is not resumed, may be cleared away.
         fold: dict or None. Of the run of a fold, what its `config.json` says of the fold.
         warnings: what `data_checks.training_warnings` says of the data, where it is known already.
@@ -143,13 +143,13 @@ def _finish(directory, training, histories, dataset, warnings):
         if split.labels is not None:
             metrics[name] = predictions.report(dataset, split.labels, outputs["prediction"])
             metrics["baseline"][name] = predictions.baseline_report(dataset, dataset["train"].labels, split.labels)
-        names = predictions.class_names(dataset, network.num_classes, config.objective.label_classes)
+        names = predictions.class_names(dataset, network.num_classes, config.label_classes)
         predictions.write_csv(directory / f"predictions_{name}.csv", split, network, outputs, names)
         if name == measured[-1]:
             predicted = network.task_object.decide(outputs["prediction"])
             hard_labels = {m: outputs[f"{m}_hard_label"] for m in network.prototype_generators}
             write_pictures(directory, name, network.task, split.labels, predicted, hard_labels, names)
-    metrics["best_epoch"] = histories["refinement"]["best_epoch"] + 1
+    metrics["best_epoch"] = histories[config.STAGES[-1]]["best_epoch"] + 1
     metrics["parameters"] = network.count_params()
     write_json(directory / run_directory.METRICS, {**metrics, "warnings": warnings})
     _clear_checkpoint(directory, config, training.stopped_early)
@@ -157,5 +157,5 @@ def _finish(directory, training, histories, dataset, warnings):
 
 def _clear_checkpoint(directory, config, stopped_early=False):
     """Removes the checkpoint of a finished run, unless `--resume` may resume it with more epochs."""
-    if stopped_early or config.refinement.schedule != "constant":
+    if stopped_early or config.last_stage.schedule != "constant":
         CheckpointFile(directory).remove()

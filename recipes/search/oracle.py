@@ -16,7 +16,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 
 from plumkeras.files import write_json
 from plumkeras.recipes.config import ConfigError, read_json
-from plumkeras.recipes.search.plan import EPOCHS, OBJECTIVE
+from plumkeras.recipes.search.plan import OBJECTIVE
 
 STATE = "trials.json"
 # Under this name a worker hands in what came of a trial, as JSON: KerasTuner's messages have no room for reasons.
@@ -200,7 +200,7 @@ def values_of(search, hp):
     """
     values = {name: kind.decode(kind.declare(name, hp)) for name, kind in search.space.items()}
     if HYPERBAND_EPOCHS in hp.values:
-        values[EPOCHS] = hp.values[HYPERBAND_EPOCHS]
+        values[search.epochs_field] = hp.values[HYPERBAND_EPOCHS]
     return values
 
 
@@ -265,9 +265,9 @@ class BayesianOracle(_SearchOracle, keras_tuner.oracles.BayesianOptimizationOrac
 
 
 class HyperbandOracle(_SearchOracle, keras_tuner.oracles.HyperbandOracle):
-    """Hyperband whose resource is the epochs of stage 2, up to the recipe's `refinement.epochs`.
+    """Hyperband whose resource is the epochs of the last stage, up to the recipe's.
 
-    Each trial trains both stages from the beginning, the later rounds with more epochs of stage 2, so that its
+    Each trial trains all stages from the beginning, the later rounds with more epochs of the last one, so that its
     objective is that of a run with its configuration (KerasTuner's own tuner goes on from the weights of the earlier
     trial). As many brackets are made as a pass of `trials` has room for, those with the fewest epochs being left out
     first; when a pass ends before the trials do, another begins. The recipe's own values take part in no bracket and
@@ -279,7 +279,7 @@ class HyperbandOracle(_SearchOracle, keras_tuner.oracles.HyperbandOracle):
             search,
             directory,
             on_end,
-            max_epochs=search.config.refinement.epochs,
+            max_epochs=search.config.last_stage.epochs,
             factor=_FACTOR,
             hyperband_iterations=0,
         )

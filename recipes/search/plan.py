@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import tyro
 
 from plumkeras.data_pipelines import Dataset
-from plumkeras.recipes.config import ConfigError, RecipeConfig, to_dict, with_values
+from plumkeras.recipes.config import BaseRecipeConfig, ConfigError, to_dict, with_values
 from plumkeras.recipes.runs import run_directory
 from plumkeras.recipes.runs.data_checks import check_dataset
 from plumkeras.recipes.runs.label_classes import with_label_classes
@@ -21,8 +21,6 @@ from plumkeras.recipes.search.space import default_space, read_space
 
 # What is searched for: the objective's name in KerasTuner, and in a history of stage 2.
 OBJECTIVE = "val_prediction_loss"
-# What the search itself sets under Hyperband.
-EPOCHS = "refinement.epochs"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,7 +78,7 @@ class Search:
         held_out: number of samples that take no part.
     """
 
-    config: RecipeConfig
+    config: BaseRecipeConfig
     dataset: Dataset
     space: dict
     algorithm: str
@@ -88,6 +86,11 @@ class Search:
     seeds_per_trial: int
     fold: int | None
     held_out: int
+
+    @property
+    def epochs_field(self):
+        """The epochs of the last stage, which the search itself sets under Hyperband."""
+        return f"{self.config.STAGES[-1]}.epochs"
 
     @property
     def seeds(self):
@@ -158,8 +161,9 @@ def plan(config, dataset, options):
     config = with_label_classes(config, dataset)
     modalities = config.modalities or dataset.modalities
     space = default_space(config, modalities) if options.space is None else read_space(options.space, config)
-    if options.algorithm == "hyperband" and EPOCHS in space:
-        raise ConfigError(f"{options.space}: {EPOCHS} is what hyperband itself sets, up to the recipe's; leave it out")
+    epochs = f"{config.STAGES[-1]}.epochs"
+    if options.algorithm == "hyperband" and epochs in space:
+        raise ConfigError(f"{options.space}: {epochs} is what hyperband itself sets, up to the recipe's; leave it out")
     for field in space.keys() & {"modalities", "network.signed_log1p"}:
         for value in space[field].values:
             check_dataset(with_values(config, {field: value}, str(options.space)), dataset)

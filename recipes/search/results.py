@@ -8,7 +8,6 @@ from pathlib import Path
 from plumkeras.files import replacing, write_csv, write_json
 from plumkeras.recipes.config import to_dict
 from plumkeras.recipes.search.oracle import EMPTY_RECORD, values_of
-from plumkeras.recipes.search.plan import EPOCHS
 from plumkeras.recipes.views.escaping import for_csv
 from plumkeras.recipes.views.pictures.search import plot_search
 from plumkeras.tasks import get_task
@@ -100,7 +99,7 @@ class SearchResults:
     @property
     def fields(self):
         """The names of what trials differ in."""
-        extra = [EPOCHS] if self.search.algorithm == "hyperband" else []
+        extra = [self.search.epochs_field] if self.search.algorithm == "hyperband" else []
         return [*self.search.space, *extra]
 
     @property

@@ -11,10 +11,12 @@ import json
 import math
 
 from plumkeras.recipes.config import ConfigError, read_json, value_of, with_values
+from plumkeras.recipes.models import find_model
 
 # Trials are compared on the same samples and the same seeds, so these are no hyper-parameters.
 _NOT_SEARCHED = {
     "name": "is no hyper-parameter",
+    "model": "has fields of its own, which a search of one model cannot name",
     "seed": "is the same for all trials, so that they can be compared",
     "protocol": "changes the samples that trials are compared on",
     "sample_norm": "changes the samples that trials are compared on",
@@ -91,16 +93,7 @@ class Range:
 
 
 def default_space(config, modalities):
-    """The space around a recipe's values that is searched when none is given.
-
-    - `network.hidden_dim`: half, once and twice the recipe's; `network.num_layers`: one less, the same and one more;
-    - `network.dropout`: 0 to 0.5 or the recipe's and 0.2; `network.modality_dropout`: 0 to 0.3;
-    - `alignment.learning_rate`, `refinement.learning_rate`, `objective.alignment_weight`, `objective.branch_weight`,
-      `network.label_temperature`: from a fifth of the recipe's to five times it, by the logarithm;
-    - `alignment.epochs`: half to twice the recipe's;
-    - `refinement.weight_decay`: 0, 1e-4, 1e-3, 1e-2 and the recipe's.
-
-    What the recipe's modules do not use is left out, and so are the epochs of stage 2, of which validation chooses one.
+    """The space around a recipe's values that is searched when none is given: the model's `search_space`.
 
     Args:
         config: `RecipeConfig`.
@@ -109,40 +102,8 @@ def default_space(config, modalities):
     Returns:
         Dict from field to `Values` or `Range`.
     """
-    network, objective = config.network, config.objective
-    widths = [w for w in (network.hidden_dim // 2, network.hidden_dim, 2 * network.hidden_dim) if w >= 2]
-    fits = [w for w in widths if w % 2 == 0 and w % network.num_heads == 0]
-    space = {"network.hidden_dim": Values(tuple(fits))}
-    has_branches = "psl_tfb" in network.modules
-    if has_branches:
-        layers = (network.num_layers - 1, network.num_layers, network.num_layers + 1)
-        space["network.num_layers"] = Values(tuple(n for n in layers if n))
-    space["network.dropout"] = Range(0.0, max(0.5, min(round(network.dropout + 0.2, 4), 0.9)))
-    if len(modalities) > 1:
-        space["network.modality_dropout"] = Range(0.0, max(0.3, network.modality_dropout))
-    if has_branches:
-        space["network.label_temperature"] = _around(network.label_temperature)
-        space["objective.branch_weight"] = _around(objective.branch_weight)
-    if network.modules:
-        space["objective.alignment_weight"] = _around(objective.alignment_weight)
-    if network.modules and config.alignment.epochs:
-        epochs = config.alignment.epochs
-        space["alignment.epochs"] = Range(max(epochs // 2, 1), 2 * epochs, is_whole=True)
-        space["alignment.learning_rate"] = _around(config.alignment.learning_rate)
-    space["refinement.learning_rate"] = _around(config.refinement.learning_rate)
-    space["refinement.weight_decay"] = _with((0.0, 1e-4, 1e-3, 1e-2), config.refinement.weight_decay)
-    return space
-
-
-def _around(value):
-    if not value:
-        return Values((0.0, 0.03, 0.1, 0.3, 1.0))
-    # To four digits, as the values themselves.
-    return Range(float(f"{value / 5:.4g}"), float(f"{value * 5:.4g}"), "log")
-
-
-def _with(values, value):
-    return Values(tuple(sorted({*values, value})))
+    entries = find_model(config.model).search_space(config, modalities)
+    return {field: _dimension(field, entry, config, "the default space") for field, entry in entries.items()}
 
 
 def read_space(path, config):

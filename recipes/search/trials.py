@@ -21,9 +21,9 @@ _MAX_REASON = 400
 class RecipeHyperModel(keras_tuner.HyperModel):
     """The networks of a recipe, as KerasTuner's tuners and ours want them.
 
-    `build` gives the untrained network of a trial, and `fit` trains both of its stages and returns the objective, the
+    `build` gives the untrained network of a trial, and `fit` trains its stages and returns the objective, the
     validation loss of the prediction at the epoch that was kept. Hyper-parameters are named as the recipe's fields.
-    Under Hyperband `tuner/epochs` is `refinement.epochs`.
+    Under Hyperband `tuner/epochs` is the epochs of the last stage.
 
     Args:
         search: `Search`.
@@ -39,7 +39,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             return self.search.trial_config(values_of(self.search, hp), seed)
 
     def build(self, hp, seed=None):
-        """The untrained `PLUMNet` of a trial.
+        """The untrained network of a trial.
 
         Args:
             hp: `keras_tuner.HyperParameters`.
@@ -58,7 +58,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         Args:
             hp, seed: as in `build`.
             network: the network.
-            **options: not used. KerasTuner's own tuners give callbacks, which know nothing of two stages.
+            **options: not used. KerasTuner's own tuners give callbacks, which know nothing of stages.
 
         Returns:
             Dict with `val_prediction_loss` and `best_epoch`, the number of the kept epoch, from 0.
@@ -68,7 +68,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         """
         with _failures():
             training = Training(self.trial_config(hp, seed), self.search.dataset, network)
-            history = training.fit(verbose=0)["refinement"]
+            history = training.fit(verbose=0)[self.search.config.STAGES[-1]]
         best = history["best_epoch"]
         return {OBJECTIVE: float(history[OBJECTIVE][best]), "best_epoch": best}
 

@@ -150,7 +150,7 @@ def _describe(run, loaded):
     kept = {name: values.get(name) for name in ("recipe", "seed", "backend", "versions", "fold")}
     return {
         **kept,
-        "network": {**values["network"], "modules": list(network.modules), "sha256": digest},
+        "network": {**values["network"], "modules": list(getattr(network, "modules", ())), "sha256": digest},
         "data": values["data"],
         "label_range": values["data"].get("label_range"),
         "classes": _classes(loaded),
@@ -180,7 +180,7 @@ def _read_description(run):
 def _classes(loaded):
     """What the numbers of the classes mean, as far as it is known."""
     task, classes = get_task(loaded.network.task), loaded.network.num_classes
-    return task.class_meanings(classes, loaded.config.objective.label_classes, loaded.class_names)
+    return task.class_meanings(classes, loaded.config.label_classes, loaded.class_names)
 
 
 def docker_command(name):

@@ -4,6 +4,7 @@ import importlib.resources
 
 from plumkeras.recipes.views.escaping import for_markdown
 from plumkeras.recipes.views.terminal import metric_rows
+from plumkeras.tasks import get_task
 
 _OPINIONS = """ Labels per modality show
 which modality disagrees; they come from distances to class means of the training data and are no ground truth."""
@@ -22,7 +23,7 @@ def model_card(name, version, described, signatures, docker, batching, notes):
         notes: iterable of str. What a caller must know.
     """
     network, data, recipe = described["network"], described["data"], described["recipe"]
-    widths, has_labels, fold = network["feature_dims"], "psl_tfb" in network["modules"], described.get("fold")
+    widths, has_labels, fold = network["feature_dims"], "psl_tfb" in network.get("modules", ()), described.get("fold")
     known = ((described["fingerprint"] or {}).get("source") or {}).get("known_file")
     rows, convention = metric_rows(described["metrics"], network["task"])
     header = ["", *map(for_markdown, described["metrics"])]
@@ -52,13 +53,13 @@ def model_card(name, version, described, signatures, docker, batching, notes):
         name=name,
         version=version,
         plumkeras=described["exported_with"].get("plumkeras", "of unknown version"),
-        task="a score" if network["task"] == "regression" else f"{network['num_classes']} classes",
+        task=get_task(network["task"]).answer(network["num_classes"]),
         fold=f", fold {', '.join(map(str, fold['test']))} left out" if fold else "",
         labels=_labels(described, has_labels),
         warnings=_warnings(described.get("warnings")),
         table="\n".join(f"| {' | '.join(row)} |" for row in [header, ["---"] * len(header), *rows]),
         convention=convention,
-        modules=", ".join(network["modules"]) or "none",
+        modules=", ".join(network.get("modules", ())) or "none",
         digest=network["sha256"],
         docker=docker,
         batching=batching,
@@ -78,7 +79,7 @@ def _warnings(sentences):
 
 def _labels(described, has_labels):
     classes = "; ".join(f"{number}: {meaning}" for number, meaning in enumerate(described["classes"]))
-    if described["network"]["task"] == "classification":
+    if get_task(described["network"]["task"]).has_classes:
         return f"Classes: {classes}."
     low_high = described["label_range"]
     scale = f"Scores on the scale of the labels, [{low_high[0]:g}, {low_high[1]:g}], not clipped. " if low_high else ""

@@ -4,19 +4,20 @@ import itertools
 
 import numpy as np
 
+from plumkeras.recipes.models import STAGE_TITLES
+
 # Okabe and Ito's colours: told apart by colour-blind readers and in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
-STAGE_TITLES = {"alignment": "Stage 1: common-private alignment", "refinement": "Stage 2: fusion refinement"}
 
 
 def plot_losses(histories, path):
-    """Draws the loss terms of both stages by epoch.
+    """Draws the loss terms of the stages by epoch.
 
     Above: how the loss is made up, term by term (their weights included, so that they add up to it). Below: the loss of
     training against validation, and in stage 2 the prediction loss with the epoch that was kept.
 
     Args:
-        histories: dict by stage (`alignment`, `refinement`) of Keras histories; `best_epoch`, where there is one, is
+        histories: dict by stage of Keras histories; `best_epoch`, where there is one, is
             the number of the kept epoch, from 0.
         path: where the PNG goes.
     """

@@ -1,0 +1,163 @@
+"""What every network is, whatever is inside: named features in, named outputs and a prediction out."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from plumkeras import features
+from plumkeras.tasks import get_task
+
+
+def check_widths(feature_dims: dict[str, int]) -> dict[str, int]:
+    """The widths as a dict of their own. Raises `ValueError` unless each modality has a positive one."""
+    feature_dims = dict(feature_dims)
+    if not feature_dims or any(not isinstance(w, int) or w < 1 for w in feature_dims.values()):
+        raise ValueError(
+            f"`feature_dims` must give each modality a positive width. Received: feature_dims={feature_dims}"
+        )
+    return feature_dims
+
+
+class MultimodalNetwork(keras.Model):
+    """A functional model from a flat dict of inputs to a flat dict of outputs, for any task of `plumkeras.tasks`.
+
+    A subclass builds the layers in its constructor, calls `super().__init__(inputs=..., outputs=...)` with the inputs
+    of `named_input_tensors` and an output `prediction`, and has in `<modality>_encoder` a layer with a
+    `standardization`. It sets the attributes below.
+
+    Attributes:
+        feature_dims: dict from modality to feature width.
+        task: name of the task.
+        num_classes: int. Classes of the task, or those that a scheme makes of its labels.
+        policy: the `keras.dtype_policies.DTypePolicy` of its layers.
+    """
+
+    @staticmethod
+    def named_input_tensors(feature_dims: dict[str, int]) -> dict:
+        """`<modality>` `[B, T, F]` float32 and `<modality>_length` `[B]` int32, as `keras.Input`s by name."""
+        inputs = {}
+        for m, width in feature_dims.items():
+            inputs[m] = keras.Input((None, width), name=m, dtype="float32")
+            inputs[f"{m}_length"] = keras.Input((), name=f"{m}_length", dtype="int32")
+        return inputs
+
+    @property
+    def task_object(self):
+        """The `plumkeras.tasks.Task` of its `task`."""
+        return get_task(self.task)
+
+    @property
+    def modalities(self):
+        """Names of the modalities, in the order of `feature_dims`."""
+        return tuple(self.feature_dims)
+
+    @property
+    def prototype_generators(self) -> dict:
+        """Dict from modality to its `PrototypeLabelGenerator`; empty for a network without labels per modality."""
+        return {}
+
+    @property
+    def standardizations(self) -> dict:
+        """Dict from modality to the `FeatureStandardization` of its features."""
+        return {m: self.get_layer(f"{m}_encoder").standardization for m in self.modalities}
+
+    def signatures(self) -> dict[str, dict[str, str]]:
+        """What an export answers: dict by signature of dicts from the name in the answer to that of the output.
+
+        A name that ends in `_probabilities` is the softmax of its output.
+        """
+        return {"serving_default": {"prediction": "prediction"}, "explain": {"prediction": "prediction"}}
+
+    def __call__(self, inputs, *args, training=None, **kwargs):
+        # Not in `call`, before which Keras refuses what can be filled in, and lengthens every error.
+        named = self.named_inputs(inputs, may_be_absent=not training)
+        return super().__call__(named, *args, training=training, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        """As `keras.Model.predict`. Of a dict of arrays a modality may be absent: it is missing for every sample.
+
+        Warns:
+            UserWarning: a modality is absent, every modality of some samples is missing, or values were set to 0.
+        """
+        if isinstance(x, dict):
+            x = self.complete_arrays(x, may_be_absent=True)
+        outputs = super().predict(x, *args, **kwargs)
+        features.warn_of_lacking_all(outputs[f"{m}_present"] for m in self.modalities)
+        return outputs
+
+    def complete_arrays(self, arrays, where="the dict of arrays", **options):
+        """`features.complete_inputs` of arrays or tensors, for this network."""
+        names = [name for m in self.modalities for name in (m, f"{m}_length")]
+        # Names that the network does not read pass unread: they are for messages.
+        numpy = {n: ops.convert_to_numpy(a) if n in names and a is not None else a for n, a in arrays.items()}
+        return features.complete_inputs(numpy, self.feature_dims, where, **options)
+
+    def named_inputs(self, inputs, may_be_absent=False):
+        """Of a dict of tensors those that the network reads, by name: Keras would match them by position.
+
+        Without lengths every frame counts. An absent modality, where it may be, is missing for every sample.
+
+        Raises:
+            DataError: a modality is absent, or has the wrong width.
+        """
+        absent = features.check_names(inputs, self.modalities, f"{self.name}: the inputs", may_be_absent)
+        named = {}
+        for m, width in self.feature_dims.items():
+            if m in absent:
+                continue
+            # Tensors all, since Keras refuses a mixture with arrays.
+            sequence, length = (_tensor(inputs.get(name)) for name in (m, f"{m}_length"))
+            if len(sequence.shape) == 2:
+                sequence = ops.expand_dims(sequence, 1)
+            features.check_width(sequence.shape[-1], width, m, f"{self.name}: the inputs")
+            if length is None:
+                length = ops.sum(ops.ones_like(sequence[:, :, 0], dtype="int32"), axis=1)
+            named[m], named[f"{m}_length"] = sequence, length
+        one_frame = ops.zeros_like(next(iter(named.values()))[:, :1, :1])
+        for m in absent:
+            named[m] = ops.repeat(one_frame, self.feature_dims[m], axis=2)
+            named[f"{m}_length"] = ops.cast(one_frame[:, 0, 0], "int32")
+        return named
+
+    def select(self, *names: str) -> keras.Model:
+        """The same network with only the named outputs: a functional model that computes nothing else."""
+        return keras.Model(self.input, {name: self.output[name] for name in names}, name=f"{self.name}_part")
+
+    def adapt(self, dataset) -> None:
+        """Fits the standardisation on the valid frames of the training split.
+
+        Args:
+            dataset: an iterable of batches, `(inputs, labels)` or `inputs`, e.g. of `make_dataset`, gone through once;
+                or one dict of arrays.
+
+        Raises:
+            ValueError: when a modality has no valid frame, or a batch is not what the network reads. NaN of a dict of
+                arrays is set to 0 with a warning, as `fit` does it; of a batch it is refused.
+        """
+        is_dict = isinstance(dataset, dict)
+        batches = [dataset] if is_dict else dataset
+        layers = self.standardizations
+        moments = {m: features.FrameMoments(width) for m, width in self.feature_dims.items()}
+        for number, batch in enumerate(batches):
+            inputs = batch[0] if isinstance(batch, (tuple, list)) else batch
+            where = "the dict of arrays" if is_dict else f"batch {number}"
+            inputs = self.complete_arrays(inputs, where, clean=is_dict)
+            for m, layer in layers.items():
+                layer.collect(moments[m], inputs[m], inputs[f"{m}_length"])
+        for m in self.modalities:
+            if not moments[m].count:
+                raise ValueError(f"{m}: no valid frame to take statistics from; is the modality missing everywhere?")
+        for m, layer in layers.items():
+            layer.set_moments(moments[m])
+
+    @property
+    def is_adapted(self):
+        """Whether the standardisation has other statistics than those it begins with."""
+        return any(
+            np.any(ops.convert_to_numpy(layer.mean) != 0) or np.any(ops.convert_to_numpy(layer.divisor) != 1)
+            for layer in self.standardizations.values()
+        )
+
+
+def _tensor(values):
+    return values if values is None or keras.utils.is_keras_tensor(values) else ops.convert_to_tensor(values)

@@ -1,0 +1,64 @@
+"""The models that a recipe can train, by name. A new one is a module with these names, and a place in `_MODULES`.
+
+- `NAME`, and `NETWORK`, the name of the network's class; its module is `plumkeras.models.<NAME>`.
+- `STAGES`: dict from the name of each stage to its title; the last one's epoch is chosen on validation.
+- `CONFIG`: dataclass of its recipes, a `BaseRecipeConfig` with the model's sections; `SYNTHETIC_CONFIG`: the same with
+  the section of generated data.
+- `network_class()`, `build_network(config, shape)`, `build_trainers(config, network, class_weight)`,
+  `search_space(config, modalities)`.
+
+Nothing imports a backend until a network is built.
+"""
+
+import dataclasses
+
+from plumkeras.nearest import nearest
+from plumkeras.recipes.config.errors import ConfigError
+from plumkeras.recipes.config.fields import BaseRecipeConfig
+from plumkeras.recipes.models import late_fusion, plum_net
+
+_MODULES = {module.NAME: module for module in (plum_net, late_fusion)}
+MODELS = tuple(_MODULES)
+# Of all models.
+STAGE_TITLES = {stage: title for module in _MODULES.values() for stage, title in module.STAGES.items()}
+
+
+def find_model(name: str):
+    """The module of a model.
+
+    Raises:
+        ConfigError: there is no model of that name.
+    """
+    if name not in _MODULES:
+        hint = nearest(str(name), MODELS)
+        raise ConfigError(f"model must be one of {', '.join(MODELS)}{hint}. Received: {name}")
+    return _MODULES[name]
+
+
+def config_class(model: str, is_synthetic: bool = False) -> type:
+    """The class of the recipes of a model."""
+    module = find_model(model)
+    return module.SYNTHETIC_CONFIG if is_synthetic else module.CONFIG
+
+
+def is_synthetic(config) -> bool:
+    """Whether a recipe generates its data."""
+    return hasattr(config, "synthetic")
+
+
+def with_model(config: BaseRecipeConfig, model: str | None) -> BaseRecipeConfig:
+    """A recipe for another model: data handling, batch size and seed stay, network and stages are the model's own.
+
+    Args:
+        config: the recipe.
+        model: name of the model, or None: the recipe's own.
+
+    Raises:
+        ConfigError: there is no model of that name.
+    """
+    if model is None or model == config.model:
+        return config
+    kept = {f.name: getattr(config, f.name) for f in dataclasses.fields(BaseRecipeConfig)}
+    if is_synthetic(config):
+        kept["synthetic"] = config.synthetic
+    return config_class(model, is_synthetic(config))(**{**kept, "model": find_model(model).NAME})
