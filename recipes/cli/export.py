@@ -37,4 +37,9 @@ def run_export(arguments):
         import keras  # noqa: F401 - started here, with what it prints held back
     made = export_run(*asked)
     say(f"{made.version}: SavedModel with the signatures {', '.join(made.signatures)}")
+    if not made.has_warmup:
+        say(
+            "No warm-up requests were written, so the server's first answers are slow; for them install "
+            "plumkeras[serving], which requires the full tensorflow package, and export again"
+        )
     say_command(f"Serve it, from {options.directory}:", made.docker)

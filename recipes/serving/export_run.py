@@ -42,12 +42,14 @@ class Export:
         name: str. Name of the served model.
         signatures: tuple of str.
         docker: str. The command that serves it.
+        has_warmup: bool. Whether it has warm-up requests.
     """
 
     version: Path
     name: str
     signatures: tuple
     docker: str
+    has_warmup: bool
 
 
 def export_run(run, directory, version=None, name=None):
@@ -55,8 +57,8 @@ def export_run(run, directory, version=None, name=None):
 
     `<directory>/<version>` holds the SavedModel (see `plumkeras.export_saved_model`), `model_card.md`,
     `signature.json` (inputs, outputs, example requests and their answer), `batching_parameters.txt`, and in
-    `assets.extra` the warm-up requests, which the server sends itself before it answers, and `plumkeras.json`, from
-    which `load_run` reads the export.
+    `assets.extra` `plumkeras.json`, from which `load_run` reads the export, and, where the extra `serving` is
+    installed, the warm-up requests, which the server sends itself before it answers.
 
     Args:
         run: path of a run directory.
@@ -90,12 +92,12 @@ def export_run(run, directory, version=None, name=None):
             extra = partial / read_export.EXTRA
             extra.mkdir()
             _write_json(extra / read_export.METADATA, described)
-            _write_warmup(extra / WARMUP, name, signature["signatures"], loaded)
+            has_warmup = _write_warmup(extra / WARMUP, name, signature["signatures"], loaded)
             _write_json(partial / SIGNATURE, signature)
             (partial / BATCHING).write_text(_BATCHING, encoding="utf-8")
             card = model_card(name, target.name, described, list(signature["signatures"]), docker, batching, notes)
             (partial / CARD).write_text(card, encoding="utf-8")
-    return Export(target, name, tuple(signature["signatures"]), docker)
+    return Export(target, name, tuple(signature["signatures"]), docker, has_warmup)
 
 
 def check_export(run, directory, version=None, name=None):
@@ -199,9 +201,7 @@ def batching_options(name, version):
 def _signature(version, name, loaded, notes):
     """What `signature.json` holds; the answer in it is that of the SavedModel."""
     import tensorflow as tf
-    from google.protobuf import json_format
-
-    from plumkeras.recipes.serving.messages import predict_request
+    from google.protobuf.json_format import MessageToDict
 
     model = tf.saved_model.load(str(version))
     shapes = {
@@ -225,7 +225,6 @@ def _signature(version, name, loaded, notes):
         for field in ("tensor_content", "float_val", "int_val"):
             proto.ClearField(field)
         (proto.float_val if floating else proto.int_val).extend(values)
-    request = predict_request(name, "serving_default", protos)
     answered = [float(f"{value:.7g}") for value in answer[0]] if answer.ndim > 1 else float(f"{answer[0]:.7g}")
     return {
         "model": name,
@@ -248,7 +247,12 @@ def _signature(version, name, loaded, notes):
         },
         "grpc": {
             "method": "tensorflow.serving.PredictionService/Predict",
-            "request": json_format.MessageToDict(request, preserving_proto_field_name=True),
+            "request": {
+                "model_spec": {"name": name, "signature_name": "serving_default"},
+                "inputs": {
+                    key: MessageToDict(proto, preserving_proto_field_name=True) for key, proto in protos.items()
+                },
+            },
         },
     }
 
@@ -268,25 +272,35 @@ def _example(loaded):
 
 
 def _write_warmup(path, name, signatures, loaded):
-    """Requests of the usual length in a few batch sizes, for every signature."""
+    """Writes requests of the usual length in a few batch sizes, for every signature.
+
+    Returns:
+        bool. `False` where the extra `serving` is not installed, and nothing was written.
+    """
     import tensorflow as tf
     from tensorflow.core.framework import tensor_pb2
 
-    from plumkeras.recipes.serving.messages import predict_request, warmup_record
-
+    try:
+        from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
+    except ImportError:
+        return False
     with tf.io.TFRecordWriter(str(path)) as writer:
         for signature in signatures:
             for batch in _WARMUP_BATCHES:
-                inputs = {}
+                log = PredictionLog()
+                request = log.predict_log.request
+                request.model_spec.name, request.model_spec.signature_name = name, signature
                 for m, width in loaded.network.feature_dims.items():
                     frames = _usual_frames(loaded, m)
                     shape = tf.TensorShape((batch, frames, width)).as_proto()
                     # One value stands for all.
-                    inputs[m] = tensor_pb2.TensorProto(
+                    zeros = tensor_pb2.TensorProto(
                         dtype=tf.float32.as_datatype_enum, tensor_shape=shape, float_val=[0.0]
                     )
-                    inputs[f"{m}_length"] = tf.make_tensor_proto([frames] * batch, tf.int32)
-                writer.write(warmup_record(predict_request(name, signature, inputs)))
+                    request.inputs[m].CopyFrom(zeros)
+                    request.inputs[f"{m}_length"].CopyFrom(tf.make_tensor_proto([frames] * batch, tf.int32))
+                writer.write(log.SerializeToString())
+    return True
 
 
 def _usual_frames(loaded, modality):

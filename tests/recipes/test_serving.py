@@ -24,9 +24,9 @@ from plumkeras.recipes.cli import main
 from plumkeras.recipes.runs import predictions, run_directory
 from plumkeras.recipes.runs.network_data import description_path
 from plumkeras.recipes.runs.run import Run
+from plumkeras.recipes.serving import export_run as exporting
 from plumkeras.recipes.serving import model_card
 from plumkeras.recipes.serving.export_run import check_export, export_run
-from plumkeras.recipes.serving.messages import messages, predict_request, warmup_record
 from plumkeras.recipes.views.terminal import print_serving_benchmark
 
 from .serving_requests import call, make_network
@@ -66,7 +66,7 @@ def test_what_an_export_holds(exported, tiny_run):
     }
     assert names >= {
         *("saved_model.pb", "model_card.md", "signature.json", "batching_parameters.txt"),
-        *("assets.extra/plumkeras.json", "assets.extra/tf_serving_warmup_requests"),
+        "assets.extra/plumkeras.json",
     }
     assert "pad_variable_length_inputs: true" in (exported.version / "batching_parameters.txt").read_text()
     card = (exported.version / "model_card.md").read_text()
@@ -150,43 +150,38 @@ def test_nothing_names_the_machine(tiny_run, tmp_path, monkeypatch):
 
 
 def test_warm_up_requests_replay(exported, model):
+    pytest.importorskip("tensorflow_serving.apis", reason="the extra serving is not installed")
+    from google.protobuf import json_format
+    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+    assert exported.has_warmup
     path = str(exported.version / "assets.extra" / "tf_serving_warmup_requests")
     counts = {}
     for record in tf.data.TFRecordDataset(path).as_numpy_iterator():
-        request = messages()["PredictionLog"].FromString(record).predict_log.request
+        request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
         assert request.model_spec.name == exported.name
         signature = request.model_spec.signature_name
-        inputs = {name: tf.make_ndarray(_tensor(proto)) for name, proto in request.inputs.items()}
+        inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
         batch = len(inputs["text_length"])
         assert all(inputs[m].shape[1] == inputs[f"{m}_length"].max() > 1 for m in ("text", "audio", "vision"))
         outputs = call(model, signature, inputs)
         assert all(len(value) == batch and np.isfinite(value).all() for value in outputs.values())
         counts.setdefault(signature, []).append(batch)
     assert set(counts) == set(exported.signatures) and all(len(set(sizes)) > 1 for sizes in counts.values())
+    example = _loaded(exported.version, "signature.json")["grpc"]["request"]
+    request = json_format.ParseDict(example, predict_pb2.PredictRequest())
+    assert json_format.MessageToDict(request, preserving_proto_field_name=True) == example
 
 
-def _tensor(proto):
-    from tensorflow.core.framework import tensor_pb2
-
-    return tensor_pb2.TensorProto.FromString(proto.SerializeToString())
-
-
-def test_messages_are_those_of_tensorflow_serving():
-    if importlib.util.find_spec("tensorflow_serving") is None:
-        pytest.skip("tensorflow-serving-api is not installed (the extra `serving`)")
-    from tensorflow_serving.apis import prediction_log_pb2
-
-    request = predict_request("m", "explain", {"text": tf.make_tensor_proto([[1.5, 2.5]])})
-    theirs = prediction_log_pb2.PredictionLog.FromString(warmup_record(request))
-    assert theirs.WhichOneof("log_type") == "predict_log"
-    spec = theirs.predict_log.request.model_spec
-    assert (spec.name, spec.signature_name) == ("m", "explain")
-    np.testing.assert_array_equal(tf.make_ndarray(theirs.predict_log.request.inputs["text"]), [[1.5, 2.5]])
-    assert messages()["PredictionLog"].FromString(theirs.SerializeToString()).predict_log.request == request
+def test_without_the_extra_serving_no_warm_up_is_written(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_serving.apis.prediction_log_pb2", None)
+    assert exporting._write_warmup(tmp_path / "requests", "m", ["embed"], None) is False
+    assert not list(tmp_path.iterdir())
 
 
 def test_example_requests_get_their_example_answer(exported, model):
     from google.protobuf import json_format
+    from tensorflow.core.framework import tensor_pb2
 
     described = _loaded(exported.version, "signature.json")
     assert list(described["signatures"]) == list(exported.signatures)
@@ -197,12 +192,15 @@ def test_example_requests_get_their_example_answer(exported, model):
     instances = row["request"]["instances"]
     stacked = {name: [instance[name] for instance in instances] for name in instances[0]}
     assert stacked == column["request"]["inputs"]
-    request = json_format.ParseDict(described["grpc"]["request"], messages()["PredictRequest"]())
-    by_grpc = {name: tf.make_ndarray(_tensor(proto)) for name, proto in request.inputs.items()}
+    request = described["grpc"]["request"]
+    by_grpc = {
+        name: tf.make_ndarray(json_format.ParseDict(value, tensor_pb2.TensorProto()))
+        for name, value in request["inputs"].items()
+    }
     by_rest = {name: np.array(value, inputs[name]["dtype"]) for name, value in column["request"]["inputs"].items()}
     assert set(by_grpc) == set(by_rest) == set(inputs)
     for arrays in (by_grpc, by_rest):
-        answer = call(model, request.model_spec.signature_name, arrays)["prediction"]
+        answer = call(model, request["model_spec"]["signature_name"], arrays)["prediction"]
         np.testing.assert_allclose(answer, column["response"]["outputs"], rtol=1e-5)
     assert row["response"]["predictions"] == column["response"]["outputs"]
 
@@ -372,6 +370,8 @@ def test_the_commands_export_and_predict_with_the_export(tiny_run, dataset, tmp_
     assert main(["export", str(tiny_run), str(served)]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "serving_default, explain, embed" in printed and "docker run" in printed and "/models/served:ro" in printed
+    installed = importlib.util.find_spec("tensorflow_serving") is not None
+    assert ("No warm-up requests were written" in printed and "plumkeras[serving]" in printed) != installed
     for options, told in (
         (["--version=1"], "this version exists"),
         (["--version=0"], "--version must be 1 or more"),
