@@ -1,4 +1,4 @@
-"""Log-mel features of many sound files, in parallel, by tf.data and tensorflow-io."""
+"""Log-mel features of many sound files, in parallel: tensorflow-io computes them, tf.data runs it."""
 
 import dataclasses
 import os
@@ -92,7 +92,8 @@ def extract_audio(paths, options, progress, max_bytes=None):
     import tensorflow as tf
 
     # Asked before the threads start: a missing extra is an error of its own, not one per clip.
-    decoding.has_native_library()
+    for module in ("tensorflow_io", "soundfile", "scipy.signal"):
+        require(module, "io", "sound")
 
     def read(path):
         try:

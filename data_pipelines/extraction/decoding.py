@@ -1,14 +1,7 @@
-"""A sound file as samples: one channel, one rate.
+"""A sound file as samples: one channel, one rate; read by soundfile, resampled by scipy."""
 
-WAV of 16 bits is decoded by TensorFlow. FLAC, MP3 and OGG are decoded, and every rate is changed, by tensorflow-io
-where its native library loads (up to TensorFlow 2.17), elsewhere by soundfile and scipy. What a file is, is told from
-its first bytes.
-"""
-
-import functools
 import math
 import os
-import threading
 
 import numpy as np
 
@@ -23,23 +16,6 @@ _BYTES_PER_SAMPLE = 4
 # What a stream that doesn't say its length declares, or damage.
 _UNKNOWN = 1 << 40
 _MARGIN = 0.1
-# tensorflow-io's native library has one open file per process: opening another takes the place of the first, so that
-# in parallel a clip would get its neighbour's sound.
-_one_at_a_time = threading.Lock()
-
-
-@functools.cache
-def has_native_library():
-    """Whether tensorflow-io's own operations load beside this TensorFlow."""
-    import tensorflow as tf
-
-    tfio = require("tensorflow_io", "io", "sound")
-    try:
-        # No function asks; those of the library raise this when they are called.
-        tfio.audio.resample(tf.zeros([16]), 8000, 16000)
-    except NotImplementedError:
-        return False
-    return True
 
 
 def decode(path, sample_rate, seconds, max_bytes=None):
@@ -60,14 +36,15 @@ def decode(path, sample_rate, seconds, max_bytes=None):
     try:
         if not os.path.getsize(path):
             raise DataError(f"{path}: is empty")
-        samples, rate, total = _decoder(path)(path, seconds + _MARGIN, Budget(path, max_bytes))
+        samples, rate, total = _read(path, seconds + _MARGIN, Budget(path, max_bytes))
     except DataError:
         raise
     except MemoryError:
         raise DataError(f"{path}: declares more samples than memory holds") from None
     except Exception as error:
-        # Each library has its own errors, and none may end the extraction of the other clips.
-        raise DataError(f"{path}: can't be decoded: {_short(error)}") from None
+        # Of whatever kind: none may end the extraction of the other clips.
+        reason = " ".join(str(getattr(error, "error_string", error)).split())[:200]
+        raise DataError(f"{path}: can't be decoded: {reason or type(error).__name__}") from None
     if not samples.size:
         raise DataError(f"{path}: holds no samples")
     if not np.isfinite(samples).all():
@@ -81,64 +58,15 @@ def resample(samples, rate, wanted):
     """Samples `[n]` of one rate as float32 samples of another."""
     if rate == wanted:
         return samples
-    if has_native_library():
-        import tensorflow as tf
-
-        tfio = require("tensorflow_io", "io", "sound")
-        return tfio.audio.resample(tf.constant(samples, "float32"), rate, wanted).numpy()
     signal = require("scipy.signal", "io", "resampling")
     common = math.gcd(rate, wanted)
     return signal.resample_poly(samples, wanted // common, rate // common).astype("float32")
 
 
-def _decoder(path):
-    with open(path, "rb") as file:
-        head = file.read(4096)
-    if head.startswith(b"RIFF") and head[8:12] == b"WAVE":
-        # TensorFlow decodes plain PCM of 16 bits and nothing else.
-        at = head.find(b"fmt ")
-        plain = at >= 0 and head[at + 8 : at + 10] == b"\x01\x00" and head[at + 22 : at + 24] == b"\x10\x00"
-        return _by_tensorflow if plain else _by_soundfile
-    vorbis = head.startswith(b"OggS") and b"\x01vorbis" in head
-    mp3 = head.startswith(b"ID3") or (len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0)
-    if (head.startswith(b"fLaC") or vorbis or mp3) and has_native_library():
-        return _by_tensorflow_io
-    if head.startswith((b"fLaC", b"OggS")) or mp3:
-        return _by_soundfile
-    raise DataError(f"{path}: is neither WAV, FLAC, MP3 nor OGG (begins with {head[:8]!r})")
-
-
-# Each gives samples `[n, channels]`, their rate, and how many there are in the file.
-
-
-def _by_tensorflow(path, seconds, budget):
-    import tensorflow as tf
-
-    samples, rate = tf.audio.decode_wav(tf.io.read_file(path))
-    samples, rate = samples.numpy(), int(rate)
-    _check(path, rate, samples.shape[1])
-    return samples[: math.ceil(seconds * rate)], rate, len(samples)
-
-
-def _by_tensorflow_io(path, seconds, budget):
-    tfio = require("tensorflow_io", "io", "sound")
-    with _one_at_a_time:
-        sound = tfio.audio.AudioIOTensor(path)
-        total, channels = (int(size) for size in sound.shape)
-        rate = int(sound.rate)
-        _check(path, rate, channels)
-        wanted = min(total, math.ceil(seconds * rate))
-        budget.spend(wanted * channels * _BYTES_PER_SAMPLE, path)
-        samples = sound[0:wanted].numpy()
-    _check_whole(path, len(samples), wanted)
-    if samples.dtype.kind == "i":
-        # Whole numbers fill their type from above, whatever the bits of the file.
-        samples = samples.astype("float32") / -float(np.iinfo(samples.dtype).min)
-    return samples, rate, total
-
-
-def _by_soundfile(path, seconds, budget):
-    soundfile = require("soundfile", "io", "this format")
+def _read(path, seconds, budget):
+    """Samples `[n, channels]`, their rate, and how many the file has."""
+    soundfile = require("soundfile", "io", "sound")
+    _check_riff(path)
     with soundfile.SoundFile(path) as sound:
         rate = sound.samplerate
         _check(path, rate, sound.channels)
@@ -164,8 +92,11 @@ def _check_whole(path, found, wanted):
         raise DataError(f"{path}: is cut off: {found} samples can be read where {wanted} are declared")
 
 
-def _short(error):
-    """One line of a library's message, without what TensorFlow puts around it."""
-    text = " ".join(str(error).split())
-    text = text.split("}} ", 1)[-1].split(" [Op:", 1)[0]
-    return text[:200] or type(error).__name__
+def _check_riff(path):
+    """Refuses a WAV file that was cut off: libsndfile reads what is left of one without a word."""
+    with open(path, "rb") as file:
+        head = file.read(8)
+    declared, size = int.from_bytes(head[4:], "little"), os.path.getsize(path)
+    # A stream declares the largest number. Some writers count these 8 bytes too.
+    if head.startswith(b"RIFF") and size < declared < 2**31 - 1:
+        raise DataError(f"{path}: is cut off: it has {size} bytes where {declared + 8} are declared")

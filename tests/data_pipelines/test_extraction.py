@@ -88,12 +88,14 @@ def test_long_clips_are_cut_and_said_to_be(tmp_path):
 def test_bad_clips_are_skipped_and_reported(tmp_path, capsys):
     """Whatever is wrong with a clip, the others come through, and each is named in report and summary."""
     good = write_sound(tmp_path / "clips" / "good.wav", tone(440), subtype="PCM_16").read_bytes()
+    deep = write_sound(tmp_path / "deep.wav", tone(440), subtype="PCM_24").read_bytes()
     flac = write_sound(tmp_path / "clips" / "fine.flac", tone(440)).read_bytes()
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, 16_000)
     half = write_sound(tmp_path / "half.flac", noise).read_bytes()
     bad = {
         "half.flac": half[: len(half) // 2],
         "cut.wav": good[: len(good) // 2],
+        "cut24.wav": deep[: len(deep) // 2],
         "empty.wav": b"",
         "hiss.mp3": b"\xff\xfb" + bytes(500),
         "noise.flac": flac[:60] + bytes(range(256)) * 4,
@@ -109,7 +111,7 @@ def test_bad_clips_are_skipped_and_reported(tmp_path, capsys):
     assert found.dataset["all"].ids.tolist()[:2] == ["fine", "good"]
     # A damaged FLAC may still hold some samples; it never ends the others.
     assert names <= set(found.skipped) <= names | {"noise"}
-    assert found.listed == 11
+    assert found.listed == 12
     for name in names:
         assert any(text.startswith(f"clip {name} skipped: audio: ") for text in found.dataset.report.warnings)
     with pytest.raises(DataError, match="none of 1 clips is left; clip half: audio: "):
@@ -120,6 +122,15 @@ def test_bad_clips_are_skipped_and_reported(tmp_path, capsys):
     said = " ".join(capsys.readouterr().out.split())
     assert "clip cut skipped" in said and "is empty" in said and "skipped for what is wrong" in said
     assert load(tmp_path / "out.npz")["all"].ids.tolist()[:2] == ["fine", "good"]
+
+
+@needs_io
+def test_a_wav_file_that_declares_no_length_is_read_whole(tmp_path):
+    whole = write_sound(tmp_path / "whole.wav", tone(440), subtype="PCM_16").read_bytes()
+    unknown = b"\xff" * 4
+    (tmp_path / "stream.wav").write_bytes(whole[:4] + unknown + whole[8:40] + unknown + whole[44:])
+    split = extract(tmp_path).dataset["all"]
+    np.testing.assert_array_equal(*split.features["audio"])
 
 
 @needs_io
@@ -217,12 +228,10 @@ def test_a_missing_extra_is_named(tmp_path, monkeypatch):
     import sys
 
     (tmp_path / "a.wav").write_bytes(b"RIFF")
-    monkeypatch.setitem(sys.modules, "tensorflow_io", None)
-    from plumkeras.data_pipelines.extraction import decoding
-
-    decoding.has_native_library.cache_clear()
-    with pytest.raises(DataError, match=r"needs tensorflow_io.*pip install 'plumkeras\[io\]'"):
-        extract(tmp_path)
+    for name in ("scipy.signal", "soundfile", "tensorflow_io"):
+        monkeypatch.setitem(sys.modules, name, None)
+        with pytest.raises(DataError, match=rf"sound needs {name}.*pip install 'plumkeras\[io\]'"):
+            extract(tmp_path)
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     for name in ("config.json", "model.safetensors", "tokenizer.json"):
         (tmp_path / name).write_text('{"model_type": "bert", "max_position_embeddings": 8, "hidden_size": 4, '
