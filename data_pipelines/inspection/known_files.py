@@ -50,7 +50,7 @@ KNOWN_FILES = {
 
 def source_of(dataset):
     """Format and SHA-256 of the file that a data set was read from; of shards, of that which was converted."""
-    if dataset.format == "tfrecord" and dataset.path is not None:
+    if dataset.format == layout.NAME and dataset.path is not None:
         try:
             source = layout.read_schema(dataset.path).get("source")
         except (OSError, DataError):

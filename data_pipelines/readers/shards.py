@@ -6,13 +6,12 @@ import numpy as np
 
 from plumkeras.data_pipelines.readers.shared.labels import ANY, check_as_stored
 from plumkeras.data_pipelines.schema.dataset import Dataset
-from plumkeras.data_pipelines.shards.layout import SEQUENCES, matches
+from plumkeras.data_pipelines.shards.layout import NAME, SEQUENCES, matches
 from plumkeras.data_pipelines.shards.reading import open_shards
 
 __all__ = ["DESCRIPTION", "NAME", "matches", "read"]
 
-NAME = "tfrecord"
-DESCRIPTION = "TFRecord shards with schema.json (plumkeras convert)"
+DESCRIPTION = ".npy files with schema.json (plumkeras convert)"
 
 
 def read(path, report, modalities=None, request=ANY):

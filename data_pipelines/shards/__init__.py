@@ -1,1 +1,1 @@
-"""TFRecord shards: a data set that stays on disk."""
+"""Data sets that stay on disk, in memory-mapped `.npy` files."""

@@ -1,23 +1,23 @@
-"""Reads the shards that `convert` wrote: `open_shards`, a data set whose features stay in the files."""
+"""Reads the folders that `convert` wrote: `open_shards`, a data set whose features stay in the files."""
 
+import math
 import os
-import weakref
-import zlib
 from collections.abc import Iterable
 
 import numpy as np
 
-from plumkeras.data_pipelines.batches.buffers import BufferPool
+from plumkeras import json_text
 from plumkeras.data_pipelines.containers.budget import reading, spend
 from plumkeras.data_pipelines.readers import npz
 from plumkeras.data_pipelines.readers.shared import fields
 from plumkeras.data_pipelines.schema.dataset import Dataset, Split
 from plumkeras.data_pipelines.schema.report import Report
-from plumkeras.data_pipelines.schema.stored import StoredFeatures
 from plumkeras.data_pipelines.schema.validation import DataError
 from plumkeras.data_pipelines.shards import layout
+from plumkeras.data_pipelines.shards.features import ShardFeatures, map_frames
 
-_BYTES_PER_TEXT = 128
+# What a character of JSON can become: an object for every few.
+_BYTES_PER_CHARACTER = 40
 
 
 def open_shards(
@@ -30,7 +30,8 @@ def open_shards(
 
     Everything but the features is read at once, from the index. Batches, statistics and predictions are then made of
     samples read by themselves, in any order, so that memory doesn't grow with the data; the batches of a seed and an
-    epoch are those of the same data in memory. A record is checked against its checksum when it is first read.
+    epoch are those of the same data in memory. A sample is checked against its checksum when it is first read. The
+    files must not be changed while they are open.
 
     Args:
         directory: str or path.
@@ -49,7 +50,7 @@ def open_shards(
     >>> import tempfile
     >>> from plumkeras.data_pipelines import convert, make_dataset, make_synthetic, open_shards
     >>> folder = tempfile.mkdtemp()
-    >>> _ = convert(make_synthetic({"train": 8})[0], folder, shards=2)
+    >>> _ = convert(make_synthetic({"train": 8})[0], folder)
     >>> train = open_shards(folder)["train"]
     >>> inputs, labels = next(iter(make_dataset(train, batch_size=4, training=True, seed=1)))
     >>> inputs["text"].shape[0], train.lengths["text"].shape
@@ -59,7 +60,7 @@ def open_shards(
     if not os.path.isdir(directory):
         raise DataError(f"{directory}: there is no such folder")
     if not layout.matches(directory):
-        raise DataError(f"{directory}: holds no TFRecord shards; plumkeras convert writes such a folder")
+        raise DataError(f"{directory}: holds no converted data set; plumkeras convert writes such a folder")
     try:
         schema = layout.read_schema(directory)
         with reading(directory, max_bytes):
@@ -70,7 +71,7 @@ def open_shards(
         splits,
         report=Report(schema["report"]["cleaned"], list(schema["report"]["warnings"])),
         path=directory,
-        format="tfrecord",
+        format=layout.NAME,
         sha256=schema["sha256"],
         task=schema["task"],
         label_range=schema["label_range"] if label_range is None else label_range,
@@ -78,189 +79,63 @@ def open_shards(
 
 
 def _open_split(directory, name, entry, wanted):
-    where = os.path.join(directory, layout.index_name(name))
-    if not os.path.isfile(where):
-        raise DataError(f"{where}: there is no such file, though the schema names it")
-    arrays = npz.read_arrays(where)
-    if layout.digest(arrays) != entry["index_sha256"]:
-        raise DataError(f"{where}: is damaged or was changed: its checksum is another one")
-    index = _Index(arrays, where)
-    files = _ShardFiles(directory, entry["shards"])
+    index = _Index(os.path.join(directory, layout.index_name(name)), entry["index_sha256"])
     chosen = fields.pick_modalities(entry["features"], wanted, f"{directory}: {name}")
-    parts = {"ids": np.array(index.texts("ids"), dtype=np.str_)}
-    for field in layout.TEXTS[1:]:
-        if field in arrays:
-            texts = index.texts(field)
-            parts[field] = np.empty(len(texts), dtype=object)
-            parts[field][:] = texts
-    if "labels" in arrays:
-        parts["labels"] = index.array("labels", "int32" if arrays["labels"].dtype.kind == "i" else "float32")
-    if "folds" in arrays:
-        parts["folds"] = index.array("folds", "int32")
-    labelled = [field for field in arrays if field.startswith("modality_labels/")]
-    if labelled:
-        parts["modality_labels"] = {field.partition("/")[2]: index.array(field, "float32") for field in labelled}
-    for sequences in layout.SEQUENCES:
-        shapes = {m: shape for m, shape in entry[sequences].items() if m in chosen}
-        shapes = {m: shapes[m] for m in chosen if m in shapes}
-        if not shapes:
-            continue
-        features = {m: _features(f"{sequences}/{m}", shape, index, files) for m, shape in shapes.items()}
-        parts[sequences] = features
-        parts[layout.length_field(sequences)] = {m: array.lengths for m, array in features.items()}
-        # Padding isn't stored, so that a few bytes could stand for any number of frames.
-        spend(sum(len(index) * frames * width * 4 for frames, width in shapes.values()), where)
+    parts = {field: index.column(field, kinds) for field, kinds in layout.COLUMNS.items() if field in index.arrays}
+    parts |= {field: index.texts(field) for field in layout.TEXTS if field in index.arrays}
+    labelled = [field for field in index.arrays if field.startswith("modality_labels/")]
+    parts["modality_labels"] = {field.partition("/")[2]: index.column(field, "f") for field in labelled} or None
+    for sequences, lengths in layout.SEQUENCES.items():
+        features = {
+            modality: _open_features(directory, name, f"{sequences}/{modality}", entry[sequences][modality], index)
+            for modality in chosen
+            if modality in entry[sequences]
+        }
+        parts[sequences] = features or None
+        parts[lengths] = {modality: stored.lengths for modality, stored in features.items()} or None
     return Split(**parts)
 
 
-def _features(field, shape, index, files):
-    lengths, offsets = index.array(f"{field}/lengths", "int32"), index.array(f"{field}/offsets", "int64")
-    sums, shards = index.array(f"{field}/crc32", "uint32"), index.array("shard", "int32")
-    for row in np.flatnonzero((shards < 0) | (shards >= len(files.sizes)))[:1]:
-        raise DataError(f"{index.where}/shard holds {shards[row]} at position {row}; there are {len(files.sizes)}")
-    for row in np.flatnonzero((lengths < 0) | (lengths > shape[0]))[:1]:
-        raise DataError(f"{index.where}/{field}/lengths holds {lengths[row]} at position {row}; frames are {shape[0]}")
-    room = files.sizes[shards] - lengths.astype("int64") * shape[1] * 4
-    for row in np.flatnonzero((offsets < 0) | (offsets > room))[:1]:
-        raise DataError(f"{index.where}/{field}/offsets holds {offsets[row]} at position {row}, outside of the shard")
-    return ShardFeatures(field, shape, index.ids, files, shards, offsets, lengths, sums)
+def _open_features(directory, split, field, shape, index):
+    # Padding isn't stored, so that a few bytes could stand for any number of frames.
+    spend(4 * len(index.ids) * math.prod(shape), f"{index.path}/{field}")
+    lengths, sums = index.column(f"{field}/lengths", "i"), index.column(f"{field}/crc32", "u")
+    path = os.path.join(directory, layout.features_name(split, *field.split("/", 1)))
+    ends = np.cumsum(lengths, dtype="int64")
+    frames = map_frames(path, int(ends[-1]), shape[1])
+    return ShardFeatures(path, field, shape, frames, index.ids, ends - lengths, lengths, sums)
 
 
 class _Index:
-    """The arrays of an index, each known to be one value per sample."""
+    """What is known of a split's samples without their features.
 
-    def __init__(self, arrays, where):
-        self.arrays, self.where = arrays, where
-        self.ids = self.texts("ids")
-        fields.pay_for_samples(len(self.ids), where)
+    Raises:
+        DataError: the file is missing, or isn't the one that the schema's checksum is of.
+    """
 
-    def __len__(self):
-        return len(self.ids)
+    def __init__(self, path, sha256):
+        if not os.path.isfile(path):
+            raise layout.damaged(path, "there is no such file, though the schema names it")
+        self.path, self.arrays = path, npz.read_arrays(path)
+        if layout.digest(self.arrays) != sha256:
+            raise layout.damaged(path, "is damaged or was changed: its checksum is another one")
+        self.ids = self.arrays.get("ids", np.empty(0))
+        if not len(self.column("ids", "U")):
+            raise DataError(f"{path} is empty: 0 samples")
+        fields.pay_for_samples(len(self.ids), path)
 
-    def array(self, field, dtype, count=None):
-        count = len(self) if count is None else count
+    def column(self, field, kinds):
+        """A field of one value per sample."""
         found = self.arrays.get(field)
-        if found is None:
-            raise DataError(f"{self.where} has no {field!r}")
-        if found.dtype != dtype or found.ndim != 1 or count not in (len(found), -1):
-            raise DataError(f"{self.where}/{field} has shape {found.shape} and type {found.dtype}; {dtype} is expected")
+        if found is None or found.dtype.kind not in kinds or found.shape != (self.ids.size,):
+            raise layout.damaged(self.path, f"{field} isn't one value of its kind per sample")
         return found
 
     def texts(self, field):
-        ends = self.array(f"{field}_ends", "int64", -1 if field == "ids" else None)
-        if not len(ends):
-            raise DataError(f"{self.where}/{field} is empty: 0 samples")
-        spend(_BYTES_PER_TEXT * len(ends), f"{self.where}/{field}")
-        return layout.unpack_texts(self.array(field, "uint8", -1), ends, f"{self.where}/{field}")
-
-
-class ShardFeatures(StoredFeatures):
-    """The features of one modality in a split's shards, read when they are asked for.
-
-    Args:
-        field: str. Named in errors.
-        shape: pair of ints, frames and width.
-        ids: sequence of str, for errors.
-        files: _ShardFiles.
-        shards, offsets, lengths, sums: arrays `[N]`: each sample's shard, the position of its bytes there, its number
-            of frames, and the CRC-32 of the bytes.
-    """
-
-    def __init__(self, field, shape, ids, files, shards, offsets, lengths, sums):
-        super().__init__((len(shards), *shape))
-        self.field, self.lengths = field, lengths
-        self._ids, self._files = ids, files
-        self._shards, self._offsets, self._sums = shards, offsets, sums
-        self._is_checked = np.zeros(len(self), dtype=bool)
-        self._buffers = BufferPool()
-
-    @property
-    def stored_bytes(self):
-        """How many bytes the samples take in the files."""
-        return int(self.lengths.sum(dtype="int64")) * self.shape[2] * 4
-
-    def take(self, rows):
-        rows = self._numbers(rows)
-        ids = [self._ids[row] for row in rows.tolist()]
-        picked = (array[rows] for array in (self._shards, self._offsets, self.lengths, self._sums))
-        return ShardFeatures(self.field, self.shape[1:], ids, self._files, *picked)
-
-    def _read(self, rows, start, stop):
-        found = self._buffers.empty((len(rows), stop - start, self.shape[2]))
-        # One after the other: threads would fight over the interpreter, and what reads ahead of training is a thread.
-        for row, frames in zip(rows.tolist(), found, strict=True):
-            length = int(self.lengths[row])
-            if start == 0 and length <= stop:
-                self._read_record(row, frames[:length])
-            else:
-                whole = np.empty((length, self.shape[2]), dtype="<f4")
-                self._read_record(row, whole)
-                part = whole[start:stop]
-                length = len(part)
-                frames[:length] = part
-            frames[length:] = 0
-        return found.astype(self.dtype, copy=False)
-
-    def _read_record(self, row, array):
-        shard = int(self._shards[row])
-        self._files.read(shard, int(self._offsets[row]), array)
-        if self._is_checked[row]:
-            return
-        if zlib.crc32(array) != self._sums[row]:
-            raise DataError(
-                f"{self._files.path(shard)}: damaged: {self.field} of sample {self._ids[row]!s} isn't what was written"
-            )
-        self._is_checked[row] = True
-
-
-class _ShardFiles:
-    """A split's shards, open until the last features that need them are gone.
-
-    Args:
-        directory: str.
-        shards: list of dicts with `file` and `bytes`, as in the schema.
-
-    Raises:
-        DataError: a shard is missing, or of another size than the schema says.
-    """
-
-    def __init__(self, directory, shards):
-        self._paths = [os.path.join(directory, shard["file"]) for shard in shards]
-        self._handles = []
-        weakref.finalize(self, _close, self._handles)
-        for path in self._paths:
-            self._handles.append(_open(path))
-        self.sizes = np.array([os.fstat(handle).st_size for handle in self._handles], dtype="int64")
-        for path, size, shard in zip(self._paths, self.sizes.tolist(), shards, strict=True):
-            if size != shard["bytes"]:
-                kind = "truncated" if size < shard["bytes"] else "damaged"
-                raise DataError(f"{path}: {kind}: it has {size} bytes; {shard['bytes']} were written")
-
-    def path(self, number):
-        return self._paths[number]
-
-    def read(self, number, offset, array):
-        """Fills an array from a position of a shard."""
-        if not array.size:
-            return
-        view = memoryview(array).cast("B")
+        """A field of texts of any length."""
+        data, where = self.arrays[field], f"{self.path}/{field}"
+        spend(_BYTES_PER_CHARACTER * data.size, where)
         try:
-            while view:
-                count = os.preadv(self._handles[number], [view], offset)
-                if not count:
-                    raise DataError(f"{self._paths[number]}: truncated: nothing at byte {offset}")
-                view, offset = view[count:], offset + count
-        except OSError as error:
-            raise DataError(f"{self._paths[number]}: can't be read: {error}") from None
-
-
-def _open(path):
-    try:
-        return os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file, though the schema names it") from None
-
-
-def _close(handles):
-    for handle in handles:
-        os.close(handle)
+            return fields.raw_text(json_text.parse(data.tobytes()), where)
+        except ValueError as error:
+            raise layout.damaged(self.path, f"{field} isn't valid JSON: {error}") from None

@@ -85,7 +85,7 @@ def benchmark_data(config, samples=16_326, folder=None, rounds=3, progress=print
 
     Returns:
         Dict: `samples`; `sample_bytes`; `conversion`, `reading` (the median of all rounds, which are in `all_seconds`;
-        in the first every record's checksum is compared) and `training` (steps of stage 2), each with `seconds`,
+        in the first every sample's checksum is compared) and `training` (steps of stage 2), each with `seconds`,
         `samples` and `samples_per_second`; `reading_over_training`, the ratio of the rates; `peak_memory` in bytes of
         two processes of their own that train an epoch from shards, on the `whole` and on a `tenth` of the samples.
     """

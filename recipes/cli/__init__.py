@@ -16,7 +16,7 @@ COMMANDS = {
     "tune": "search a recipe's hyper-parameters on validation alone",
     "export": "write a run as a SavedModel for TensorFlow Serving, with a model card",
     "inspect": "show what a feature file holds, and what is wrong with it",
-    "convert": "write a feature file as TFRecord shards, which stream",
+    "convert": "write a feature file as shards: .npy files, which stream",
     "extract": "turn sound, transcripts and frames into a feature file",
     "benchmark": "time training, reading or serving on this machine",
 }

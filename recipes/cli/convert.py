@@ -7,15 +7,14 @@ from typing import Annotated, Literal
 import tyro
 
 from plumkeras.data_pipelines import convert, open_shards
-from plumkeras.data_pipelines.shards import layout
-from plumkeras.recipes.cli.parsing import MaxBytes, UsageError, check_max_bytes, parse
+from plumkeras.recipes.cli.parsing import MaxBytes, check_max_bytes, parse
 from plumkeras.recipes.cli.quiet import quiet_start
 from plumkeras.recipes.config import check_label_range
 
 
 @dataclasses.dataclass(frozen=True)
 class Convert:
-    """Writes TFRecord shards and schema.json, from which data larger than memory stream.
+    """Writes shards (.npy files and schema.json), from which data larger than memory stream.
 
     plumkeras convert aligned_50.pkl mosei_shards
     """
@@ -24,8 +23,6 @@ class Convert:
     """Feature file or folder."""
     directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]
     """The folder to make."""
-    shards: int = 8
-    """Files per split."""
     task: Literal["regression", "classification", "multilabel"] | None = None
     """What the labels are; by default what the file says or shows."""
     label_column: str | None = None
@@ -39,8 +36,6 @@ class Convert:
 
 def run_convert(arguments):
     options = parse(Convert, arguments, "plumkeras convert")
-    if not 1 <= options.shards <= layout.MAX_SHARDS:
-        raise UsageError(f"--shards must be within 1 and {layout.MAX_SHARDS}. Received: {options.shards}")
     check_label_range(options.label_range, "--label-range")
     check_max_bytes(options.max_bytes)
     from plumkeras.recipes.views import terminal
@@ -49,10 +44,11 @@ def run_convert(arguments):
         schema = convert(
             options.path,
             options.directory,
-            shards=options.shards,
             overwrite=options.overwrite,
             progress=progress,
             label_range=options.label_range,
             max_bytes=options.max_bytes,
+            task=options.task,
+            label_column=options.label_column,
         )
     terminal.print_conversion(schema, open_shards(options.directory, max_bytes=options.max_bytes))

@@ -1,4 +1,4 @@
-"""Folders of TFRecord shards taken apart and put together again, with checksums that fit whatever was changed."""
+"""Folders of shards taken apart and put together again, with checksums that fit whatever was changed."""
 
 import functools
 import json
@@ -33,12 +33,12 @@ def _parts():
 
     with tempfile.TemporaryDirectory() as work:
         folder = pathlib.Path(work) / "shards"
-        convert(Dataset({"train": split(5), "test": split(2)}), folder, shards=2)
+        convert(Dataset({"train": split(5), "test": split(2)}), folder)
         indexes = {}
         for path in folder.glob("*.npz"):
             with np.load(path) as archive:
                 indexes[path.name] = dict(archive)
-        shards = {path.name: path.read_bytes() for path in folder.glob("*.tfrecord")}
+        shards = {path.name: path.read_bytes() for path in folder.glob("*.npy")}
         return json.loads((folder / "schema.json").read_text()), indexes, shards
 
 

@@ -62,7 +62,7 @@ def test_the_standard_error_is_that_of_repeated_samples():
 def test_of_a_data_set_the_training_split_counts_and_shards_give_the_same(tmp_path):
     dataset = make_synthetic({"train": 40, "test": 20})[0]
     save_npz(dataset, tmp_path / "data.npz")
-    convert(tmp_path / "data.npz", tmp_path / "shards", shards=2)
+    convert(tmp_path / "data.npz", tmp_path / "shards")
     found = fingerprint(load(tmp_path / "data.npz"), ["text"])
     assert found["split"] == "train" and found["samples"] == 40 and list(found["modalities"]) == ["text"]
     assert found["source"]["format"] == "npz" and found["source"]["known_file"] is None

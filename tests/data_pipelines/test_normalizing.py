@@ -42,7 +42,7 @@ def test_values_are_those_of_misa(split):
 
 def test_shards_give_the_same(split, tmp_path):
     pytest.importorskip("tensorflow")
-    convert(Dataset({"train": split}), tmp_path / "shards", shards=3)
+    convert(Dataset({"train": split}), tmp_path / "shards")
     wanted = normalize_samples(load(tmp_path / "shards")["train"], ["text"]).features["text"]
     stored = normalize_samples(open_shards(tmp_path / "shards")["train"], ["text"]).features["text"]
     np.testing.assert_array_equal(np.asarray(stored), wanted)

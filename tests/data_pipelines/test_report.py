@@ -153,9 +153,9 @@ def test_describe_context_folds_and_groups():
 
 def test_describe_shards_names_their_source(dataset, tmp_path):
     dataset.sha256, dataset.format = next(iter(known_files.KNOWN_FILES)), "mmsa-unaligned"
-    convert(dataset, tmp_path / "shards", shards=2)
+    convert(dataset, tmp_path / "shards")
     found = describe(open_shards(tmp_path / "shards"))
-    assert found["known_file"] == "MMSA MOSI unaligned_50" and found["format"] == "tfrecord"
+    assert found["known_file"] == "MMSA MOSI unaligned_50" and found["format"] == "shards"
     assert (
         found["source"] == {"format": "mmsa-unaligned", "sha256": dataset.sha256} and found["sha256"] != dataset.sha256
     )

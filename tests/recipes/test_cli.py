@@ -230,24 +230,24 @@ def test_inspect_as_json_and_as_a_picture(feature_file, tmp_path, capsys):
 
 
 def test_inspect_leaves_shards_in_their_files(feature_file, tmp_path, capsys, monkeypatch):
-    convert(feature_file, tmp_path / "shards", shards=2)
+    convert(feature_file, tmp_path / "shards")
     monkeypatch.setattr("plumkeras.recipes.cli.data_set.load", None)  # whoever loaded would fail
     assert main(["inspect", str(tmp_path / "shards"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["format"] == "tfrecord" and found["source"]["format"] == "npz"
+    assert found["format"] == "shards" and found["source"]["format"] == "npz"
     assert main(["inspect", str(tmp_path / "shards")]) == 0
     assert "converted from format npz" in capsys.readouterr().out
 
 
 def test_inspect_finds_a_damaged_shard(feature_file, tmp_path, capsys):
     """Of every split, though the columns of the training split alone are described."""
-    convert(feature_file, tmp_path / "shards", shards=2)
-    shard = tmp_path / "shards" / "test-00001-of-00002.tfrecord"
+    convert(feature_file, tmp_path / "shards")
+    shard = tmp_path / "shards" / "test-features-text.npy"
     data = bytearray(shard.read_bytes())
     data[len(data) // 2] ^= 1
     shard.write_bytes(data)
     assert main(["inspect", str(tmp_path / "shards")]) == 2
-    assert "test-00001-of-00002.tfrecord: damaged" in capsys.readouterr().err
+    assert "test-features-text.npy: damaged" in capsys.readouterr().err
 
 
 def test_everything_that_a_file_may_hold_is_printed():

@@ -56,7 +56,7 @@ def test_inspect_and_convert(folder, tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["label_range"] == [-3, 3] and found["splits"]["train"]["labels"]["max"] == 3
     shards = tmp_path / "shards"
-    assert main(["convert", str(folder), str(shards), "--shards=1", *RANGE]) == 0
+    assert main(["convert", str(folder), str(shards), *RANGE]) == 0
     # The shards keep it: nobody has to say it again.
     assert json.loads((shards / "schema.json").read_text())["label_range"] == [-3, 3]
     assert open_shards(shards).label_range == load(shards).label_range == (-3, 3)

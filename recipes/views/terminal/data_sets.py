@@ -1,5 +1,7 @@
 """What a data set holds, and what was made of one."""
 
+from pathlib import Path
+
 from rich.console import Console
 
 from plumkeras.data_pipelines import suspicions
@@ -131,9 +133,9 @@ def print_conversion(schema, dataset, console=None):
     """
     console = console or Console()
     sizes = ", ".join(f"{name} {split['samples']}" for name, split in schema["splits"].items())
-    shards = [shard for split in schema["splits"].values() for shard in split["shards"]]
-    size = sum(shard["bytes"] for shard in shards) / 1e6
-    console.print(f"{escape(str(dataset.path))}: {sizes} samples in {len(shards)} shards, {size:.1f} MB")
+    files = list(Path(dataset.path).iterdir())
+    size = sum(path.stat().st_size for path in files) / 1e6
+    console.print(f"{escape(str(dataset.path))}: {sizes} samples in {len(files)} files, {size:.1f} MB")
     for line in _cleaned_lines(dataset.report.cleaned):
         console.print(line)
     print_warnings([*dataset.report.warnings, *suspicions(dataset)], console)
