@@ -17,6 +17,7 @@ which metrics a regression has (`sentiment`, `sims` or `scale`).
 import contextlib
 import functools
 import math
+import tokenize
 import zipfile
 import zlib
 
@@ -64,6 +65,7 @@ _FAILURES = (
     SyntaxError,
     TypeError,
     ValueError,
+    tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
 )

@@ -218,6 +218,16 @@ def test_damaged_object_arrays(npz_arrays, tmp_path, damage):
         load(tmp_path / "x.npz")
 
 
+def test_a_header_that_does_not_end(npz_arrays, tmp_path):
+    member = io.BytesIO()
+    np.save(member, np.ones((2, 3)))
+    np.savez(tmp_path / "x.npz", **npz_arrays(splits=()))
+    with zipfile.ZipFile(tmp_path / "x.npz", "a") as archive:
+        archive.writestr("other.npy", member.getvalue().replace(b")", b" ", 1))
+    with pytest.raises(DataError, match=r"x\.npz: other: truncated or corrupt"):
+        load(tmp_path / "x.npz")
+
+
 def test_sequences_of_different_lengths(npz_arrays, tmp_path):
     arrays = npz_arrays()
     expected = {}
