@@ -49,10 +49,17 @@ def load(
     return readers.read(path, modalities, LabelRequest(task, label_column, label_range), max_bytes)
 
 
-def open_data(path, label_range=None, max_bytes=None, task=None, label_column=None) -> Dataset:
+def open_data(
+    path: str | os.PathLike,
+    modalities: Iterable[str] | None = None,
+    label_range: tuple[float, float] | None = None,
+    max_bytes: int | None = None,
+    task: str | None = None,
+    label_column: int | str | None = None,
+) -> Dataset:
     """As `load`; of shards, which may be larger than memory, the features stay in their files."""
-    if not layout.matches(path):
-        return load(path, label_range=label_range, max_bytes=max_bytes, task=task, label_column=label_column)
-    dataset = open_shards(path, label_range=label_range, max_bytes=max_bytes)
+    if not (os.path.isdir(path) and layout.matches(path)):
+        return load(path, modalities, label_range, max_bytes, task, label_column)
+    dataset = open_shards(path, modalities, label_range, max_bytes)
     check_as_stored(dataset, LabelRequest(task, label_column, label_range))
     return dataset

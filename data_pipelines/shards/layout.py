@@ -16,8 +16,9 @@ from urllib.parse import quote
 import numpy as np
 
 from plumkeras import json_text
-from plumkeras.data_pipelines.schema.validation import SPLITS, DataError
+from plumkeras.data_pipelines.schema.validation import METRIC_REPORTS, SPLITS, DataError
 from plumkeras.files import write_json
+from plumkeras.tasks import TASKS
 
 NAME = "shards"
 FORMAT = "plumkeras-shards"
@@ -128,7 +129,9 @@ def _is_whole(tree):
     counts = [count for split in report["cleaned"].values() for kinds in split.values() for count in kinds.values()]
     shapes = [shape for split in splits.values() for sequences in SEQUENCES for shape in split[sequences].values()]
     return (
-        tree["task"] in ("regression", "classification", None)
+        tree["task"] in (*TASKS, None)
+        and tree["metric_report"] in (*METRIC_REPORTS, None)
+        and (tree["label_names"] is None or all(type(name) is str for name in tree["label_names"]))
         # An integer may be one that no float holds.
         and (label_range is None or [abs(end) < 1e300 for end in label_range] == [True, True])
         and all(type(count) is int for count in counts)

@@ -75,6 +75,8 @@ def open_shards(
         sha256=schema["sha256"],
         task=schema["task"],
         label_range=schema["label_range"] if label_range is None else label_range,
+        label_names=schema["label_names"],
+        metric_report=schema["metric_report"] if label_range is None else None,
     )
 
 
@@ -125,9 +127,10 @@ class _Index:
         fields.pay_for_samples(len(self.ids), path)
 
     def column(self, field, kinds):
-        """A field of one value per sample."""
+        """A field of one value per sample; of labels there may be several."""
         found = self.arrays.get(field)
-        if found is None or found.dtype.kind not in kinds or found.shape != (self.ids.size,):
+        shape = () if found is None else found.shape[:1] if field == "labels" else found.shape
+        if found is None or found.dtype.kind not in kinds or shape != (self.ids.size,):
             raise layout.damaged(self.path, f"{field} isn't one value of its kind per sample")
         return found
 

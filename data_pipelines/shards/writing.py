@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from plumkeras.data_pipelines.features import cleaning
-from plumkeras.data_pipelines.loading import load
+from plumkeras.data_pipelines.loading import open_data
 from plumkeras.data_pipelines.schema.dataset import Dataset
 from plumkeras.data_pipelines.schema.validation import DataError, check_token_ids
 from plumkeras.data_pipelines.shards import layout
-from plumkeras.data_pipelines.shards.reading import open_shards
 
 
 def convert(
@@ -28,6 +27,8 @@ def convert(
     modalities: Iterable[str] | None = None,
     label_range: tuple[float, float] | None = None,
     max_bytes: int | None = None,
+    task: str | None = None,
+    label_column: int | str | None = None,
 ) -> dict:
     """Writes a data set as `.npy` files with an index and `schema.json`, from which training streams; see `layout`.
 
@@ -42,7 +43,7 @@ def convert(
         directory: str or path. The folder to make.
         overwrite: bool. Whether a folder that an earlier conversion wrote may be replaced. Defaults to `False`.
         progress: callable, or None. Called with the number of samples that are written and that of all.
-        modalities, label_range, max_bytes: as in `load`, for a path.
+        modalities, label_range, max_bytes, task, label_column: as in `load`, for a path.
 
     Returns:
         The content of `schema.json`, a dict.
@@ -57,7 +58,9 @@ def convert(
         os.makedirs(os.path.dirname(directory), exist_ok=True)
         temporary = tempfile.mkdtemp(prefix=".writing-", dir=os.path.dirname(directory))
         with cleaning.features_in_files(temporary) as scratch:
-            dataset = source if isinstance(source, Dataset) else _open(source, modalities, label_range, max_bytes)
+            dataset = source
+            if not isinstance(source, Dataset):
+                dataset = open_data(source, modalities, label_range, max_bytes, task, label_column)
         schema = _write(dataset, temporary, scratch, progress)
         # Again: that took a while, and the folder may have been filled meanwhile.
         _check_target(directory, overwrite)
@@ -102,12 +105,6 @@ def _put_in_place(temporary, directory):
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _open(path, modalities, label_range, max_bytes):
-    if os.path.isdir(path) and layout.matches(path):
-        return open_shards(path, modalities, label_range, max_bytes)
-    return load(path, modalities, label_range, max_bytes)
-
-
 def _write(dataset, folder, scratch, progress):
     total, done = sum(len(split) for split in dataset.values()), 0
 
@@ -129,7 +126,8 @@ def _write(dataset, folder, scratch, progress):
         {
             "task": dataset.task,
             "label_range": None if dataset.label_range is None else list(dataset.label_range),
-            "num_classes": dataset.num_classes,
+            "label_names": dataset.label_names and list(dataset.label_names),
+            "metric_report": dataset.metric_report,
             "source": {"format": dataset.format, "sha256": dataset.sha256},
             "splits": splits,
             "report": {"cleaned": report.cleaned, "warnings": report.warnings},
@@ -149,7 +147,7 @@ def _write_split(split, name, folder, advance):
     Returns:
         Dict, what the schema says of the split; and the list of its `_FeaturesWriter`s.
     """
-    entry = {"samples": len(split), "classes": _classes(split.labels)}
+    entry = {"samples": len(split)}
     writers = []
     with contextlib.ExitStack() as files:
         for sequences in layout.SEQUENCES:
@@ -223,13 +221,3 @@ def _columns(split):
             texts = json.dumps([str(text) for text in getattr(split, field)], ensure_ascii=False)
             index[field] = np.frombuffer(texts.encode("utf-8", "surrogatepass"), "uint8")
     return index | {f"modality_labels/{m}": labels for m, labels in (split.modality_labels or {}).items()}
-
-
-def _classes(labels):
-    """How many samples there are of each class, or of each sign."""
-    if labels is None:
-        return None
-    if labels.dtype.kind == "i":
-        return {str(value): int(count) for value, count in zip(*np.unique(labels, return_counts=True), strict=True)}
-    signs = {"negative": labels < 0, "zero": labels == 0, "positive": labels > 0}
-    return {sign: int(np.count_nonzero(found)) for sign, found in signs.items()}
