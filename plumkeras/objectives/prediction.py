@@ -25,12 +25,12 @@ class PredictionObjective:
 
     def terms(self, outputs, y, sample_weight=None):
         weight = sample_weight
+        if weight is not None:
+            weight = ops.cast(ops.reshape(weight, (-1,)), "float32")
+            if self.task.label_axes > 1:
+                weight = weight[:, None] * ops.ones_like(outputs["prediction"])
         if self.class_weight is not None:
-            weight = self.task.label_weights(y, self.class_weight, self.label_classes)
-            if sample_weight is not None:
-                sample_weight = ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
-                weight = weight * (sample_weight if len(weight.shape) == 1 else sample_weight[:, None])
-        elif weight is not None and self.task.label_axes > 1:
-            weight = ops.reshape(weight, (-1, 1)) * ops.ones_like(outputs["prediction"])
+            of_labels = self.task.label_weights(y, self.class_weight, self.label_classes)
+            weight = of_labels if weight is None else weight * of_labels
         y, prediction = self.task.loss_arguments(y, outputs["prediction"])
         return {"prediction_loss": self.loss(y, prediction, sample_weight=weight)}

@@ -264,8 +264,8 @@ def load_run(directory: str | os.PathLike) -> "Run | cross_validation.CrossValid
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from None
     try:
-        known = {model.NETWORK: model.network_class()}
-        network = keras.saving.load_model(path, compile=False, safe_mode=True, custom_objects=known)
+        classes = {model.NETWORK: model.network_class()}
+        network = keras.saving.load_model(path, compile=False, safe_mode=True, custom_objects=classes)
     except Exception as error:
         told = (str(error).splitlines() or [""])[0]
         raise ConfigError(f"{path}: cannot be loaded: {type(error).__name__}: {told}") from error

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import math
 
-from plumkeras.recipes.config import ConfigError, read_json, value_of, with_values
+from plumkeras.recipes.config import ConfigError, field_names, read_json, value_of, with_values
 from plumkeras.recipes.models import find_model
 
 # Trials are compared on the same samples and the same seeds, so these are no hyper-parameters.
@@ -133,6 +133,8 @@ def read_space(path, config):
 def _check_widths(space, config, path):
     """Raises `ConfigError` for a width, or a number of heads, that can only fail."""
     width, heads = "network.hidden_dim", "network.num_heads"
+    if heads not in field_names(config):
+        return
     choices = {f: space[f].values if f in space else (value_of(config, f),) for f in (width, heads)}
     for field, other, fits in ((width, heads, lambda a, b: a % b == 0), (heads, width, lambda a, b: b % a == 0)):
         for value in choices[field] if field in space else ():
@@ -178,7 +180,8 @@ def _range(field, entry, config, where):
 
 def _checked(field, value, config, where):
     """The value as the field's type; raises `ConfigError` where the recipe cannot have it."""
-    others = _PARTNERS.get(field, lambda value: {})(value) if type(value) is int else {}
+    partners = _PARTNERS.get(field, lambda value: {})(value) if type(value) is int else {}
+    others = {name: other for name, other in partners.items() if name in field_names(config)}
     return value_of(with_values(config, {**others, field: value}, where), field)
 
 

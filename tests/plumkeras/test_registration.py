@@ -11,6 +11,7 @@ import keras
 import pytest
 
 import plumkeras
+import plumkeras.models
 from plumkeras.registration import _CLASSES
 
 RELEASE = Path(__file__).parent / "releases" / "0.1.0_regression.keras"
@@ -75,7 +76,7 @@ print(type(keras.models.load_model({str(RELEASE)!r})).__name__)
 
 def test_every_registered_class_is_listed():
     """What the package's modules enter in the registry is what the list says, module by module."""
-    for package in (plumkeras, plumkeras.layers):
+    for package in (plumkeras, plumkeras.layers, plumkeras.models):
         for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
             if module.name.rpartition(".")[2] not in ("__main__", "cli"):
                 importlib.import_module(module.name)

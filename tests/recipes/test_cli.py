@@ -231,7 +231,7 @@ def test_inspect_as_json_and_as_a_picture(feature_file, tmp_path, capsys):
 
 def test_inspect_leaves_shards_in_their_files(feature_file, tmp_path, capsys, monkeypatch):
     convert(feature_file, tmp_path / "shards")
-    monkeypatch.setattr("plumkeras.recipes.cli.data_set.load", None)  # whoever loaded would fail
+    monkeypatch.setattr("plumkeras.data_pipelines.loading.load", None)  # whoever loaded would fail
     assert main(["inspect", str(tmp_path / "shards"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["format"] == "shards" and found["source"]["format"] == "npz"

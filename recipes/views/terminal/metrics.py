@@ -30,13 +30,8 @@ _SIMS = {
 _SCALE = {"mae": "MAE", "corr": "Corr", "r2": "R²", "n": "n"}
 _CLASSIFICATION = {"accuracy": "accuracy %", "f1_weighted": "F1 weighted %", "f1_macro": "F1 macro %", "n": "n"}
 _MULTILABEL = {"accuracy": "accuracy %", "wa": "WA %", "f1": "F1 %", "f1_weighted": "F1 weighted %"}
-# By a metric that only reports of one kind have.
+# By a metric that only reports of one kind have; before version 0.2.0 a scale without a zero had `acc7` too.
 _KINDS = {
-    "acc7": (
-        _SENTIMENT,
-        "MAE and Corr on raw values; ACC-7 and ACC-5 clipped to ±3 and ±2 and rounded half to even; has0: all samples, "
-        "cut at >= 0; non0: samples whose label is not 0, cut at > 0; F1 weighted by the labels' support.",
-    ),
     "acc3": (
         _SIMS,
         "SIMS: labels and predictions clipped to ±1; two classes cut at 0, with 0 negative, three at ±0.1, five at "
@@ -56,6 +51,11 @@ _KINDS = {
         "Each label at probability 0.5, and the plain mean over the labels; WA: mean of the recalls of positives and "
         "negatives; F1 of the positives, and of both weighted by their support; undefined, and left out of the mean, "
         "for a label that no sample or every sample has.",
+    ),
+    "acc7": (
+        _SENTIMENT,
+        "MAE and Corr on raw values; ACC-7 and ACC-5 clipped to ±3 and ±2 and rounded half to even; has0: all samples, "
+        "cut at >= 0; non0: samples whose label is not 0, cut at > 0; F1 weighted by the labels' support.",
     ),
 }
 
