@@ -47,7 +47,7 @@ def main(arguments=None):
 
 
 def _run(arguments):
-    """Runs a command; returns 0, or 2 after the one line that says what is wrong."""
+    """Runs a command; returns 0, or 2 after what is wrong was printed."""
     # Late, so that the help is there at once.
     from plumkeras.recipes.cli.parsing import EXPECTED_ERRORS, UsageError, complain
     from plumkeras.recipes.cli.quiet import check_start, quiet
@@ -63,6 +63,8 @@ def _run(arguments):
         return 0
     except BrokenPipeError:
         raise
+    except SystemExit as stop:  # After help, or an error that tyro printed.
+        return stop.code
     except EXPECTED_ERRORS as error:
         complain(f"error: {error}")
         return 2

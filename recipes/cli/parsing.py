@@ -1,8 +1,5 @@
-"""The words on a command line: options, and what is wrong with them in one line."""
+"""The words on a command line: options, and lines that a command prints."""
 
-import contextlib
-import io
-import itertools
 import re
 import shlex
 import shutil
@@ -20,7 +17,6 @@ from plumkeras.recipes.views.escaping import for_terminal
 from plumkeras.recipes.views.wrapping import fill, fill_command
 
 _ABBREVIATIONS = {"lr": "learning-rate", "wd": "weight-decay", "bs": "batch-size", "o": "output", "out": "output"}
-_KINDS = {"INT": "a whole number", "N": "a whole number", "FLOAT": "a number", "LOW HIGH": "two numbers, LOW HIGH"}
 
 MaxBytes = Annotated[
     int | None,
@@ -42,7 +38,7 @@ EXPECTED_ERRORS = (UsageError, ConfigError, DataError, TrainingError, OSError)
 
 
 def parse(line, arguments, prog, default=None, headings=None, show_defaults=True):
-    """Parses the options of a command; a mistake becomes one line in place of tyro's box.
+    """Parses the options of a command by tyro, which prints what is wrong with a value or missing.
 
     Args:
         line: dataclass of the options.
@@ -50,20 +46,18 @@ def parse(line, arguments, prog, default=None, headings=None, show_defaults=True
         prog: the command as it is typed, for help and errors.
         default: instance of `line` with the default values, or `None`.
         headings, show_defaults: see `print_help`, which `-h` and `--help` end in.
+
+    Raises:
+        UsageError: an option is unknown; says which one is near. tyro's suggestions know no short forms, and it gives
+            none where a required option is missing too, as it is when that one is misspelt.
+        SystemExit: help was asked for (status 0), or tyro printed an error (status 2).
     """
     options = options_of(line, default)
     if is_asked(arguments):
         print_help(line, options, prog, headings or {}, show_defaults)
         raise SystemExit(0)
     _refuse_unknown(options, arguments, prog)
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):
-            return tyro.cli(line, prog=prog, args=arguments, **({} if default is None else {"default": default}))
-    except SystemExit as stop:
-        if not stop.code:
-            raise
-        raise UsageError(f"{_one_line(said.getvalue(), options, arguments)} (see {prog} --help)") from None
+    return tyro.cli(line, prog=prog, args=arguments, **({} if default is None else {"default": default}))
 
 
 def _refuse_unknown(options, arguments, prog):
@@ -134,45 +128,3 @@ def resuming(command, arguments):
     """The command line that resumes what was interrupted."""
     kept = [str(word) for word in arguments if word not in ("--overwrite", "--resume")]
     return shlex.join(["plumkeras", command, *kept, "--resume"])
-
-
-def _one_line(box, options, arguments):
-    """What a box of tyro's says, in our words where they are plainer."""
-    # Below the title, which the message repeats, and down to the next rule; in ASCII a rule is below the title too.
-    lines = itertools.dropwhile(_is_rule, [line.strip(" │") for line in box.splitlines()][1:])
-    message = " ".join(itertools.takewhile(lambda line: not _is_rule(line), lines))
-    if message.startswith("Missing from"):
-        missing = [o for o in options if o.required and _shown(o).split()[0] in message.split()]
-        told = f": {missing[0].text.rstrip('.')}" if len(missing) == 1 else ""
-        return f"missing {' and '.join(map(_shown, missing))}{told}" if missing else message
-    if message.startswith("Unrecognized options: "):
-        return f"unknown argument {message.removeprefix('Unrecognized options: ')}"
-    named = re.search(r"--[\w.-]+", message)
-    option = next((option for option in options if named and f"--{option.name}" == named[0]), None)
-    if option is None:
-        return message
-    choices = re.fullmatch(r"{([\w,]+)}", option.metavar)
-    takes = choices[1].replace(",", " or ") if choices else _KINDS.get(option.metavar, option.metavar)
-    if message.startswith("Missing value"):
-        return f"{named[0]} needs a value: {takes}"
-    return f"{named[0]} must be {takes}. Received: {_given(arguments, option.name)}"
-
-
-def _is_rule(line):
-    return not line.strip("-─╰╯")
-
-
-def _shown(option):
-    return option.metavar if option.positional else f"--{option.name} {option.metavar}"
-
-
-def _given(arguments, name):
-    """The last value of an option on the line."""
-    given = ""
-    for index, argument in enumerate(arguments):
-        option, equals, value = argument.partition("=")
-        if option.removeprefix("--").replace("_", "-") == name:
-            values = [value] if equals else []
-            values += itertools.takewhile(lambda word: not word.startswith("--"), arguments[index + 1 :])
-            given = " ".join(values)
-    return given

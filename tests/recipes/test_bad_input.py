@@ -1,4 +1,4 @@
-"""A user's mistake is one clear line on standard error, status 2, and nothing written or overwritten."""
+"""A user's mistake is one clear line on standard error, or tyro's box; status 2, and nothing written or overwritten."""
 
 import pickle
 import subprocess
@@ -152,12 +152,7 @@ def test_length_beyond_the_frames(good, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["trian"], ["trian"]),
-        (["train"], ["recipe"]),
-        (["train", "mosey", "--output", "run"], ["mosey", "mosi"]),
-        (["train", "absent.py", "--output", "run"], ["absent.py"]),
         (["train", "synthetic"], ["--output"]),
-        (["train", "synthetic", "--output", "run", "--network.hiden-dim", "8"], ["--network.hiden-dim", "hidden-dim"]),
         (["train", "synthetic", "--output", "run", "--network.hidden-dim", "wide"], ["--network.hidden-dim", "wide"]),
         (["train", "synthetic", "--output", "run", "--network.hidden-dim", "30"], ["hidden_dim", "30"]),
         (["train", "synthetic", "--output", "run", "--network.dropout", "1.5"], ["network.dropout", "1.5"]),
@@ -166,16 +161,36 @@ def test_length_beyond_the_frames(good, tmp_path, capsys):
         (["train", "synthetic", "--output", "run", "--objective.private-target", "soggy"], ["private-target", "soggy"]),
         (["train", "synthetic", "--output", "run", "--refinement.learning-rate", "inf"], ["learning_rate", "inf"]),
         (["train", "synthetic", "--output", "run", "--objective.label-classes", "nan"], ["label_classes", "nan"]),
-        (["train", "synthetic", "--output", "run", "--network.signed-log1p", "adio"], ["signed_log1p", "adio"]),
         (["train", "mosi", "--data", "x", "--output", "run", "--label-range", "3", "-3"], ["label_range", "3 -3"]),
         (["train", "mosi", "--data", "x", "--output", "run", "--label-range", "3"], ["--label-range"]),
+        (["evaluate"], ["RUN"]),
+    ],
+)
+def test_a_wrong_value_is_told_by_tyro(capsys, arguments, told):
+    """Status 2 and tyro's box, which names argument and value."""
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    said = " ".join(printed.err.replace("│", " ").split())
+    assert not printed.out and "Traceback" not in said and f"plumkeras {' '.join(arguments[:2])} --help" in said
+    for words in told:
+        assert words in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["trian"], ["trian"]),
+        (["train"], ["recipe"]),
+        (["train", "mosey", "--output", "run"], ["mosey", "mosi"]),
+        (["train", "absent.py", "--output", "run"], ["absent.py"]),
+        (["train", "synthetic", "--output", "run", "--network.hiden-dim", "8"], ["--network.hiden-dim", "hidden-dim"]),
+        (["train", "synthetic", "--output", "run", "--network.signed-log1p", "adio"], ["signed_log1p", "adio"]),
         (["inspect", "x.npz", "--label-range", "1", "1"], ["--label-range", "1 1"]),
         (["convert", "x.npz", "shards", "--label-range", "-inf", "inf"], ["--label-range", "-inf inf"]),
         (["extract", "clips", "--output", "x.npz", "--label-range", "0", "nan"], ["--label-range", "0 nan"]),
         (["train", "mosi_frozen", "--output", "run"], ["--data"]),
         (["train", "--config", "absent.json", "--output", "run"], ["absent.json"]),
         (["evaluate", "absent", "--data", "x.npz"], ["absent"]),
-        (["evaluate"], ["RUN"]),
         (["predict", "absent", "--data", "x.npz", "--output", "p.csv"], ["absent"]),
         (["inspect", "absent.npz"], ["absent.npz"]),
         (["inspect", "absent.npz", "--plot", "absent/picture.png"], ["--plot", "absent"]),

@@ -117,7 +117,7 @@ def test_benchmark_data_is_refused(arguments, said, capsys):
 
 def test_benchmark_epoch_needs_data(capsys):
     assert main(["benchmark", "epoch"]) == 2
-    assert "missing --data PATH" in capsys.readouterr().err
+    assert "--data PATH" in capsys.readouterr().err
 
 
 @pytest.mark.verify
