@@ -22,8 +22,8 @@ class MultimodalNetwork(keras.Model):
     """A functional model from a flat dict of inputs to a flat dict of outputs, for any task of `plumkeras.tasks`.
 
     A subclass builds the layers in its constructor, calls `super().__init__(inputs=..., outputs=...)` with the inputs
-    of `named_input_tensors` and an output `prediction`, and has in `<modality>_encoder` a layer with a
-    `standardization`. It sets the attributes below.
+    of `named_input_tensors`, an output `prediction` and, per modality, an output `<modality>_present` `[B]` bool. Its
+    layers `<modality>_encoder` have a `standardization`. It sets the attributes below.
 
     Attributes:
         feature_dims: dict from modality to feature width.

@@ -2,14 +2,14 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
 from plumkeras.data_pipelines import convert, open_shards
 from plumkeras.recipes.cli.parsing import MaxBytes, check_max_bytes, parse
 from plumkeras.recipes.cli.quiet import quiet_start
-from plumkeras.recipes.config import check_label_range
+from plumkeras.recipes.config import TaskName, check_label_range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Convert:
     """Feature file or folder."""
     directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]
     """The folder to make."""
-    task: Literal["regression", "classification", "multilabel"] | None = None
+    task: TaskName | None = None
     """What the labels are; by default what the file says or shows."""
     label_column: str | None = None
     """Name or number (from 0) of the labels to read, where each sample has several."""

@@ -3,14 +3,14 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
 from plumkeras.data_pipelines import describe
 from plumkeras.recipes.cli.data_set import load_path
 from plumkeras.recipes.cli.parsing import MaxBytes, parse, say
-from plumkeras.recipes.config import check_label_range
+from plumkeras.recipes.config import TaskName, check_label_range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Inspect:
 
     path: tyro.conf.Positional[Path]
     """Feature file or folder; shards stay in their files."""
-    task: Literal["regression", "classification", "multilabel"] | None = None
+    task: TaskName | None = None
     """What the labels are; by default what the file says or shows."""
     label_column: str | None = None
     """Name or number (from 0) of the labels to read, where each sample has several."""

@@ -10,6 +10,9 @@ from typing import ClassVar, Literal
 
 from plumkeras.recipes.config.errors import ConfigError
 
+# The names of `plumkeras.tasks`, which takes numpy to import.
+TaskName = Literal["regression", "classification", "multilabel"]
+
 
 @dataclasses.dataclass(frozen=True)
 class StageConfig:
@@ -68,7 +71,7 @@ class BaseRecipeConfig:
     """The file's own splits or folds; or, for MUStARD, one show to test on and validation by speaker."""
     sample_norm: tuple[str, ...] = ()
     """Modalities whose features are standardised within each sample first, as MISA and MultiBench do."""
-    task: Literal["regression", "classification", "multilabel"] | None = None
+    task: TaskName | None = None
     """What the labels are; by default what the file says or shows."""
     label_column: str | None = None
     """Name or number (from 0) of the labels to learn, where each sample has several."""

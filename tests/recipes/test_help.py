@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+import typing
 
 import pytest
 
 from plumkeras.recipes import find_recipe, recipe_names, recipe_summaries
 from plumkeras.recipes.cli import COMMANDS, main
+from plumkeras.recipes.config import TaskName
+from plumkeras.tasks import TASKS
 
 PAGES = [
     *([command] for command in COMMANDS),
@@ -109,6 +112,10 @@ def test_help_imports_neither_keras_nor_numpy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and "mosi_frozen" in done.stdout, done.stderr
+
+
+def test_every_task_can_be_named():
+    assert typing.get_args(TaskName) == tuple(TASKS)
 
 
 def test_an_error_is_wrapped_on_a_terminal_alone(capsys, monkeypatch):
