@@ -20,6 +20,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 DOCS = REPOSITORY / "docs"
 PAGES = [REPOSITORY / "README.md", *sorted(DOCS.glob("*.md"))]
 BLOCK = re.compile(r"^( *)```(\w+)([^\n]*)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
+# Its blocks are parts of the files that they name.
+EXTENDING = DOCS / "extending.md"
 SCRIPT = DOCS / "examples" / "ten_lines.py"
 TUTORIAL = DOCS / "tutorial.py"
 
@@ -46,7 +48,7 @@ def place(tmp_path, monkeypatch):
     (tmp_path / "runs" / "mosi").mkdir(parents=True)
     (tmp_path / "runs" / "mosi" / "config.json").write_text(json.dumps(to_dict(mosi)))
     for page in PAGES:
-        for rest, text in blocks(page, "python"):
+        for rest, text in blocks(page, "python") if page != EXTENDING else ():
             if named := re.search(r'title="(.*?)"', rest):
                 (tmp_path / named[1]).write_text(text)
 
@@ -57,7 +59,7 @@ def place(tmp_path, monkeypatch):
     [
         pytest.param(page, id=page.stem, marks=[pytest.mark.verify] if page.stem == "serving" else [])
         for page in PAGES[1:]
-        if blocks(page, "python")
+        if blocks(page, "python") and page != EXTENDING
     ],
 )
 def test_python_blocks_run(page, place, monkeypatch, capsys):
@@ -88,6 +90,29 @@ def test_command_lines_parse(arguments, place, monkeypatch, capsys):
     with pytest.raises(Parsed):
         main(arguments)
         pytest.fail(capsys.readouterr().err)
+
+
+def lines_of(text):
+    """The lines that say something, each without its indentation, and a line break on both sides of each."""
+    return "\n".join(["", *(line.strip() for line in text.splitlines() if line.strip()), ""])
+
+
+@pytest.mark.parametrize(
+    "rest, text",
+    [
+        pytest.param(*block, id=f"{number} {block[0]}")
+        for number, block in enumerate(blocks(EXTENDING, "python", "toml"))
+    ],
+)
+def test_what_the_extending_page_quotes_is_there(rest, text):
+    """Part by part, in this order: `# ...` stands for lines left out."""
+    source = lines_of((REPOSITORY / re.search(r'title="(.*?)"', rest)[1]).read_text())
+    at = 0
+    for part in re.split(r"^ *# \.\.\.$", text, flags=re.M):
+        found = source.find(lines_of(part), at)
+        assert found >= 0, f"not there, or not there any more:\n{part}"
+        # The line break between two parts may be both the end of one and the beginning of the next.
+        at = found + len(lines_of(part)) - 1
 
 
 def test_links_of_the_readme_lead_somewhere():
