@@ -123,7 +123,10 @@ def test_links_of_the_readme_lead_somewhere():
 
 @pytest.mark.parametrize(
     "module",
-    ["plumkeras", *(f"plumkeras.{name}" for name in ("data_pipelines", "recipes", "layers", "metrics", "trainers"))],
+    [
+        "plumkeras",
+        *(f"plumkeras.{n}" for n in ("data_pipelines", "recipes", "layers", "metrics", "tasks", "trainers")),
+    ],
 )
 def test_the_reference_has_every_public_name(module):
     text = (DOCS / "reference.md").read_text()

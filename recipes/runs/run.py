@@ -39,7 +39,7 @@ class Run:
     Attributes:
         directory: Path of the run.
         config: `RecipeConfig`, as resolved when the run was trained.
-        network: the trained `PLUMNet`.
+        network: the trained network, a `MultimodalNetwork`.
         fingerprint: dict, what the training features look like; or `None`, of a run of an earlier version.
         data: `Dataset` that the run was trained on, where `train` has just returned it, else `None`.
     """
