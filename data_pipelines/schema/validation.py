@@ -31,6 +31,8 @@ def validate(dataset):
     where = dataset.path or "The data set"
     if not dataset:
         raise DataError(f"{where}: holds no split; known are {listing(SPLITS)}")
+    if dataset.metric_report not in (None, *METRIC_REPORTS):
+        raise DataError(f"{where}: metric_report is {dataset.metric_report!r:.40}; known are {listing(METRIC_REPORTS)}")
     first_name, first = next(iter(dataset.items()))
     for name, split in dataset.items():
         if name not in SPLITS:

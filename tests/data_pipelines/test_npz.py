@@ -406,6 +406,18 @@ def test_labels_that_could_be_mistaken(write_npz):
     assert "all/labels: not read, since there are regression_labels" in dataset.report.warnings
 
 
+def test_metrics_that_a_file_says(npz_arrays, write_npz, tmp_path):
+    splits = dict(load(write_npz(npz_arrays())))
+    for said in ("scale", "sims", "sentiment"):
+        save_npz(Dataset(splits, label_range=(-4, 4), metric_report=said), tmp_path / f"{said}.npz")
+        assert load(tmp_path / f"{said}.npz").metric_report == said
+        assert load(tmp_path / f"{said}.npz", label_range=(-4, 4)).metric_report == said
+        # They go with the file's range.
+        assert load(tmp_path / f"{said}.npz", label_range=(-5, 5)).metric_report == "sentiment"
+    with pytest.raises(DataError, match="metric_report is 'mosi'; known are sentiment, sims, scale"):
+        Dataset(splits, metric_report="mosi")
+
+
 def _npy(shape, data, descr="<f4"):
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": shape})

@@ -63,6 +63,8 @@ def labelled(splits, request, report, path, *, declared=False, certain=False, na
         DataError: the labels are not of the task, or it cannot be told which of several columns is meant.
     """
     found = {name: split.labels for name, split in splits.items() if split.labels is not None}
+    # What the file says of its metrics goes with its own range.
+    is_own_range = request.label_range in (None, label_range)
     label_range = request.label_range or label_range
     task, names_of_labels = request.task, None
     if found:
@@ -79,7 +81,7 @@ def labelled(splits, request, report, path, *, declared=False, certain=False, na
             task = request.task
     if task not in (None, "regression"):
         label_range = None
-    if label_range != SIMS["label_range"]:
+    if task not in (None, "regression") or not is_own_range:
         options.pop("metric_report", None)
     return Dataset(
         splits,
