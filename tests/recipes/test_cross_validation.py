@@ -192,18 +192,18 @@ def test_a_recipe_puts_context_in_front_or_refuses(run):
     assert prepared.features["text"][0, :, 0].tolist() == [7, 7, 1, 1] and prepared.lengths["text"].tolist() == [4]
 
 
-def test_labels_on_the_scale_of_sims_get_its_metrics(capsys):
+def test_a_data_set_of_sims_gets_its_metrics(capsys):
     from plumkeras.recipes.runs.predictions import report
     from plumkeras.recipes.views.terminal import print_metrics
 
     split = make_synthetic({"train": 12}, feature_dims={"text": 4})[0]["train"]
     labels = (split.labels / 3).astype("float32")
-    dataset = Dataset({"train": dataclasses.replace(split, labels=labels)}, label_range=(-1, 1))
+    dataset = Dataset({"train": dataclasses.replace(split, labels=labels)}, label_range=(-1, 1), metric_report="sims")
     predicted = labels[::-1].copy()
-    print_metrics({"test": report(dataset, labels, {"prediction": predicted})}, "regression")
+    print_metrics({"test": report(dataset, labels, predicted)}, "regression")
     printed = capsys.readouterr().out
     assert "ACC-3 %" in printed and "SIMS" in printed and "has0" not in printed
-    assert report(dataset, labels, {"prediction": predicted}) == sims_report(labels, predicted)
+    assert report(dataset, labels, predicted) == sims_report(labels, predicted)
 
 
 @pytest.fixture
