@@ -33,6 +33,8 @@ class LabelTable(ClipTable):
         self.ids = fields.ids(self.spellings(SEPARATORS[0]), f"{path}: id")
         self.check_unique(self.ids)
         self.raw_text = self.texts("text")
+        if str(label).isdecimal() and label not in self.columns and int(label) < len(self.columns):
+            label = list(self.columns)[int(label)]
         if label is not None and str(label) not in self.columns:
             raise DataError(f"{path}: no label column {label!r}; it has {self.names()}")
         self.regression = self.numbers("label" if label is None else str(label))

@@ -167,9 +167,22 @@ def _check_labels(where, split, dataset):
         return
     check_complete(field, split.labels, split.ids)
     task.check_values(split.labels, None, field, split.ids)
-    names, width = dataset.label_names, split.labels.shape[-1]
-    if split.labels.ndim == 2 and names is not None and (len(names) != width or len(set(names)) != width):
+    if split.labels.ndim == 2:
+        _check_label_names(field, split.labels.shape[1], dataset)
+
+
+def _check_label_names(field, width, dataset):
+    names, wanted = dataset.label_names, dataset.num_classes
+    if width != wanted:
+        raise DataError(f"{field} has {width} columns, and other splits have {wanted}")
+    if names is None:
+        return
+    if len(names) != width or len(set(names)) != width:
         raise DataError(f"{field} has {width} columns; label_names must be as many different names: {listing(names)}")
+    for name in names:
+        # `f1_weighted_x` is the weighted F1 of x.
+        if name == "weighted" or name.startswith("weighted_"):
+            raise DataError(f"{field}: a label cannot be called {name!r}, which is how metrics are called; rename it")
 
 
 def _check_regression(where, labels, ids, label_range):

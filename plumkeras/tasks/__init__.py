@@ -20,8 +20,9 @@ def get_task(name: str) -> Task:
     Raises:
         ValueError: there is no task of that name.
     """
-    if name not in TASKS:
-        raise ValueError(f"`task` must be one of {tuple(TASKS)}{nearest(name, TASKS)}. Received: task={name!r}")
+    if not isinstance(name, str) or name not in TASKS:
+        hint = nearest(name, TASKS) if isinstance(name, str) else ""
+        raise ValueError(f"`task` must be one of {tuple(TASKS)}. Received: task={name!r}{hint}")
     return TASKS[name]
 
 

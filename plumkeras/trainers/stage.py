@@ -24,7 +24,6 @@ class StageTrainer(BackendTrainer):
 
     # Whether `fit` ends on the weights of the epoch with the best `val_prediction_loss`.
     chooses_epoch = False
-    embedding_part = None
     entropy_trackers: ClassVar[dict] = {}
 
     def __init__(self, network, name):
@@ -32,6 +31,8 @@ class StageTrainer(BackendTrainer):
         # raw features can exceed the range of float16.
         super().__init__(name=name, dtype=network.policy, autocast=False)
         self.network = network
+        # Not on the class, which would hide a model that torch puts among the modules of the instance.
+        self.embedding_part = None
         self.keep_best = BestEpoch()
 
     def _start(self, part, term_names):

@@ -9,7 +9,7 @@ from plumkeras.recipes.runs.protocol import prepare
 from plumkeras.recipes.synthetic import generate
 
 
-def for_run(directory, data, split=None, max_bytes=None, tell=say):
+def for_run(directory, data, split=None, max_bytes=None, tell=say, measured=False):
     """What to put to a run or an export: the data set with one split, and what is known of it.
 
     Of the run of a fold, and a file with folds, the split is the part of the file that `split` names, and a line says
@@ -21,6 +21,7 @@ def for_run(directory, data, split=None, max_bytes=None, tell=say):
         split: name of the split, or None: `test`, or the only one there is.
         max_bytes: int or None, as in `load`.
         tell: callable that prints a line.
+        measured: whether the labels are needed, and so read as those that the network learned.
 
     Returns:
         `Dataset`, the name of its split, what is said of the network, and whether the data are the run's own.
@@ -29,25 +30,26 @@ def for_run(directory, data, split=None, max_bytes=None, tell=say):
 
     path = description_path(directory)
     described, recipe = run_directory.read_network(path), run_directory.read_config(path)
-    loaded, is_own = load_for(path, recipe, data, max_bytes, tell)
+    loaded, is_own = load_for(path, recipe, data, max_bytes, tell, measured)
     dataset, name, told = split_for(path, recipe, described["feature_dims"], loaded, split)
     if told is not None:
         (warn if split == "all" else tell)(told)
     return dataset, name, described, is_own
 
 
-def load_for(path, recipe, data, max_bytes=None, tell=say):
+def load_for(path, recipe, data, max_bytes=None, tell=say, measured=False):
     """The data set to put to a run: of a file, or the run's own, which a line says; and whether it is the run's own.
 
     Args:
         path: the file that describes the run.
         recipe: `RecipeConfig` of the run.
-        data, max_bytes, tell: as in `for_run`.
+        data, max_bytes, tell, measured: as in `for_run`.
     """
-    from plumkeras.recipes.runs.own_data import is_own, own_data
+    from plumkeras.recipes.runs.own_data import is_own, label_options_of, own_data
 
     if data is not None:
-        loaded = load_path(data, max_bytes, **recipe.label_options)
+        options = label_options_of(path, recipe, data) if measured else recipe.label_options
+        loaded = load_path(data, max_bytes, **options)
         return loaded, is_own(path, recipe, loaded)
     loaded = own_data(path, recipe, "--data PATH", lambda source: load_path(source, max_bytes, **recipe.label_options))
     if loaded.path is None:

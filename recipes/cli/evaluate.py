@@ -72,7 +72,9 @@ def _measure(options, tell):
     """What is told of a run as JSON, the metrics by line of a table, and the task."""
     from plumkeras.recipes.runs.data_checks import check_labels
 
-    dataset, name, described, is_own = for_run(options.run, options.data, options.split, options.max_bytes, tell)
+    dataset, name, described, is_own = for_run(
+        options.run, options.data, options.split, options.max_bytes, tell, measured=True
+    )
     check_labels(described, dataset, name)
     from plumkeras.recipes import load_run
     from plumkeras.recipes.runs import predictions
@@ -93,7 +95,7 @@ def _measure_folds(options, tell):
 
     cross = load_run(options.run)
     path = cross.directory / run_directory.CONFIG
-    dataset, is_own = load_for(path, cross.config, options.data, options.max_bytes, tell)
+    dataset, is_own = load_for(path, cross.config, options.data, options.max_bytes, tell, measured=True)
     parts, name = fold_evaluation.fold_parts(cross, dataset, options.split, is_own)
     fold_evaluation.check_parts(cross, parts, name)
     for sentence in dict.fromkeys(sentence for part in parts.values() for sentence in part.report.warnings):

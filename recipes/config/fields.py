@@ -125,7 +125,9 @@ class BaseRecipeConfig:
             )
         check_label_range(self.label_range)
         weights = self.class_weight
-        if not isinstance(weights, str) and not (weights and all(map(math.isfinite, weights)) and min(weights) >= 0):
+        if not isinstance(weights, str) and not (
+            weights and all(map(math.isfinite, weights)) and min(weights) >= 0 < max(weights)
+        ):
             raise ConfigError(f"class_weight must be none, balanced or weights of 0 or more. Received: {weights}")
 
 

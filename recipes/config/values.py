@@ -31,12 +31,14 @@ def from_dict(values, where):
     """
     if not isinstance(values, dict):
         return _build(RecipeConfig, values, where, "")
+    if type(values.get("label_column")) is int:
+        values = {**values, "label_column": str(values["label_column"])}
     if isinstance(values.get("class_weight"), dict):
         values = {**values, "class_weight": _by_class(values["class_weight"], where)}
     if isinstance(values.get("network"), dict):
         values = {**values, "network": _of_any_version(values["network"])}
     model = values.get("model", "plum_net")
-    if model not in MODELS:
+    if not isinstance(model, str) or model not in MODELS:
         raise ConfigError(f"{where}: unknown model {model!r:.80}; there are {', '.join(MODELS)}")
     return _build(config_class(model, "synthetic" in values), values, where, "")
 
@@ -45,7 +47,7 @@ def _by_class(weights, where):
     """The list of weights of a dict by class."""
     try:
         found = {int(number): weight for number, weight in weights.items()}
-        return [found[number] for number in range(len(found))]
+        return [found[number] for number in range(len(weights))]
     except (ValueError, KeyError):
         raise ConfigError(
             f"{where}: class_weight must give each class from 0 a weight. Received: {weights!r:.80}"

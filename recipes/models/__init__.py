@@ -29,9 +29,8 @@ def find_model(name: str):
     Raises:
         ConfigError: there is no model of that name.
     """
-    if name not in _MODULES:
-        hint = nearest(str(name), MODELS)
-        raise ConfigError(f"model must be one of {', '.join(MODELS)}{hint}. Received: {name}")
+    if not isinstance(name, str) or name not in _MODULES:
+        raise ConfigError(f"model must be one of {', '.join(MODELS)}. Received: {name}{nearest(str(name), MODELS)}")
     return _MODULES[name]
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
+from plumkeras.recipes.config.errors import ConfigError
 from plumkeras.recipes.config.fields import BaseRecipeConfig, StageConfig, SyntheticConfig
 from plumkeras.recipes.models.spaces import around
 
@@ -42,6 +43,11 @@ class LateFusionRecipeConfig(BaseRecipeConfig):
     """Model to train."""
     network: LateFusionConfig = dataclasses.field(default_factory=LateFusionConfig)
     training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.network.hidden_dim % 2:
+            raise ConfigError(f"network.hidden_dim must be even. Received: {self.network.hidden_dim}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.runs import predictions, run_directory
 from plumkeras.recipes.runs.fold_evaluation import evaluate_folds
 from plumkeras.recipes.runs.fold_runs import FoldWarning
-from plumkeras.recipes.runs.own_data import own_data
+from plumkeras.recipes.runs.own_data import label_options_of, own_data
 from plumkeras.recipes.views.terminal import short_metrics
 
 _FOLD = re.compile(r"fold_(-?\d+)")
@@ -87,7 +87,8 @@ class CrossValidation:
         if data is None:
             data = own_data(self.directory / run_directory.CONFIG, self.config)
         elif not isinstance(data, Dataset):
-            data = load(data, **self.config.label_options)
+            path = self.directory / run_directory.CONFIG
+            data = load(data, **label_options_of(path, self.config, data))
         return evaluate_folds(self, data, split)
 
     def predict(self, data, split=None, batch_size=256) -> dict:

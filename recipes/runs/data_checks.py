@@ -40,7 +40,7 @@ def check_dataset(config, dataset):
     for m in config.modalities:
         if m not in dataset.modalities:
             raise DataError(f"{where}: no modality {m!r}, which `modalities` asks for; it has {has}")
-    for m in config.network.signed_log1p:
+    for m in getattr(config.network, "signed_log1p", ()):
         if m not in (*MODALITIES, *dataset.modalities):
             raise ConfigError(f"network.signed_log1p names {m!r}, which is no modality; {where} has {has}")
     for m in config.modalities or dataset.modalities:
@@ -126,7 +126,7 @@ def data_warnings(config, dataset):
     modalities = config.modalities or dataset.modalities
     found = [
         *dataset.report.warnings,
-        *suspicions(dataset, modalities=modalities, compressed=config.network.signed_log1p),
+        *suspicions(dataset, modalities=modalities, compressed=getattr(config.network, "signed_log1p", ())),
     ]
     return list(dict.fromkeys([*found, *_lacking_all(dataset, modalities)]))
 

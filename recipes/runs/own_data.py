@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from plumkeras.data_pipelines import DataError, load, with_validation
+from plumkeras.data_pipelines.shards import layout
 from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.models import is_synthetic
 from plumkeras.recipes.runs import fold_runs, run_directory
@@ -61,3 +62,20 @@ def is_own(path, config, dataset) -> bool:
 def _known(path):
     known = run_directory.read_description(path).get("data")
     return known if isinstance(known, dict) else {}
+
+
+def label_options_of(path, config, data) -> dict:
+    """How the labels of another file are read that a run is measured on: as those that its network learned.
+
+    Args:
+        path: the file that describes the run.
+        config: `BaseRecipeConfig` of the run.
+        data: path of the file.
+
+    Returns:
+        Dict of arguments of `data_pipelines.load`.
+    """
+    if Path(data).is_dir() and layout.matches(data):
+        # Shards keep what was converted.
+        return {"label_range": config.label_range}
+    return {**config.label_options, "task": run_directory.read_network(path)["task"]}

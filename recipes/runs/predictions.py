@@ -55,7 +55,8 @@ def write_csv(path, split, network, outputs, names):
     """
     task = get_task(network.task)
     columns = {"id": split.ids}
-    if split.labels is not None:
+    # Labels of another task are not what was predicted.
+    if split.labels is not None and split.labels.ndim == task.label_axes:
         columns |= task.label_columns(split.labels, names)
     if split.raw_text is not None:
         columns["text"] = split.raw_text

@@ -18,7 +18,7 @@ from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.models import find_model
 from plumkeras.recipes.runs import cross_validation, data_checks, fold_runs, output_checks, predictions, run_directory
 from plumkeras.recipes.runs.network_data import description_path, split_for
-from plumkeras.recipes.runs.own_data import own_data
+from plumkeras.recipes.runs.own_data import label_options_of, own_data
 from plumkeras.recipes.serving import read_export as exported
 from plumkeras.recipes.views import terminal
 from plumkeras.recipes.views.terminal import metric_rows, short_metrics
@@ -112,7 +112,7 @@ class Run:
             DataError: as `predict`; or the samples have no labels, or those of another task.
             ConfigError: the run's own data are not there any more, or have changed.
         """
-        dataset, name = self._prepared(self._own_data() if data is None else data, split)
+        dataset, name = self._prepared(self._own_data() if data is None else data, split, measured=True)
         described = run_directory.read_network(description_path(self.directory))
         data_checks.check_labels(described, dataset, name)
         return predictions.report(dataset, dataset[name].labels, self._predict_split(dataset, name, 256)["prediction"])
@@ -167,7 +167,7 @@ class Run:
         dataset, name = self._prepared(data, split, max_bytes)
         return self._predict_split(dataset, name, batch_size)
 
-    def _prepared(self, data, split, max_bytes=None):
+    def _prepared(self, data, split, max_bytes=None, measured=False):
         """The data as the network reads them: a data set with one split, and its name."""
         if isinstance(data, dict):
             return self._dataset_of(data), "all"
@@ -178,7 +178,8 @@ class Run:
             options = {"label_names": known.get("label_names"), "metric_report": known.get("metric_report")}
             data = Dataset({"all": data}, label_range=label_range, **options)
         if not isinstance(data, Dataset):
-            data = load(data, **self.config.label_options, max_bytes=max_bytes)
+            options = label_options_of(path, self.config, data) if measured else self.config.label_options
+            data = load(data, **options, max_bytes=max_bytes)
         dataset, name, told = split_for(path, self.config, self.network.feature_dims, data, split)
         fold_runs.warn_of_part(told, split)
         return dataset, name

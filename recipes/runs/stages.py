@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from plumkeras.callbacks import NonFiniteLossError
 from plumkeras.data_pipelines import data_errors
@@ -41,7 +42,12 @@ def class_weights(config, network, labels):
         return None
     classes = network.num_classes
     if config.class_weight == "balanced":
-        return network.task_object.balanced_weights(labels, classes, config.label_classes)
+        task = network.task_object
+        if not task.has_classes and len(np.unique(task.classes(labels, config.label_classes))) < 2:
+            raise ConfigError(
+                "class_weight=balanced: the training labels are of one class, by their sign; leave it out"
+            )
+        return task.balanced_weights(labels, classes, config.label_classes)
     if len(config.class_weight) != classes:
         received = " ".join(map(str, config.class_weight))
         raise ConfigError(f"class_weight must be {classes} weights, one for each class. Received: {received}")

@@ -1,5 +1,6 @@
 """`plumkeras.train`: a recipe on data, from Python."""
 
+import dataclasses
 import os
 import tempfile
 from collections.abc import Callable
@@ -112,7 +113,8 @@ def resolve(recipe: str | RecipeConfig, fields: dict) -> tuple:
     config, callbacks = (recipe, None) if isinstance(recipe, BaseRecipeConfig) else read_recipe(os.fspath(recipe))
     values = {}
     for name, value in fields.items():
-        section = {f"{name}.{part}": v for part, v in value.items()} if isinstance(value, dict) else {name: value}
+        is_section = isinstance(value, dict) and dataclasses.is_dataclass(getattr(config, name, value))
+        section = {f"{name}.{part}": v for part, v in value.items()} if is_section else {name: value}
         values.update(section)
     return with_values(config, values, f"recipe {config.name!r}"), callbacks
 

@@ -97,6 +97,48 @@ def test_what_cannot_be_meant(labels, request_, said):
         read(labels, **request_)
 
 
+def test_sentiment_is_the_column_of_that_name():
+    names = ["happy", "sad", "anger", "surprise", "disgust", "fear", "Sentiment"]
+    last = np.roll(MOSEI, -1, axis=1)
+    assert read(last, names)["all"].labels.tolist() == MOSEI[:, 0].tolist()
+    sets = read(last, names, task="multilabel")
+    assert sets.label_names == tuple(names[:-1])
+    np.testing.assert_array_equal(sets["all"].labels, MOSEI[:, 1:] > 0)
+    with pytest.raises(DataError, match="the labels have 7 columns, a, b, c, d, e, f, g; choose one"):
+        read(MOSEI, list("abcdefg"))
+    # Seven columns of 0 and 1 aren't MOSEI's.
+    assert read(np.eye(7)[[0, 1, 2, 3]] + np.eye(7)[[1, 2, 3, 4]]).label_names is None
+
+
+def test_one_label_of_pairs():
+    pairs = np.stack([1 - SETS, SETS], axis=2)
+    assert read(pairs, column=1)["all"].labels.tolist() == SETS[:, 1].tolist()
+    with pytest.raises(DataError, match="hold other numbers than 0 and 1"):
+        read(pairs * 2, column=1)
+
+
+@pytest.mark.parametrize("task", [None, "classification", "multilabel"])
+def test_labels_that_are_not_finite(task):
+    labels = [0.0, 1, np.inf, 1] if task != "multilabel" else np.where(MOSEI[:, 1:] > 1, np.inf, 0)
+    with pytest.raises(DataError, match="inf"):
+        read(labels, task=task)
+
+
+def test_a_declared_field_stays_what_it_is(tmp_path):
+    one_hot = Dataset.from_arrays(train={"text": np.ones((4, 2, 3)), "labels": ONE_HOT})
+    save_npz(one_hot, tmp_path / "d.npz")
+    for options in ({}, {"label_range": (-3, 3)}):
+        assert load(tmp_path / "d.npz", **options).task == "multilabel"
+
+
+def test_splits_of_different_label_sets():
+    train, valid = ({"text": np.ones((4, 2, 3)), "labels": sets} for sets in (SETS, SETS[:, :2]))
+    with pytest.raises(DataError, match="valid/multilabel_labels has 2 columns, and other splits have 3"):
+        Dataset.from_arrays(train=train, valid=valid)
+    with pytest.raises(DataError, match="a label cannot be called 'weighted_x'"):
+        Dataset.from_arrays(train=train, label_names=["x", "y", "weighted_x"])
+
+
 def test_blank_rows(npz_arrays, write_npz):
     arrays = {"train/text": np.ones((3, 2, 4)), "train/labels": np.array([[1, 0], [np.nan, np.nan], [0, 1]])}
     with pytest.raises(DataError, match=r"train/classification_labels: 1 of 3 samples have no label .*: 1"):
@@ -132,6 +174,7 @@ def test_another_column_of_a_label_csv(tmp_path, mmsa_tree):
     write_fet_tree(tmp_path, mmsa_tree())
     write_label_csv(tmp_path, [{**row, "annotation": 0.25 * k - 1} for k, row in enumerate(rows_of(mmsa_tree()))])
     assert load(tmp_path, label_column="annotation")["train"].labels[:3].tolist() == [-1, -0.75, -0.5]
+    assert load(tmp_path, label_column=7).task == load(tmp_path, label_column="7").task
     with pytest.raises(DataError, match="no label column 'temper'; it has "):
         load(tmp_path, label_column="temper")
 

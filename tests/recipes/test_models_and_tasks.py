@@ -14,7 +14,7 @@ from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import from_dict, to_dict, with_values
 from plumkeras.recipes.models import MODELS, with_model
 from plumkeras.recipes.runs.data_checks import check_dataset, training_warnings
-from plumkeras.recipes.runs.train import train
+from plumkeras.recipes.runs.train import resolve, train
 
 NAMES = ("happy", "sad", "angry")
 LATE = ["--model", "late_fusion", "--network.hidden-dim=8", "--training.epochs=2", "--batch-size=16"]
@@ -161,7 +161,7 @@ def test_late_fusion_goes_on_and_starts_from_another(late_run, folder, tmp_path,
 def test_late_fusion_is_searched(folder, tmp_path, capsys):
     line = ["tune", "mosi_frozen", "--data", str(folder / "ratings.npz"), "--output", str(tmp_path / "search")]
     assert main([*line, *LATE, "--trials", "2"]) == 0
-    best = json.loads((tmp_path / "search/best.json").read_text())
+    best = json.loads((tmp_path / "search/best_config.json").read_text())
     assert from_dict(best.get("recipe", best), "best").model == "late_fusion"
 
 
@@ -189,6 +189,8 @@ def test_unknown_models_and_fields_of_another_one(folder, tmp_path, capsys):
     assert "unknown option --alignment.epochs" in capsys.readouterr().err
     with pytest.raises(ConfigError, match=r"model must be one of plum_net, late_fusion.*Received: nope"):
         train("mosi", folder / "ratings.npz", model="nope")
+    assert main([*line, "--model", "late_fusion", "--network.hidden-dim=7"]) == 2
+    assert "network.hidden_dim must be even. Received: 7" in capsys.readouterr().err
     values = {**to_dict(find_recipe("mosi")), "model": "nope"}
     with pytest.raises(ConfigError, match=f"c.json: unknown model 'nope'; there are {', '.join(MODELS)}"):
         from_dict(values, "c.json")
@@ -211,12 +213,23 @@ def test_tasks_that_the_data_are_not_for(folder, capsys):
     assert "task classification, 2 classes" in capsys.readouterr().out
 
 
+def test_another_file_is_measured_by_the_task_that_was_learned(sets_run, folder):
+    sets = load(folder / "sets.npz")["test"]
+    one_hot = sets.take(np.flatnonzero(sets.labels.sum(axis=1) == 1))
+    arrays = {f"test/{m}": features for m, features in one_hot.features.items()}
+    arrays |= {f"test/{m}_lengths": lengths for m, lengths in one_hot.lengths.items()}
+    np.savez(folder / "one_hot.npz", **arrays, **{"test/labels": one_hot.labels})
+    assert load(folder / "one_hot.npz").task == "classification"
+    assert load_run(sets_run).evaluate(folder / "one_hot.npz")["n"] == len(one_hot)
+
+
 def test_class_weights_by_class():
     recipe = find_recipe("mosi")
     values = {**to_dict(recipe), "class_weight": {"0": 1.0, "1": 2.5}}
     assert from_dict(values, "c.json").class_weight == (1.0, 2.5)
     with pytest.raises(ConfigError, match="class_weight must give each class from 0 a weight"):
         from_dict({**values, "class_weight": {"1": 2.5}}, "c.json")
-    for weights in ((), (-1.0, 2.0), (float("nan"), 1.0)):
+    assert resolve(recipe, {"class_weight": {0: 1, 1: 2.5}, "label_column": 0})[0].class_weight == (1, 2.5)
+    for weights in ((), (-1.0, 2.0), (float("nan"), 1.0), (0.0, 0.0)):
         with pytest.raises(ConfigError, match="class_weight must be none, balanced or weights of 0 or more"):
             dataclasses.replace(recipe, class_weight=weights)

@@ -131,13 +131,13 @@ class _Reading:
             raise DataError(f"{path}: the labels differ in shape: {said}")
         self.shape = next(iter(shapes))
         self.names = tuple(names) if names is not None and self.shape and len(names) == self.shape[0] else None
-        if self.names is None and self.shape == (len(MOSEI_COLUMNS),):
+        if self.names is None and self.shape == (len(MOSEI_COLUMNS),) and not _is_binary(found):
             self.names = MOSEI_COLUMNS
 
     def settle(self, declared, certain, has_range):
         """The name of the task, and the labels by split: numbers, NaN where they are blank."""
         if self.shape:
-            if declared and self.request == ANY:
+            if declared and self.request.task is None and self.request.column is None:
                 return "multilabel", self.found
             if self.request.column is None:
                 task = self._columns()
@@ -168,7 +168,10 @@ class _Reading:
         raise DataError(f"{self.path}: label column {column!r}: there are {width} columns, {there}")
 
     def _take(self, column):
-        self.found = {name: labels[:, column] for name, labels in self.found.items()}
+        if len(self.shape) == 2:
+            self._check_pairs()
+        place = (slice(None), column, 1) if len(self.shape) == 2 else (slice(None), column)
+        self.found = {name: labels[place] for name, labels in self.found.items()}
 
     def _columns(self):
         """The task of several columns; None where one of them was taken."""
@@ -177,19 +180,19 @@ class _Reading:
         width, task = self.shape[0], self.request.task
         values = np.concatenate([labels.astype("float64") for labels in self.found.values()])
         values = values[~np.isnan(values).any(axis=1)]
-        is_binary = bool(np.isin(values, (0, 1)).all())
+        is_binary = _is_binary(self.found)
         is_one_hot = is_binary and bool((values.sum(axis=1) == 1).all())
-        is_mosei = width == len(MOSEI_COLUMNS) and not is_binary
+        # By its name, in whatever place; CMU-MOSEI's files without names have it first.
+        named = [str(name).lower() for name in self.names or ()]
+        sentiment = named.index("sentiment") if "sentiment" in named and not is_binary else None
         if task == "multilabel":
-            if is_mosei:
-                self.report.warn(f"labels: of {width} columns the last six, where above 0, are labels")
-                self.names = self.names[1:]
-                self.found = {name: labels[:, 1:] for name, labels in self.found.items()}
-                values = values[:, 1:]
-            if values.size and values.min() < 0:
-                raise DataError(
-                    f"{self.path}: the labels hold {values.min():g}; multilabel takes 0 and 1, or strengths"
-                )
+            if sentiment is not None:
+                self.report.warn(f"labels: of {width} columns all but sentiment, where above 0, are labels")
+                self.names = tuple(np.delete(self.names, sentiment).tolist())
+                self.found = {name: np.delete(labels, sentiment, axis=1) for name, labels in self.found.items()}
+                values = np.delete(values, sentiment, axis=1)
+            for wrong in values[(values < 0) | np.isinf(values)][:1]:
+                raise DataError(f"{self.path}: the labels hold {wrong:g}; multilabel takes 0 and 1, or strengths")
             self.found = {name: _where(labels, labels > 0) for name, labels in self.found.items()}
             return task
         if (task == "classification" or task is None) and is_one_hot:
@@ -199,14 +202,15 @@ class _Reading:
         if task is None and is_binary:
             self.report.warn(f"labels: {width} columns of 0 and 1, read as labels of which a sample has any number")
             return "multilabel"
-        if is_mosei and task in (None, "regression"):
-            self.report.warn(f"labels: {width} columns, of which the first (sentiment) is used")
-            self._take(0)
+        if sentiment is not None and task in (None, "regression"):
+            place = "first (sentiment)" if sentiment == 0 else "one called sentiment"
+            self.report.warn(f"labels: {width} columns, of which the {place} is used")
+            self._take(sentiment)
             return None
-        named = f", {listing(self.names)}" if self.names else ""
+        columns = f", {listing(self.names)}" if self.names else ""
         raise DataError(
-            f"{self.path}: the labels have {width} columns{named}; choose one by --label-column, label_column=..., or "
-            "read all of them by --task multilabel, task='multilabel'"
+            f"{self.path}: the labels have {width} columns{columns}; choose one by --label-column, label_column=..., "
+            "or read all of them by --task multilabel, task='multilabel'"
         )
 
     def _pairs(self):
@@ -214,13 +218,16 @@ class _Reading:
         if self.request.task not in (None, "multilabel"):
             shape = f"[N, {self.shape[0]}, 2]"
             raise DataError(f"{self.path}: labels {shape} are multi-label; read them by --task multilabel")
-        for name, labels in self.found.items():
-            if not np.isin(labels[~np.isnan(labels.astype("float64"))], (0, 1)).all():
-                raise DataError(f"{self.path}: {name}/labels of shape {labels.shape} hold other numbers than 0 and 1")
+        self._check_pairs()
         if self.request.task is None:
             self.report.warn(f"labels: {self.shape[0]} labels, each 0 or 1, read as labels of which a sample has any")
         self.found = {name: _where(labels[:, :, 1], labels[:, :, 1]) for name, labels in self.found.items()}
         return "multilabel"
+
+    def _check_pairs(self):
+        for name, labels in self.found.items():
+            if not _is_binary({name: labels}):
+                raise DataError(f"{self.path}: {name}/labels of shape {labels.shape} hold other numbers than 0 and 1")
 
     def _as(self, task):
         """One column as the task that was asked for."""
@@ -229,8 +236,7 @@ class _Reading:
         pair = _values(self.found)
         if pair == _PAIRS[1]:
             return {name: _where(labels, labels > 0) for name, labels in self.found.items()}
-        if pair and (min(pair) < 0 or any(value != int(value) for value in pair)):
-            wrong = next(value for value in sorted(pair) if value < 0 or value != int(value))
+        for wrong in [value for value in sorted(pair) if value < 0 or not value.is_integer()][:1]:
             raise DataError(f"{self.path}: the labels hold {wrong:g}; classification takes whole numbers from 0")
         return self.found
 
@@ -239,7 +245,7 @@ class _Reading:
         # One value fits the first pair or, being -1, the second.
         pair = next((pair for pair in _PAIRS if values and values <= pair), None)
         is_typed = all(labels.dtype.kind in "iub" for labels in self.found.values())
-        counts = not has_range and values and min(values) == 0 and all(value == int(value) for value in values)
+        counts = not has_range and values and min(values) == 0 and all(value.is_integer() for value in values)
         if pair is not None and (certain or (len(values) > 1 and not has_range)):
             if not certain and not is_typed:
                 self._tell(f"only {min(pair):g} and {max(pair):g} occur, so they are taken as the classes 0 and 1")
@@ -255,6 +261,11 @@ class _Reading:
             f"labels: {what}, which is a guess; with a label_range or --task regression they are read as regression "
             "labels"
         )
+
+
+def _is_binary(found):
+    """Whether labels are 0 and 1 alone, but for blanks."""
+    return _values(found) <= {0.0, 1.0}
 
 
 def _values(found):
