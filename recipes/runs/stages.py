@@ -44,9 +44,7 @@ def class_weights(config, network, labels):
     if config.class_weight == "balanced":
         task = network.task_object
         if not task.has_classes and len(np.unique(task.classes(labels, config.label_classes))) < 2:
-            raise ConfigError(
-                "class_weight=balanced: the training labels are of one class, by their sign; leave it out"
-            )
+            raise ConfigError("class_weight=balanced: by their sign, all training labels are of one class")
         return task.balanced_weights(labels, classes, config.label_classes)
     if len(config.class_weight) != classes:
         received = " ".join(map(str, config.class_weight))

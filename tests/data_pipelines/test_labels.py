@@ -88,7 +88,7 @@ def test_names_of_columns_become_those_of_the_labels():
         ([0.5, 1.5], {"task": "classification"}, "the labels hold 0.5; classification takes whole numbers"),
         (SETS, {"task": "regression"}, "the labels have 3 columns; choose one"),
         (SETS, {"task": "classification"}, "the labels have 3 columns; choose one"),
-        (-MOSEI[:, 1:], {"task": "multilabel"}, "the labels hold -2; multilabel takes 0 and 1"),
+        (-MOSEI[:, 1:], {"task": "multilabel"}, "the labels hold -1; multilabel takes 0 and 1"),
         (np.full((3, 4, 2), 2), {}, r"all/labels of shape \(3, 4, 2\) hold other numbers than 0 and 1"),
     ],
 )
@@ -172,9 +172,9 @@ def test_classes_in_a_label_csv_are_no_regression(tmp_path, mmsa_tree, values):
 
 def test_another_column_of_a_label_csv(tmp_path, mmsa_tree):
     write_fet_tree(tmp_path, mmsa_tree())
-    write_label_csv(tmp_path, [{**row, "annotation": 0.25 * k - 1} for k, row in enumerate(rows_of(mmsa_tree()))])
+    write_label_csv(tmp_path, [{**row, "annotation": 0.25 * (k % 9) - 1} for k, row in enumerate(rows_of(mmsa_tree()))])
     assert load(tmp_path, label_column="annotation")["train"].labels[:3].tolist() == [-1, -0.75, -0.5]
-    assert load(tmp_path, label_column=7).task == load(tmp_path, label_column="7").task
+    assert load(tmp_path, label_column=7)["train"].labels[2] == -0.5
     with pytest.raises(DataError, match="no label column 'temper'; it has "):
         load(tmp_path, label_column="temper")
 
