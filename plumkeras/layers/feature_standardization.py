@@ -32,6 +32,16 @@ class FeatureStandardization(keras.layers.Layer):
 
     Returns:
         `[B, T, F]`, zero past the length.
+
+    Example:
+        >>> layer = FeatureStandardization()
+        >>> sequence = np.array([[[1.0], [3.0], [9.0]]])  # Of three frames the first two are valid.
+        >>> moments = FrameMoments(1)
+        >>> layer.build(sequence.shape, (1,))
+        >>> layer.collect(moments, sequence, np.array([2]))
+        >>> layer.set_moments(moments)
+        >>> ops.convert_to_numpy(layer(sequence, np.array([2])))[0, :, 0].tolist()
+        [-1.0, 1.0, 0.0]
     """
 
     def __init__(self, compression: str | None = None, epsilon: float = 1e-3, dtype="float32", **kwargs):

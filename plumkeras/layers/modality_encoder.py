@@ -36,6 +36,11 @@ class ModalityEncoder(keras.layers.Layer):
 
     Returns:
         `f_single [B, T, d]`. Rows past the length are finite and independent of what stood there.
+
+    Example:
+        >>> layer = ModalityEncoder(hidden_dim=8)
+        >>> tuple(layer(np.ones((2, 5, 3)), np.array([5, 2])).shape)
+        (2, 5, 8)
     """
 
     def __init__(self, hidden_dim: int, compression: str | None = None, dropout: float = 0.1, **kwargs):

@@ -24,6 +24,13 @@ class MultilevelSemanticAlignment(keras.layers.Layer):
         `aligned_embedding [B, d]`, `h` of eq. 1, which prototypes and distances use;
         `aligned_common [B, d]`, `h_com` of eq. 2.
 
+    Example:
+        >>> layer = MultilevelSemanticAlignment(hidden_dim=8)
+        >>> sequences = {"text": np.ones((2, 5, 8)), "audio": np.ones((2, 3, 8))}
+        >>> aligned = layer(sequences, {"text": np.array([5, 2]), "audio": np.array([3, 0])})
+        >>> tuple(aligned["audio"]["common_sequence"].shape), tuple(aligned["audio"]["aligned_embedding"].shape)
+        ((2, 3, 8), (2, 8))
+
     Reference: PLUM-Net, eq. 1-3.
     """
 

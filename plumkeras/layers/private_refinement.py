@@ -35,6 +35,12 @@ class PrivateRefinement(keras.layers.Layer):
     Returns:
         `[B, d]`.
 
+    Example:
+        >>> layer = PrivateRefinement(hidden_dim=8, num_classes=3, num_heads=2)
+        >>> sequence = np.ones((2, 5, 8))
+        >>> tuple(layer(sequence, sequence, np.full((2, 3), 1 / 3), np.array([5, 2])).shape)
+        (2, 8)
+
     Reference: PLUM-Net, eq. 9 and Figure 3.
     """
 

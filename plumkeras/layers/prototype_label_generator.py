@@ -32,6 +32,15 @@ class PrototypeLabelGenerator(keras.layers.Layer):
         `soft_label [B, C]` float32 and `hard_label [B]` int32. Missing modality, or no class seen yet:
         `soft = 1 / C` and `hard = -1`.
 
+    Example:
+        >>> layer = PrototypeLabelGenerator(num_classes=2)
+        >>> embedding, present = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([True, False])
+        >>> layer.build(embedding.shape, present.shape)
+        >>> layer.assign_prototypes(centroids=np.eye(2), counts=np.array([4, 4]))
+        >>> soft, hard = layer(embedding, present)
+        >>> ops.convert_to_numpy(hard).tolist(), ops.convert_to_numpy(soft)[1].tolist()  # The second is missing.
+        ([0, -1], [0.5, 0.5])
+
     Reference: PLUM-Net, eq. 4-5.
     """
 

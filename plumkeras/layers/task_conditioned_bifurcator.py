@@ -30,6 +30,12 @@ class TaskConditionedBranch(keras.layers.Layer):
     Returns:
         Dict: `sequence` `[B, T, d]` (encoded), `embedding` `[B, d]` and `logits` `[B, C]` float32.
 
+    Example:
+        >>> layer = TaskConditionedBranch(hidden_dim=8, num_classes=3, num_layers=1, num_heads=2)
+        >>> branch = layer(np.ones((2, 5, 8)), np.array([5, 2]))
+        >>> {name: tuple(value.shape) for name, value in branch.items()}
+        {'sequence': (2, 5, 8), 'embedding': (2, 8), 'logits': (2, 3)}
+
     Reference: PLUM-Net, eq. 6-8 and Figures 2, 5b and 6.
     """
 
@@ -117,6 +123,12 @@ class TaskConditionedBifurcator(keras.layers.Layer):
     Returns:
         Dict: `common_sequence`, `private_sequence` `[B, T, d]` (encoded); `common_embedding`, `private_embedding`
         `[B, d]`; `common_logits`, `private_logits` `[B, C]` float32.
+
+    Example:
+        >>> layer = TaskConditionedBifurcator(hidden_dim=8, num_classes=3, num_layers=1, num_heads=2)
+        >>> branches = layer(np.ones((2, 5, 8)), np.ones((2, 5, 8)), np.array([5, 2]))
+        >>> tuple(branches["common_logits"].shape), tuple(branches["private_embedding"].shape)
+        ((2, 3), (2, 8))
 
     Reference: PLUM-Net, eq. 6-8 and Figure 2.
     """

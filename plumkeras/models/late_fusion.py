@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 import keras
-import numpy as np  # noqa: F401 - for the example
 
 from plumkeras.arguments import known_arguments_only
 from plumkeras.layers.dropout import Dropout

@@ -10,6 +10,7 @@ import pytest
 
 import plumkeras
 from plumkeras import layers
+from plumkeras.features import FrameMoments
 
 # The core; data and recipes have their own tests.
 MODULES = sorted(
@@ -20,7 +21,9 @@ MODULES = sorted(
 )
 # These have a runnable example.
 WITH_EXAMPLES = [
+    "plumkeras.models.late_fusion",
     "plumkeras.models.plum_net",
+    "plumkeras.trainers.prediction_stage",
     "plumkeras.losses",
     "plumkeras.metrics.streaming",
     "plumkeras.metrics.reports",
@@ -29,7 +32,7 @@ WITH_EXAMPLES = [
 
 def run_examples(name):
     module = importlib.import_module(name)
-    names = {"np": np, "keras": keras, "ops": keras.ops, "plumkeras": plumkeras}
+    names = {"np": np, "keras": keras, "ops": keras.ops, "plumkeras": plumkeras, "FrameMoments": FrameMoments}
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
     for test in doctest.DocTestFinder(exclude_empty=True).find(module, extraglobs=names):
         runner.run(test)
@@ -51,6 +54,7 @@ def test_public_names_and_their_docstrings():
         assert getattr(plumkeras, name).__doc__ and name in dir(plumkeras)
     for name in layers.__all__:
         assert "Args:" in getattr(layers, name).__doc__ and "Call arguments:" in getattr(layers, name).__doc__, name
+        assert ">>>" in getattr(layers, name).__doc__, name
     for name in ("PearsonCorrelation", "RoundedAccuracy", "SentimentAccuracy", "SentimentF1", "ClassCentroids"):
         assert getattr(plumkeras.metrics, name).__doc__
     with pytest.raises(AttributeError, match="no attribute 'PLUMNetwork'"):

@@ -2,6 +2,8 @@
 
 import csv
 import dataclasses
+import importlib
+import inspect
 import json
 
 import numpy as np
@@ -11,8 +13,9 @@ from plumkeras.data_pipelines import Dataset, load, make_synthetic, save_npz
 from plumkeras.metrics import multilabel_report
 from plumkeras.recipes import ConfigError, find_recipe, load_run
 from plumkeras.recipes.cli import main
-from plumkeras.recipes.config import from_dict, to_dict, with_values
+from plumkeras.recipes.config import NetworkConfig, ObjectiveConfig, from_dict, to_dict, with_values
 from plumkeras.recipes.models import MODELS, with_model
+from plumkeras.recipes.models.late_fusion import LateFusionConfig
 from plumkeras.recipes.runs.data_checks import check_dataset, training_warnings
 from plumkeras.recipes.runs.train import resolve, train
 
@@ -221,6 +224,23 @@ def test_another_file_is_measured_by_the_task_that_was_learned(sets_run, folder)
     np.savez(folder / "one_hot.npz", **arrays, **{"test/labels": one_hot.labels})
     assert load(folder / "one_hot.npz").task == "classification"
     assert load_run(sets_run).evaluate(folder / "one_hot.npz")["n"] == len(one_hot)
+
+
+@pytest.mark.parametrize(
+    ("fields", "owner"),
+    [
+        (NetworkConfig, "plumkeras.models.plum_net.PLUMNet"),
+        (ObjectiveConfig, "plumkeras.objectives.alignment.AlignmentObjective"),
+        (LateFusionConfig, "plumkeras.models.late_fusion.LateFusion"),
+    ],
+)
+def test_the_defaults_of_a_recipe_are_those_of_the_constructors(fields, owner):
+    module, _, name = owner.rpartition(".")
+    taken = inspect.signature(getattr(importlib.import_module(module), name)).parameters
+    # What is compressed is the recipe's choice by the names of modalities.
+    for field in dataclasses.fields(fields):
+        if field.name != "signed_log1p":
+            assert taken[field.name].default == field.default, field.name
 
 
 def test_class_weights_by_class():

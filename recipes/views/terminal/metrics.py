@@ -30,7 +30,7 @@ _SIMS = {
 _SCALE = {"mae": "MAE", "corr": "Corr", "r2": "R²", "n": "n"}
 _CLASSIFICATION = {"accuracy": "accuracy %", "f1_weighted": "F1 weighted %", "f1_macro": "F1 macro %", "n": "n"}
 _MULTILABEL = {"accuracy": "accuracy %", "wa": "WA %", "f1": "F1 %", "f1_weighted": "F1 weighted %"}
-# By a metric that only reports of one kind have; before version 0.2.0 a scale without a zero had `acc7` too.
+# By a metric that only reports of one kind have. Runs of version 0.1.0 have `acc7` on a scale without a zero too.
 _KINDS = {
     "acc3": (
         _SIMS,
