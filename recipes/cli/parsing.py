@@ -124,7 +124,7 @@ def take(arguments, option):
     return None
 
 
-def resuming(command, arguments):
+def resume_command(command, arguments):
     """The command line that resumes what was interrupted."""
     kept = [str(word) for word in arguments if word not in ("--overwrite", "--resume")]
     return shlex.join(["plumkeras", command, *kept, "--resume"])

@@ -7,10 +7,10 @@ from typing import Annotated
 import tyro
 
 from plumkeras.recipes.cli.data_set import read_for_training
-from plumkeras.recipes.cli.parsing import MaxBytes, UsageError, resuming, say
+from plumkeras.recipes.cli.parsing import MaxBytes, UsageError, resume_command, say
 from plumkeras.recipes.cli.quiet import quiet_start
 from plumkeras.recipes.cli.recipe_line import parse_recipe
-from plumkeras.recipes.runs import run_directory
+from plumkeras.recipes.runs import resuming, run_directory
 from plumkeras.recipes.runs.protocol import fold_dataset, fold_numbers
 
 
@@ -60,8 +60,8 @@ def run_train(arguments):
     if options.init_from is not None:
         check_source(options.init_from, recipe, dataset)
     if going_on:
-        run_directory.check_same(options.output, recipe, dataset)
-        if run_directory.is_finished(options.output) and not run_directory.raises_epochs(options.output, recipe):
+        resuming.check_same(options.output, recipe, dataset)
+        if run_directory.is_finished(options.output) and not resuming.raises_epochs(options.output, recipe):
             say(f"{options.output}: this run is finished; its metrics:")
     from plumkeras.recipes.views import terminal
 
@@ -95,4 +95,4 @@ def _how_to_go_on(directory, arguments):
         directory.glob("fold_*/" + run_directory.METRICS)
     )
     begin = "resume from the last finished epoch" if kept else "no epoch was finished; begin again"
-    return f"{begin} with: {resuming('train', arguments)}"
+    return f"{begin} with: {resume_command('train', arguments)}"

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from plumkeras.recipes.cli.data_set import read_for_training
-from plumkeras.recipes.cli.parsing import MaxBytes, UsageError, resuming, warn
+from plumkeras.recipes.cli.parsing import MaxBytes, UsageError, resume_command, warn
 from plumkeras.recipes.cli.quiet import quiet_start
 from plumkeras.recipes.cli.recipe_line import parse_recipe
 from plumkeras.recipes.runs import run_directory
@@ -62,4 +62,4 @@ def run_tune(arguments):
     except KeyboardInterrupt:
         if options.output is None:
             raise
-        raise KeyboardInterrupt(f"resume with: {resuming('tune', arguments)}") from None
+        raise KeyboardInterrupt(f"resume with: {resume_command('tune', arguments)}") from None

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from plumkeras.files import write_csv, write_json
-from plumkeras.recipes.runs import predictions, run_directory
+from plumkeras.recipes.runs import predictions, resuming, run_directory
 from plumkeras.recipes.runs.data_checks import check_dataset
 from plumkeras.recipes.runs.earlier_network import recorded_source
 from plumkeras.recipes.runs.protocol import describe_fold, fold_dataset, fold_masks, fold_numbers
@@ -59,8 +59,8 @@ def cross_validate(
 
 def _cross_validate(config, dataset, directory, numbers, verbose, resume, warnings, callbacks, init_from):
     if resume and run_directory.holds_run(directory):
-        run_directory.check_same(directory, config, dataset, keras.backend.backend())
-        run_directory.raise_epochs(directory, config)
+        resuming.check_same(directory, config, dataset, keras.backend.backend())
+        resuming.raise_epochs(directory, config)
         init_from = recorded_source(directory, init_from)
         run_directory.clear_partial_files(directory)
     else:

@@ -12,7 +12,7 @@ from plumkeras.data_pipelines.batches.order import BatchStream
 from plumkeras.devices import check_precision, data_parallel, enable_determinism, set_seed
 from plumkeras.recipes.config import ConfigError, TrainingError
 from plumkeras.recipes.models import find_model
-from plumkeras.recipes.runs import run_directory
+from plumkeras.recipes.runs import resuming, run_directory
 from plumkeras.recipes.runs.checkpoint import CheckpointFile, StageCheckpoint
 from plumkeras.recipes.runs.earlier_network import take_weights
 from plumkeras.recipes.runs.progress import stage_progress
@@ -246,7 +246,7 @@ def _callbacks(options, stage, directory, verbose, done, chooses_epoch):
         callbacks.append(keras.callbacks.EarlyStopping("val_prediction_loss", mode="min", patience=options.patience))
     if directory is not None:
         path = Path(directory) / f"{stage}_history.csv"
-        run_directory.cut_history(path, done)
+        resuming.cut_history(path, done)
         callbacks += [HistoryFile(str(path), append=bool(done)), StageTimer(directory, stage, done)]
         if keras.backend.backend() == "tensorflow":  # Keras writes TensorBoard logs by TensorFlow alone.
             callbacks.append(keras.callbacks.TensorBoard(str(Path(directory) / run_directory.LOGS / stage)))

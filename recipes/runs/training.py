@@ -9,7 +9,7 @@ import keras
 
 from plumkeras.files import replacing, write_json
 from plumkeras.recipes.config import TrainingError
-from plumkeras.recipes.runs import predictions, run_directory
+from plumkeras.recipes.runs import predictions, resuming, run_directory
 from plumkeras.recipes.runs.checkpoint import CheckpointFile
 from plumkeras.recipes.runs.data_checks import check_dataset, measured_splits, training_warnings
 from plumkeras.recipes.runs.earlier_network import recorded_source
@@ -88,16 +88,16 @@ def opened(config, dataset, directory, resume, overwrite, warnings):
 def _train(config, dataset, directory, verbose, resume, fold, warnings, callbacks, init_from):
     going_on = resume and run_directory.holds_run(directory)
     if going_on:
-        run_directory.check_same(directory, config, dataset, keras.backend.backend())
+        resuming.check_same(directory, config, dataset, keras.backend.backend())
         init_from = recorded_source(directory, init_from)
-        run_directory.raise_epochs(directory, config)
+        resuming.raise_epochs(directory, config)
     if going_on and run_directory.is_finished(directory):
         # A process that was killed between the two left it.
         _clear_checkpoint(directory, config)
         run_directory.clear_partial_files(directory)
     else:
         if going_on:
-            run_directory.warn_of_other_versions(directory / run_directory.CONFIG)
+            resuming.warn_of_other_versions(directory / run_directory.CONFIG)
             if CheckpointFile(directory).path.exists():
                 init_from = None  # The checkpoint holds every weight.
         training = Training(config, dataset, init_from=init_from)

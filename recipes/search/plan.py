@@ -13,7 +13,7 @@ import tyro
 
 from plumkeras.data_pipelines import Dataset
 from plumkeras.recipes.config import BaseRecipeConfig, ConfigError, to_dict, with_values
-from plumkeras.recipes.runs import run_directory
+from plumkeras.recipes.runs import resuming, run_directory
 from plumkeras.recipes.runs.data_checks import check_dataset
 from plumkeras.recipes.runs.label_classes import with_label_classes
 from plumkeras.recipes.runs.protocol import fold_dataset, fold_numbers
@@ -119,7 +119,7 @@ class Search:
     def facts(self, backend):
         """What must stay the same for a search to be resumed, or worked on elsewhere: flat, for JSON."""
         facts = {
-            **run_directory.flat(to_dict(self.config)),
+            **resuming.flat(to_dict(self.config)),
             **{f"space {field}": kind.to_json() for field, kind in self.space.items()},
             "algorithm": self.algorithm,
             "seeds_per_trial": self.seeds_per_trial,

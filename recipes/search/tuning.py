@@ -8,7 +8,7 @@ import keras
 
 from plumkeras.files import partial_path, write_json
 from plumkeras.recipes.config import ConfigError, TrainingError, to_dict
-from plumkeras.recipes.runs import run_directory
+from plumkeras.recipes.runs import resuming, run_directory
 from plumkeras.recipes.runs.output_checks import check_search_output
 from plumkeras.recipes.runs.run_directory import SEARCH
 from plumkeras.recipes.search.oracle import STATE, make_oracle
@@ -61,7 +61,7 @@ def _tune(search, directory, resume, chief, on_trial):
     oracle = make_oracle(search, directory, ended)
     if resume and (directory / SEARCH).is_file():
         check_same(directory, search)
-        run_directory.warn_of_other_versions(directory / SEARCH)
+        resuming.warn_of_other_versions(directory / SEARCH)
         oracle.load(has_workers=chief is not None)
     else:
         _start(directory, search)
@@ -108,9 +108,9 @@ def check_same(directory, search):
         raise ConfigError(f"{path}: says nothing of a search; is it the search.json of one?")
     # Fields that a later version added have their defaults in an older file, and `read_config` translates this one.
     then = {name: value for name, value in then.items() if name != "network.share_common_encoder"}
-    then = {**run_directory.flat(to_dict(run_directory.read_config(path))), **then}
+    then = {**resuming.flat(to_dict(run_directory.read_config(path))), **then}
     now = search.facts(keras.backend.backend())
-    if field := run_directory.first_difference(then, now):
+    if field := resuming.first_difference(then, now):
         raise ConfigError(
             f"--resume: {field} has changed: the search in {directory} has {then.get(field)!r}, and now it is "
             f"{now.get(field)!r}; keep what the search has, or choose another --output"

@@ -18,7 +18,7 @@ from plumkeras.data_pipelines import Dataset, make_synthetic
 from plumkeras.recipes import ConfigError, find_recipe
 from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import TrainingError
-from plumkeras.recipes.runs import fold_training, run_directory, stages, training
+from plumkeras.recipes.runs import fold_training, resuming, run_directory, stages, training
 from plumkeras.recipes.runs.checkpoint import CheckpointFile, Position
 from plumkeras.recipes.runs.output_checks import check_output, check_search_output
 from plumkeras.recipes.search import tuning
@@ -223,15 +223,15 @@ def test_other_versions_are_said_when_a_run_goes_on(tmp_path, dataset, capsys):
     start_run(tmp_path, dataset)
     path = tmp_path / "config.json"
     values = json.loads(path.read_text())
-    run_directory.warn_of_other_versions(path)  # Nothing: they are the same.
+    resuming.warn_of_other_versions(path)  # Nothing: they are the same.
     now = values["versions"]["keras"]
     other = {"tensorflow": "torch", "jax": "torch", "torch": "jax"}[values["backend"]]
     # Another backend's version does not matter.
     values["versions"] |= {"keras": "3.0.1", other: "0.0.1"}
     path.write_text(json.dumps(values))
     told = f"is resumed with other packages than it was begun with: keras was 3.0.1 and is {now}; the result"
-    with pytest.warns(run_directory.ResumeWarning, match=told):
-        run_directory.warn_of_other_versions(path)
+    with pytest.warns(resuming.ResumeWarning, match=told):
+        resuming.warn_of_other_versions(path)
 
 
 def test_a_run_that_goes_on_says_so_on_the_command_line(tmp_path, tiny_options, capsys, monkeypatch):

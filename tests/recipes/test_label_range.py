@@ -12,7 +12,7 @@ from plumkeras.data_pipelines import DataError, Dataset, Split, extraction, load
 from plumkeras.recipes import find_recipe, load_run
 from plumkeras.recipes.cli import data_set, main
 from plumkeras.recipes.config import ConfigError, RecipeConfig
-from plumkeras.recipes.runs import run_directory
+from plumkeras.recipes.runs import resuming, run_directory
 from plumkeras.recipes.runs.protocol import fold_dataset
 
 RANGE = ["--label-range", "-3", "3"]
@@ -121,9 +121,9 @@ def test_an_older_run_without_the_field(tiny_run, tiny_options, tmp_path, capsys
     recipe = run_directory.read_config(path)
     assert recipe == run_directory.read_config(tiny_run / "config.json") and recipe.label_range is None
     dataset = data_set.read_for_training(None, recipe)
-    run_directory.check_same(run, recipe, dataset)
+    resuming.check_same(run, recipe, dataset)
     with pytest.raises(ConfigError, match=r"label_range has changed: .* has None, and now it is \[-4, 4\]"):
-        run_directory.check_same(run, dataclasses.replace(recipe, label_range=(-4, 4)), dataset)
+        resuming.check_same(run, dataclasses.replace(recipe, label_range=(-4, 4)), dataset)
     assert main(["train", "synthetic", "--output", str(run), *tiny_options, "--resume"]) == 0
     assert "this run is finished" in " ".join(capsys.readouterr().out.split())
     assert load_run(run).config == recipe

@@ -27,7 +27,7 @@ from plumkeras.models.plum_net import PLUMNet
 from plumkeras.recipes import find_recipe
 from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import ConfigError, TrainingError
-from plumkeras.recipes.runs import run_directory
+from plumkeras.recipes.runs import resuming, run_directory
 from plumkeras.recipes.runs.checkpoint import CheckpointFile, Position, variable_paths
 from plumkeras.recipes.runs.output_checks import check_output
 from plumkeras.trainers import RefinementTrainer
@@ -255,9 +255,9 @@ def test_more_epochs_of_a_finished_run_equal_a_run_that_had_them_from_the_start(
 def test_a_history_of_version_0_1_0_goes_on_from_1(tmp_path):
     path = tmp_path / "refinement_history.csv"
     path.write_bytes(b"epoch,loss\r\n0,1.5\r\n1,1.25\r\n2,1")
-    run_directory.cut_history(path, 2)
+    resuming.cut_history(path, 2)
     assert path.read_bytes() == b"epoch,loss\r\n1,1.5\r\n2,1.25\r\n"
-    run_directory.cut_history(path, 1)
+    resuming.cut_history(path, 1)
     assert path.read_bytes() == b"epoch,loss\r\n1,1.5\r\n"
 
 
@@ -320,7 +320,7 @@ def test_another_data_file_is_refused_and_a_moved_one_is_not(tmp_path, capsys):
     hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
     refused(capsys, ["train", "mosi_frozen", "--data", paths[1], "--output", run, "--resume"], "data.sha256", *hashes)
     assert tree(run) == before
-    run_directory.check_same(run, recipe, load(shutil.copy(paths[0], tmp_path / "moved.npz")))
+    resuming.check_same(run, recipe, load(shutil.copy(paths[0], tmp_path / "moved.npz")))
 
 
 def truncate(path):
@@ -508,11 +508,11 @@ def test_a_history_is_cut_to_whole_rows_byte_for_byte(tmp_path):
     whole = b"epoch,loss\r\n" + b"".join(b"%d,0.%d\r\n" % (epoch, epoch) for epoch in range(1, 13))
     # The row of epoch 13, of which a full disk took one byte: it would pass for another row of epoch 1.
     path.write_bytes(whole + b"1")
-    run_directory.cut_history(path, 12)
+    resuming.cut_history(path, 12)
     assert path.read_bytes() == whole
-    run_directory.cut_history(path, 2)
+    resuming.cut_history(path, 2)
     assert path.read_bytes() == b"epoch,loss\r\n1,0.1\r\n2,0.2\r\n"
-    run_directory.cut_history(tmp_path / "refinement_history.csv", 2)
+    resuming.cut_history(tmp_path / "refinement_history.csv", 2)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
