@@ -67,7 +67,8 @@ def _labels(axis, description):
         axis.set_yticks([])
         return
     if description["task"] != "regression":
-        _classes(axis, labelled, {name: facts["samples"] for name, facts in description["splits"].items()})
+        samples = {name: facts["samples"] for name, facts in description["splits"].items()}
+        _classes(axis, labelled, samples, "label" if description["task"] == "multilabel" else "class")
     else:
         for name, labels in labelled.items():
             label = f"{name}: mean {labels['mean']:.2f}, std {labels['std']:.2f}"
@@ -77,7 +78,7 @@ def _labels(axis, description):
     _legend(axis)
 
 
-def _classes(axis, labelled, samples):
+def _classes(axis, labelled, samples, kind):
     # Class numbers in their order; names as the data set has them.
     classes = list(dict.fromkeys(c for labels in labelled.values() for c in labels["classes"]))
     classes = sorted(classes, key=int) if all(c.isdecimal() for c in classes) else classes
@@ -87,7 +88,7 @@ def _classes(axis, labelled, samples):
         places = np.arange(len(shown)) + (position - (len(labelled) - 1) / 2) * width
         axis.bar(places, shares, width, color=_SPLITS[name], label=name)
     axis.set_xticks(np.arange(len(shown)), shown)
-    axis.set_xlabel("class" if shown == classes else f"class, the first {_MAX_CLASSES} of {len(classes)}")
+    axis.set_xlabel(kind if shown == classes else f"{kind}, the first {_MAX_CLASSES} of {len(classes)}")
 
 
 def _steps(axis, edges, counts, name, label):
