@@ -243,6 +243,8 @@ class Dataset(collections.abc.Mapping):
             is_sims = (low, high) == (-1, 1) and any(split.modality_labels for split in self._splits.values())
             metric_report = "sims" if is_sims else "sentiment" if low < 0 < high else "scale"
         self.metric_report = metric_report
+        # Of a file: whether its labels were told by what they look like, and could be meant otherwise.
+        self.task_is_guessed = False
         validate(self)
         if format == "memory":  # A reader has done it already.
             self._splits = {name: self._cleaned(name, split) for name, split in self._splits.items()}

@@ -1,5 +1,7 @@
 """The data set that a command is about."""
 
+import functools
+
 from plumkeras.data_pipelines import with_validation
 from plumkeras.data_pipelines.loading import open_data
 from plumkeras.recipes.cli.parsing import UsageError, check_max_bytes, say, warn
@@ -45,11 +47,11 @@ def load_for(path, recipe, data, max_bytes=None, tell=say, measured=False):
         recipe: `RecipeConfig` of the run.
         data, max_bytes, tell, measured: as in `for_run`.
     """
-    from plumkeras.recipes.runs.own_data import is_own, label_options_of, own_data
+    from plumkeras.recipes.runs.own_data import is_own, own_data, read_to_measure
 
     if data is not None:
-        options = label_options_of(path, recipe, data) if measured else recipe.label_options
-        loaded = load_path(data, max_bytes, **options)
+        read = functools.partial(load_path, data, max_bytes)
+        loaded = read_to_measure(path, recipe, read) if measured else read(**recipe.label_options)
         return loaded, is_own(path, recipe, loaded)
     loaded = own_data(path, recipe, "--data PATH", lambda source: load_path(source, max_bytes, **recipe.label_options))
     if loaded.path is None:

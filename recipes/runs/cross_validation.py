@@ -1,5 +1,6 @@
 """A finished cross-validation: its pooled metrics, the runs of its folds, and the mean of their predictions."""
 
+import functools
 import re
 import warnings
 from pathlib import Path
@@ -9,7 +10,7 @@ from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.runs import predictions, run_directory
 from plumkeras.recipes.runs.fold_evaluation import evaluate_folds
 from plumkeras.recipes.runs.fold_runs import FoldWarning
-from plumkeras.recipes.runs.own_data import label_options_of, own_data
+from plumkeras.recipes.runs.own_data import own_data, read_to_measure
 from plumkeras.recipes.views.terminal import short_metrics
 
 _FOLD = re.compile(r"fold_(-?\d+)")
@@ -88,7 +89,7 @@ class CrossValidation:
             data = own_data(self.directory / run_directory.CONFIG, self.config)
         elif not isinstance(data, Dataset):
             path = self.directory / run_directory.CONFIG
-            data = load(data, **label_options_of(path, self.config, data))
+            data = read_to_measure(path, self.config, functools.partial(load, data))
         return evaluate_folds(self, data, split)
 
     def predict(self, data, split=None, batch_size=256) -> dict:

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from plumkeras.data_pipelines import DataError, load, with_validation
-from plumkeras.data_pipelines.shards import layout
+from plumkeras.data_pipelines import DataError, Dataset, load, with_validation
 from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.models import is_synthetic
 from plumkeras.recipes.runs import fold_runs, run_directory
@@ -64,18 +63,15 @@ def _known(path):
     return known if isinstance(known, dict) else {}
 
 
-def label_options_of(path, config, data) -> dict:
-    """How the labels of another file are read that a run is measured on: as those that its network learned.
+def read_to_measure(path, config, read) -> Dataset:
+    """Another file that a run is measured on. Labels that could be meant otherwise are read as those it has learned.
 
     Args:
         path: the file that describes the run.
         config: `BaseRecipeConfig` of the run.
-        data: path of the file.
-
-    Returns:
-        Dict of arguments of `data_pipelines.load`.
+        read: callable from the keyword arguments of `data_pipelines.load` about labels to the `Dataset`.
     """
-    if Path(data).is_dir() and layout.matches(data):
-        # Shards keep what was converted.
-        return {"label_range": config.label_range}
-    return {**config.label_options, "task": run_directory.read_network(path)["task"]}
+    dataset, learned = read(**config.label_options), run_directory.read_network(path)["task"]
+    if dataset.task_is_guessed and dataset.task != learned:
+        return read(**{**config.label_options, "task": learned})
+    return dataset

@@ -1,6 +1,7 @@
 """A finished run, or an export of one: its configuration and its network, ready to predict."""
 
 import csv
+import functools
 import html
 import os
 import warnings
@@ -18,7 +19,7 @@ from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.models import find_model
 from plumkeras.recipes.runs import cross_validation, data_checks, fold_runs, output_checks, predictions, run_directory
 from plumkeras.recipes.runs.network_data import description_path, split_for
-from plumkeras.recipes.runs.own_data import label_options_of, own_data
+from plumkeras.recipes.runs.own_data import own_data, read_to_measure
 from plumkeras.recipes.serving import read_export as exported
 from plumkeras.recipes.views import terminal
 from plumkeras.recipes.views.terminal import metric_rows, short_metrics
@@ -178,8 +179,8 @@ class Run:
             options = {"label_names": known.get("label_names"), "metric_report": known.get("metric_report")}
             data = Dataset({"all": data}, label_range=label_range, **options)
         if not isinstance(data, Dataset):
-            options = label_options_of(path, self.config, data) if measured else self.config.label_options
-            data = load(data, **options, max_bytes=max_bytes)
+            read = functools.partial(load, data, max_bytes=max_bytes)
+            data = read_to_measure(path, self.config, read) if measured else read(**self.config.label_options)
         dataset, name, told = split_for(path, self.config, self.network.feature_dims, data, split)
         fold_runs.warn_of_part(told, split)
         return dataset, name

@@ -20,7 +20,7 @@ from keras_tuner.src.distribute.oracle_chief import OracleServicer
 from keras_tuner.src.protos import get_service, get_service_grpc
 
 from plumkeras.recipes.config import ConfigError, TrainingError
-from plumkeras.recipes.runs.run_directory import first_difference
+from plumkeras.recipes.runs.resuming import first_difference
 from plumkeras.recipes.search.trials import RecipeHyperModel, work
 from plumkeras.recipes.views.escaping import for_terminal
 

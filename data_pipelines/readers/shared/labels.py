@@ -83,7 +83,7 @@ def labelled(splits, request, report, path, *, declared=False, certain=False, na
         label_range = None
     if task not in (None, "regression") or not is_own_range:
         options.pop("metric_report", None)
-    return Dataset(
+    dataset = Dataset(
         splits,
         report=report,
         path=path,
@@ -92,6 +92,8 @@ def labelled(splits, request, report, path, *, declared=False, certain=False, na
         label_names=names_of_labels,
         **options,
     )
+    dataset.task_is_guessed = bool(found) and not declared and request.task is None
+    return dataset
 
 
 def check_as_stored(dataset, request):
