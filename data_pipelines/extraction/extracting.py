@@ -9,7 +9,7 @@ from plumkeras.data_pipelines.extraction import audio, clips, vision
 from plumkeras.data_pipelines.extraction.text import TextEncoder, TextOptions
 from plumkeras.data_pipelines.features import cleaning
 from plumkeras.data_pipelines.loading import load
-from plumkeras.data_pipelines.readers.shared import fields
+from plumkeras.data_pipelines.readers.shared.label_fields import split_labels
 from plumkeras.data_pipelines.schema.dataset import MODALITIES, Dataset, Split
 from plumkeras.data_pipelines.schema.report import Report
 from plumkeras.data_pipelines.schema.validation import DataError, TokenIdsError
@@ -198,7 +198,7 @@ def _splits(path, listed, made, skipped, task, report):
             features[modality], counts = cleaning.clean_array(features[modality])
             report.record_cleaning(name, modality, {**counts, "padding_frames": 0})
         known = {} if listed.labels is None else {f"{task}_labels": listed.labels[rows]}
-        labels, _ = fields.labels(known, f"{path}: {name}", listed.ids[rows], report, name)
+        labels, _ = split_labels(known, f"{path}: {name}", listed.ids[rows], report, name)
         splits[name] = Split(
             ids=listed.ids[rows],
             features=features,

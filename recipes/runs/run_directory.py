@@ -306,7 +306,8 @@ def read_network(path):
     values = read_json(path)
     try:
         network = values["network"]
-        names = values.get("data", {}).get("label_names")
+        data = values.get("data")
+        names = data.get("label_names") if isinstance(data, dict) else None
         return {
             "feature_dims": {str(m): int(width) for m, width in network["feature_dims"].items()},
             "task": str(network["task"]),

@@ -88,7 +88,8 @@ class StageData:
     def fit(self, stage, trainer, callbacks=(), initial_epoch=0):
         """Trains one stage from an epoch on; returns the history of the epochs that were trained, a dict."""
         shuffled = feed(self.train, **self._order(stage), initial_epoch=initial_epoch)
-        with data_errors(shuffled, self.in_order, self.validation):
+        read = [batches for batches in (shuffled, self.in_order, self.validation) if batches is not None]
+        with data_errors(*read):
             history = trainer.fit(
                 shuffled,
                 prototype_data=self.in_order,

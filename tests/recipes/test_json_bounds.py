@@ -50,7 +50,8 @@ def test_huge_integers(tmp_path, value):
 @pytest.mark.parametrize("value", ["9" * 400, "-" + "9" * 400, "9" * 5000])
 def test_huge_integers_on_the_line(tmp_path, capsys, value):
     assert main(["train", "synthetic", "--output", str(tmp_path / "run"), f"--seed={value}"]) == 2
-    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    said = capsys.readouterr().err
+    assert "seed" in said and "Traceback" not in said
     assert not (tmp_path / "run").exists()
 
 

@@ -238,7 +238,7 @@ def test_an_export_predicts_what_its_run_predicts(runs, dataset, tmp_path):
         outputs = run.predict(dataset)
         assert set(outputs) >= {"prediction", "text_soft_label", "vision_hard_label"}
         path = tmp_path / f"{number}.csv"
-        predictions.write_csv(path, dataset["test"], run.network, outputs)
+        predictions.write_csv(path, dataset["test"], run.network, outputs, run.class_names)
         lines.append([line.split(",") for line in path.read_text().splitlines()])
     assert lines[0][0] == lines[1][0] and len(lines[0]) == len(lines[1]) == 41
     for (id_, *values), (id_of_export, *values_of_export) in zip(lines[0][1:], lines[1][1:], strict=True):

@@ -173,7 +173,7 @@ def test_ids_read_back_from_a_csv_file_and_are_no_formulas(tmp_path):
     ids = np.array(["=1+1", "@x", "'", "a\nb", 'a,"b', "-3nNcZdcdvU", "-1.5", "\ud800"])
     network = types.SimpleNamespace(task="regression", num_classes=3, prototype_generators=())
     split = types.SimpleNamespace(ids=ids, labels=None, raw_text=ids[::-1])
-    predictions.write_csv(tmp_path / "p.csv", split, network, {"prediction": np.full(len(ids), -1.5, "float32")})
+    predictions.write_csv(tmp_path / "p.csv", split, network, {"prediction": np.full(len(ids), -1.5, "float32")}, [])
     with (tmp_path / "p.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [escaping.from_csv(row["id"]) for row in rows] == [*ids[:-1], "\\ud800"]

@@ -11,7 +11,7 @@ import plumkeras
 from plumkeras.data_pipelines import DataError, Dataset, Split, load, make_synthetic, save_npz, with_validation
 from plumkeras.data_pipelines.extraction.extracting import extract
 from plumkeras.data_pipelines.extraction.text import TextOptions
-from plumkeras.data_pipelines.readers.shared import fields
+from plumkeras.data_pipelines.readers.shared.label_fields import split_labels
 from plumkeras.data_pipelines.schema.validation import TokenIdsError
 from plumkeras.recipes.cli import main
 from plumkeras.recipes.runs.run import DataWarning
@@ -119,10 +119,10 @@ def test_some_labels_missing_among_others_names_the_samples():
 @pytest.mark.parametrize("blank", [np.nan, None, " "])
 def test_blank_classes_are_no_labels(blank):
     ids = np.array(["a", "b", "c"])
-    found = fields.labels({"classification_labels": [blank] * 3}, "file: test", ids, None, "test")
+    found = split_labels({"classification_labels": [blank] * 3}, "file: test", ids, None, "test")
     assert found == (None, None)
     with pytest.raises(DataError, match=r"1 of 3 samples have no label .*: b"):
-        fields.labels({"classification_labels": [1, blank, 0]}, "file: test", ids, None, "test")
+        split_labels({"classification_labels": [1, blank, 0]}, "file: test", ids, None, "test")
 
 
 def test_train_without_labels_is_refused(tmp_path, capsys):

@@ -83,8 +83,9 @@ def metric_rows(reports, task):
     """The rows of a table of metrics, each its name and a text per report; and their conventions, a text."""
     keys = dict.fromkeys(key for report in reports.values() for key in report)
     # Of the first report: one beside it may be an earlier version's.
-    first = next(iter(reports.values()))
-    titles, convention = next(kind for key, kind in _KINDS.items() if key in first)
+    first = next(iter(reports.values()), {})
+    usual = {"regression": "acc7", "classification": "f1_macro", "multilabel": "wa"}[task]
+    titles, convention = next((kind for key, kind in _KINDS.items() if key in first), _KINDS[usual])
     if titles is _MULTILABEL:
         titles = _label_titles(keys)
     rows = [[title, *(_metric(title, report.get(key)) for report in reports.values())] for key, title in titles.items()]
