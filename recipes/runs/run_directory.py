@@ -312,9 +312,7 @@ def read_network(path):
             "feature_dims": {str(m): int(width) for m, width in network["feature_dims"].items()},
             "task": str(network["task"]),
             "num_classes": int(network["num_classes"]),
-            "label_names": None
-            if (names := values.get("data", {}).get("label_names")) is None
-            else list(map(str, names)),
+            "label_names": None if names is None else [str(name) for name in names],
         }
     except (KeyError, TypeError, ValueError, AttributeError):
         raise ConfigError(f"{path}: says nothing of a network; is it the config.json of a run?") from None
