@@ -49,17 +49,15 @@ def load(
     return readers.read(path, modalities, LabelRequest(task, label_column, label_range), max_bytes)
 
 
-def open_data(
-    path: str | os.PathLike,
-    modalities: Iterable[str] | None = None,
-    label_range: tuple[float, float] | None = None,
-    max_bytes: int | None = None,
-    task: str | None = None,
-    label_column: int | str | None = None,
-) -> Dataset:
-    """As `load`; of shards, which may be larger than memory, the features stay in their files."""
+def open_data(path: str | os.PathLike, modalities=None, label_range=None, max_bytes=None, **labels) -> Dataset:
+    """As `load`; of shards, which may be larger than memory, the features stay in their files.
+
+    Args:
+        path, modalities, label_range, max_bytes: as in `load`.
+        **labels: `task` and `label_column`, as in `load`.
+    """
     if not (os.path.isdir(path) and layout.matches(path)):
-        return load(path, modalities, label_range, max_bytes, task, label_column)
+        return load(path, modalities, label_range, max_bytes, **labels)
     dataset = open_shards(path, modalities, label_range, max_bytes)
-    check_as_stored(dataset, LabelRequest(task, label_column, label_range))
+    check_as_stored(dataset, LabelRequest(labels.get("task"), labels.get("label_column")))
     return dataset

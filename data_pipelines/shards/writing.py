@@ -60,7 +60,7 @@ def convert(
         with cleaning.features_in_files(temporary) as scratch:
             dataset = source
             if not isinstance(source, Dataset):
-                dataset = open_data(source, modalities, label_range, max_bytes, task, label_column)
+                dataset = open_data(source, modalities, label_range, max_bytes, task=task, label_column=label_column)
         schema = _write(dataset, temporary, scratch, progress)
         # Again: that took a while, and the folder may have been filled meanwhile.
         _check_target(directory, overwrite)

@@ -56,7 +56,7 @@ class Classification(Task):
         return ["accuracy"]
 
     def decide(self, prediction):
-        return prediction.argmax(axis=1)
+        return prediction.argmax(axis=1) if prediction.ndim > 1 else prediction
 
     def constant(self, labels):
         return np.bincount(labels).argmax()

@@ -123,7 +123,7 @@ class Task:
     # === Results ===
 
     def decide(self, prediction: np.ndarray) -> np.ndarray:
-        """The decision `[N]` (or `[N, L]` 0 or 1) that a prediction `[N, ...]` comes to; a value is its own."""
+        """The decision `[N]` (or `[N, L]` 0 or 1) that a prediction `[N, ...]` comes to; a decision is its own."""
         return prediction
 
     def constant(self, labels: np.ndarray):

@@ -1,7 +1,5 @@
 """What every stage of training shares, whatever the network: tracked terms, user metrics, checks of its inputs."""
 
-from typing import ClassVar
-
 import keras
 import numpy as np
 from keras import ops
@@ -24,7 +22,6 @@ class StageTrainer(BackendTrainer):
 
     # Whether `fit` ends on the weights of the epoch with the best `val_prediction_loss`.
     chooses_epoch = False
-    entropy_trackers: ClassVar[dict] = {}
 
     def __init__(self, network, name):
         # The network's precision, by which Keras decides whether the loss is to be scaled. The inputs stay as they are:
@@ -33,6 +30,7 @@ class StageTrainer(BackendTrainer):
         self.network = network
         # Not on the class, which would hide a model that torch puts among the modules of the instance.
         self.embedding_part = None
+        self.entropy_trackers = {}
         self.keep_best = BestEpoch()
 
     def _start(self, part, term_names):

@@ -5,7 +5,7 @@ import dataclasses
 from plumkeras.recipes import RecipeConfig, read_recipe, recipe_names
 from plumkeras.recipes.cli.help import is_asked
 from plumkeras.recipes.cli.parsing import UsageError, parse, take
-from plumkeras.recipes.config import BaseRecipeConfig
+from plumkeras.recipes.config import BaseRecipeConfig, ConfigError
 from plumkeras.recipes.models import with_model
 from plumkeras.recipes.runs import run_directory
 
@@ -38,14 +38,14 @@ def parse_recipe(options, arguments, command, **required):
     if (model := take(list(arguments), "--model")) is not None:
         recipe = with_model(recipe, model)
     # One flat line: the options of the command, then the fields of the recipe with the recipe's own values.
-    line = dataclasses.make_dataclass(
-        command, [], bases=(type(recipe), options), frozen=True, namespace={"__doc__": options.__doc__}
-    )
+    prog = f"plumkeras {command} {named}"
+    namespace = {"__doc__": options.__doc__, "__post_init__": _one_line(type(recipe), prog)}
+    line = dataclasses.make_dataclass(command, [], bases=(type(recipe), options), frozen=True, namespace=namespace)
     default = line(**required, **{f.name: getattr(recipe, f.name) for f in dataclasses.fields(recipe)})
     parsed = parse(
         line,
         arguments,
-        f"plumkeras {command} {named}",
+        prog,
         default,
         headings={cls: "recipe" for cls in type(recipe).__mro__ if issubclass(cls, BaseRecipeConfig)},
         # What stands for a recipe has none of its values.
@@ -55,3 +55,16 @@ def parse_recipe(options, arguments, command, **required):
         kind(**{f.name: getattr(parsed, f.name) for f in dataclasses.fields(kind)}) for kind in (options, type(recipe))
     )
     return given, recipe, callbacks
+
+
+def _one_line(recipe, prog):
+    """The checks of a recipe's values, whose error is a line of the command's and not a box of tyro's."""
+
+    def __post_init__(self):
+        try:
+            recipe.__post_init__(self)
+        except ConfigError as error:
+            # tyro puts a `ValueError` into a box.
+            raise UsageError(f"{error} (see {prog} --help)") from None
+
+    return __post_init__

@@ -114,6 +114,5 @@ def _pool(config, directory, dataset, numbers, name):
     predicted = task.read_prediction(columns, names)
     if name == "test":
         hard = {c.removesuffix("_hard_label"): v.astype(int) for c, v in columns.items() if c.endswith("_hard_label")}
-        decided = task.decide(predicted) if predicted.ndim > 1 else predicted
-        write_pictures(directory, name, dataset.task, labels, decided, hard, names)
+        write_pictures(directory, name, dataset.task, labels, task.decide(predicted), hard, names)
     return predictions.report(dataset, labels, predicted)

@@ -43,7 +43,8 @@ def class_weights(config, network, labels):
     classes = network.num_classes
     if config.class_weight == "balanced":
         task = network.task_object
-        if not task.has_classes and len(np.unique(task.classes(labels, config.label_classes))) < 2:
+        found = keras.ops.convert_to_numpy(task.classes(labels, config.label_classes))
+        if not task.has_classes and len(np.unique(found)) < 2:
             raise ConfigError("class_weight=balanced: by their sign, all training labels are of one class")
         return task.balanced_weights(labels, classes, config.label_classes)
     if len(config.class_weight) != classes:

@@ -157,7 +157,11 @@ def test_bytes_and_numbers(write_pickle):
     """What Python 2 wrote; labels as plain numbers; frames as lists of numbers; seven labels."""
     (_, vision, audio, said), _, _ = misa_list()[0]
     said = [word.encode() for word in said]
-    samples = [(([], vision.tolist(), list(audio), said), 0.5, b"a[0]"), (([], vision, audio, said), [[1.5, 2.0]], 7)]
+    plain = (([], vision.tolist(), list(audio), said), 0.5, b"a[0]")
+    samples = [plain, (([], vision, audio, said), [[1.5, 2.0]], 7)]
+    with pytest.raises(DataError, match="labels holds 1 labels for sample 0, and 2 for another"):
+        load(write_pickle(samples, 2))
+    samples[0] = (*plain[:1], [0.5, -1.0], *plain[2:])
     with pytest.raises(DataError, match=r"the labels have 2 columns; choose one by --label-column"):
         load(write_pickle(samples, 2))
     dataset = load(write_pickle(samples, 2), label_column=0)

@@ -79,8 +79,18 @@ def test_a_run_on_label_sets(folder, sets_run):
     run = load_run(sets_run)
     assert run.class_names == list(NAMES)
     assert run.evaluate() == pytest.approx(metrics["test"])
-    # Without labels in sight, the names are the run's.
     assert run.network.prototype_generators.keys() == {"text", "audio"}
+
+
+def test_label_sets_are_predicted_for_samples_without_labels(folder, sets_run, tmp_path):
+    """The names of the labels are the run's, and the columns of the labels are absent."""
+    data = load(folder / "sets.npz")
+    save_npz(Dataset({"all": dataclasses.replace(data["test"], labels=None)}), tmp_path / "new.npz")
+    line = ["predict", str(sets_run), "--data", str(tmp_path / "new.npz")]
+    assert main([*line, "--output", str(tmp_path / "p.csv")]) == 0
+    for found, expected in zip(rows(tmp_path / "p.csv"), rows(sets_run / "predictions_test.csv"), strict=True):
+        assert list(found) == [name for name in expected if not name.startswith("label_")]
+        assert [found[f"probability_{name}"] for name in NAMES] == [expected[f"probability_{name}"] for name in NAMES]
 
 
 def test_evaluating_label_sets(sets_run, folder, capsys):

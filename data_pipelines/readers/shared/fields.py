@@ -135,11 +135,12 @@ def label_numbers(values, where):
     if isinstance(values, np.ndarray) and values.dtype.kind == "O":
         values = values.ravel().tolist()
     if isinstance(values, (list, tuple)):
-        values = [math.nan if _is_blank(value) else value for value in values]
+        values = [math.nan if is_blank(value) else value for value in values]
     return numbers(values, where)
 
 
-def _is_blank(value):
+def is_blank(value):
+    """Whether a label is None, or an empty text or list, also in a list of its own."""
     if isinstance(value, (list, tuple)) and len(value) == 1:
         value = value[0]
     if isinstance(value, (str, bytes)):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from plumkeras.data_pipelines.readers.shared.fields import LETTERS, label_numbers, texts
+from plumkeras.data_pipelines.readers.shared.fields import LETTERS, is_blank, label_numbers, texts
 from plumkeras.data_pipelines.schema.validation import DataError, all_nan, check_complete, whole_numbers
 
 # How deep one number may be wrapped: `[[[x]]]`. A crafted list can hold itself, so there has to be an end.
@@ -34,8 +34,12 @@ def label_array(values, where):
             width = max(widths)
             if width > _MAX_COLUMNS:
                 raise DataError(f"{where} has {width} columns; at most {_MAX_COLUMNS} are read")
-            # A blank row has no label at all.
-            rows = [row if isinstance(row, list) and len(row) == width else [row] * width for row in rows]
+            for position, row in enumerate(rows):
+                if not isinstance(row, list) and is_blank(row):
+                    rows[position] = [row] * width
+                elif not isinstance(row, list) or len(row) != width:
+                    count = len(row) if isinstance(row, list) else 1
+                    raise DataError(f"{where} holds {count} labels for sample {position}, and {width} for another")
             columns = [label_numbers([row[k] for row in rows], where) for k in range(width)]
             return np.stack(columns, axis=1)
         values = rows
