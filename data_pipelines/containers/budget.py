@@ -64,16 +64,11 @@ def reading(path, max_bytes=None):
     """
     if max_bytes is not None and not max_bytes >= 1:
         raise ValueError(f"`max_bytes` must be at least 1. Received: max_bytes={max_bytes!r}")
-    token = _current.set(current(path, max_bytes))
+    token = _current.set(_current.get() or Budget(path, max_bytes))
     try:
         yield
     finally:
         _current.reset(token)
-
-
-def current(path, max_bytes=None):
-    """The budget of the source that is being read, or a new one where none is."""
-    return _current.get() or Budget(path, max_bytes)
 
 
 def spend(size, where):

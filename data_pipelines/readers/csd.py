@@ -24,14 +24,14 @@ import os
 import numpy as np
 
 from plumkeras.data_pipelines.containers import hdf5
-from plumkeras.data_pipelines.containers.budget import current
+from plumkeras.data_pipelines.containers.budget import spend
 from plumkeras.data_pipelines.containers.pickles.values import as_text
 from plumkeras.data_pipelines.features import cleaning
 from plumkeras.data_pipelines.readers import csd_folds, foreign
 from plumkeras.data_pipelines.readers.csd_alignment import EPSILON, Timeline, collapse, is_interval, is_reference
 from plumkeras.data_pipelines.readers.csd_sequences import Sequence, Survey, dimension_names, look
 from plumkeras.data_pipelines.readers.shared import fields, ragged
-from plumkeras.data_pipelines.readers.shared.assembling import assemble
+from plumkeras.data_pipelines.readers.shared.assembling import assemble_padded
 from plumkeras.data_pipelines.readers.shared.labels import ANY, labelled
 from plumkeras.data_pipelines.schema.validation import MODALITIES, DataError, listing
 
@@ -90,7 +90,6 @@ def read(path, report, modalities=None, request=ANY, sha256=None):
     # Text vectors that were not asked for may still be the words.
     needed = {*chosen, "labels", "words" if "words" in survey.roles else "text"} & survey.roles.keys()
     tally = collections.Counter()
-    budget = current(path)
     splits = {}
     with contextlib.ExitStack() as stack:
         sequences = {}
@@ -99,7 +98,7 @@ def read(path, report, modalities=None, request=ANY, sha256=None):
             sequences[role] = Sequence(file, survey.roles[role], role)
         names = dimension_names(survey.roles["labels"])
         for name, videos in _by_split(_shared_videos(sequences, path, report), path, report).items():
-            segments = _Segments(path, chosen, tally, budget)
+            segments = _Segments(path, chosen, tally)
             for video in videos:
                 segments.add_video(video, {role: sequence.video(video) for role, sequence in sequences.items()})
             if segments.ids:
@@ -155,11 +154,10 @@ class _Segments:
         path: str. The folder.
         modalities: iterable of str.
         tally: Counter. What was dropped, over all splits.
-        budget: Budget. Of all splits.
     """
 
-    def __init__(self, path, modalities, tally, budget):
-        self.path, self.tally, self.budget = path, tally, budget
+    def __init__(self, path, modalities, tally):
+        self.path, self.tally = path, tally
         self.frames = {modality: [] for modality in modalities}
         self.counts = {modality: collections.Counter() for modality in modalities}
         self.ids, self.videos, self.labels, self.texts = [], [], [], []
@@ -267,16 +265,16 @@ class _Segments:
         if not any(map(len, frames.values())):
             self.tally["empty"] += 1
             return
-        self.budget.spend(_BYTES_PER_SEGMENT, f"{self.path}: {name}")
+        spend(_BYTES_PER_SEGMENT, f"{self.path}: {name}")
         for modality, rows in frames.items():
             where = f"{self.path}: {name}/{modality}"
-            self.budget.spend(rows.nbytes, where)
-            self.frames[modality].append(ragged.Sequence(rows, where, self.budget))
+            spend(rows.nbytes, where)
+            self.frames[modality].append(ragged.Sequence(rows, where))
         self.ids.append(name)
         self.videos.append(video)
         self.labels.append(label)
         text = None if said is None else " ".join(said)
-        self.budget.spend(len(text or ""), f"{self.path}: {name}/raw_text")
+        spend(len(text or ""), f"{self.path}: {name}/raw_text")
         self.texts.append(text)
 
     def assemble(self, name, sequences, report):
@@ -285,16 +283,12 @@ class _Segments:
         if "words" in sequences:
             values["raw_text"] = self.texts
 
-        def read_features(modality):
-            where = f"{self.path}: {name}/{modality}"
-            features, _ = ragged.pad(self.frames[modality], sequences[modality].width, where, self.budget)
+        padded = {}
+        for modality, rows in self.frames.items():
+            features, found, lengths = ragged.pad(rows, sequences[modality].width, f"{self.path}: {name}/{modality}")
             # What was cleaned was counted before the means were taken.
-            return features, {kind: self.counts[modality][kind] for kind in ("nan", "inf", "overflow")}
-
-        def find_lengths(modality, frames):
-            return np.array([rows.length for rows in self.frames[modality]], dtype="int32"), "intervals"
-
-        return assemble(name, self.path, values, self.frames, read_features, find_lengths, report)
+            padded[modality] = features, {kind: self.counts[modality][kind] for kind in found}, lengths
+        return assemble_padded(name, self.path, values, padded, {}, report)
 
 
 def _own_row(label, others):

@@ -18,7 +18,7 @@ import tokenize
 
 import numpy as np
 
-from plumkeras.data_pipelines.containers.budget import current, spend
+from plumkeras.data_pipelines.containers.budget import spend
 from plumkeras.data_pipelines.features import cleaning
 from plumkeras.data_pipelines.readers import foreign, mmsa
 from plumkeras.data_pipelines.readers.foreign import read_pickle
@@ -250,7 +250,6 @@ class _Arrays:
         self.files = [files.pop(key, None) for key in keys]
         self.held = np.array([file is not None for file in self.files])
         self.unknown = sorted(files)
-        self.budget = current(path)
         self.width = None
 
     def take(self, name, rows, report):
@@ -258,16 +257,10 @@ class _Arrays:
         where = f"{self.path}: {name}/{self.modality}"
         if self.unknown:
             report.warn(f"{self.where}: {len(self.unknown)} files aren't in label.csv; one is {self.unknown[0]}")
-        sequences = []
-        for row in rows:
-            file = self.files[row]
-            sequence = ragged.Sequence(np.zeros((0, 1)) if file is None else _npy(file), file or where, self.budget)
-            self.width = self.width or sequence.width
-            if sequence.width not in (None, self.width):
-                raise DataError(f"{file}: is {sequence.width} wide, others {self.width}")
-            sequences.append(sequence)
-        features, counts = ragged.pad(sequences, self.width or self._first_width(), where, self.budget)
-        lengths = np.array([sequence.length for sequence in sequences], dtype="int32")
+        files = [self.files[row] for row in rows]
+        sequences = [ragged.Sequence([] if file is None else _npy(file), file or where) for file in files]
+        self.width = ragged.common_width(sequences, self.width)
+        features, counts, lengths = ragged.pad(sequences, self.width or self._first_width(), where)
         counts["padding_frames"] = cleaning.zero_padding(features, lengths)
         report.record_cleaning(name, self.modality, counts)
         return features, lengths

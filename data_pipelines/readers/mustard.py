@@ -21,7 +21,6 @@ import os
 import numpy as np
 
 from plumkeras import json_text
-from plumkeras.data_pipelines.containers.budget import current
 from plumkeras.data_pipelines.readers import foreign
 from plumkeras.data_pipelines.readers import mustard_features as features
 from plumkeras.data_pipelines.readers.foreign import read_pickle
@@ -76,10 +75,9 @@ def read(path, report, modalities=None, request=ANY, sha256=None):
     if "text" not in readers:
         report.warn(f"text: there is no {features.BERT}, so what was said is in raw_text alone")
     chosen = fields.pick_modalities([m for m in MODALITIES if m in readers], modalities, path)
-    budget = current(path)
     utterances, contexts = {}, {}
     for modality in chosen:
-        utterances[modality], context = readers[modality](home, table.ids, table.sentences, budget, report)
+        utterances[modality], context = readers[modality](home, table.ids, table.sentences, report)
         if context is not None and context[2].any():
             contexts[modality] = context
     if os.path.isfile(os.path.join(home, _FOLDS)):

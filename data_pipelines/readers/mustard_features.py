@@ -1,7 +1,7 @@
 """The features that may lie beside MUStARD's `sarcasm_data.json`; see `mustard`.
 
-Each reader takes the folder, the ids, how many sentences each context has, a budget and a report, and returns the
-utterances and the contexts (or None), padded as by `ragged.padded`.
+Each reader takes the folder, the ids, how many sentences each context has and a report, and returns the
+utterances and the contexts (or None), padded as by `ragged.pad`.
 """
 
 import os
@@ -10,6 +10,7 @@ import numpy as np
 
 from plumkeras import json_text
 from plumkeras.data_pipelines.containers import hdf5
+from plumkeras.data_pipelines.containers.budget import spend
 from plumkeras.data_pipelines.features import cleaning
 from plumkeras.data_pipelines.readers.foreign import read_pickle
 from plumkeras.data_pipelines.readers.shared import ragged
@@ -31,7 +32,7 @@ def visual_files(folder):
     return sorted(names, key=lambda name: _PREFERRED.index(name) if name in _PREFERRED else len(_PREFERRED))
 
 
-def read_audio(folder, ids, sentences, budget, report):
+def read_audio(folder, ids, sentences, report):
     """Audio frames `[T, 283]`, stored the other way round; there is no context."""
     path = os.path.join(folder, AUDIO)
     tree, _ = read_pickle(path)
@@ -44,24 +45,24 @@ def read_audio(folder, ids, sentences, budget, report):
         value = tree.get(name, [])
         if isinstance(value, np.ndarray) and (value.ndim == 1 or not value.size):
             value = value[:, None] if value.size else []
-        frames = ragged.Sequence(value, where, budget)
+        frames = ragged.Sequence(value, where)
         if frames.length and (frames.length == _AUDIO_WIDTH or frames.width != _AUDIO_WIDTH):
-            frames = ragged.Sequence(np.concatenate(frames.pieces).T, where, budget)
+            frames = ragged.Sequence(np.concatenate(frames.pieces).T, where)
         sequences.append(frames)
-    return _padded(sequences, ids, path, budget), None
+    return _padded(sequences, path), None
 
 
-def read_vision(folder, ids, sentences, budget, report):
+def read_vision(folder, ids, sentences, report):
     """Visual frames of the utterances, and of the contexts where their file of the same name is there."""
     name = visual_files(folder)[0]
-    utterances = _read_clips(os.path.join(folder, VISION, name), ids, budget, report)
+    utterances = _read_clips(os.path.join(folder, VISION, name), ids, report)
     path = os.path.join(folder, VISION_CONTEXT, name)
     if not os.path.isfile(path):
         return utterances, None
-    return utterances, _read_clips(path, ids, budget, report, utterances[0].shape[2])
+    return utterances, _read_clips(path, ids, report, utterances[0].shape[2])
 
 
-def _read_clips(path, ids, budget, report, width=None):
+def _read_clips(path, ids, report, width=None):
     name = os.path.relpath(path, os.path.dirname(os.path.dirname(path)))
     counts = dict.fromkeys(("nan", "inf", "overflow"), 0)
     sequences = []
@@ -75,14 +76,14 @@ def _read_clips(path, ids, budget, report, width=None):
             if len(frames) > MAX_FRAMES:
                 shortened += 1
                 frames = _shorten(frames)
-            budget.spend(frames.nbytes, where)
-            sequences.append(ragged.Sequence(frames, where, budget))
+            spend(frames.nbytes, where)
+            sequences.append(ragged.Sequence(frames, where))
     if shortened:
         report.warn(
             f"vision: {shortened} of {len(ids)} clips in {name} have more than {MAX_FRAMES} frames, averaged over runs "
             "of frames to that"
         )
-    return _padded(sequences, ids, path, budget, width, counts)
+    return _padded(sequences, path, width, counts)
 
 
 def _read_clip(file, clip, where, counts):
@@ -108,27 +109,28 @@ def _shorten(frames):
     return (sums / np.diff(starts, append=len(frames))[:, None]).astype("float32")
 
 
-def read_text(folder, ids, sentences, budget, report):
+def read_text(folder, ids, sentences, report):
     """A BERT vector for each utterance, and for each sentence of the contexts where their file is there."""
     path = os.path.join(folder, BERT)
-    vectors = list(_read_bert(path, budget))
+    vectors = list(_read_bert(path))
     if len(vectors) != len(ids):
         raise DataError(f"{path}: has {len(vectors)} lines, for {len(ids)} utterances")
-    utterances = _padded([ragged.Sequence(v[None], path, budget) for v in vectors], ids, path, budget)
+    said = zip(ids, vectors, strict=True)
+    utterances = _padded([ragged.Sequence(vector[None], f"{path}: {name}") for name, vector in said], path)
     path = os.path.join(folder, BERT_CONTEXT)
     if not os.path.isfile(path):
         return utterances, None
-    vectors = list(_read_bert(path, budget))
+    vectors = list(_read_bert(path))
     if len(vectors) != sum(sentences):
         raise DataError(f"{path}: has {len(vectors)} lines, for {sum(sentences)} sentences of context")
     sequences = []
-    for stop, count in zip(np.cumsum(sentences), sentences, strict=True):
+    for name, stop, count in zip(ids, np.cumsum(sentences), sentences, strict=True):
         said = [vector[None] for vector in vectors[stop - count : stop]]
-        sequences.append(ragged.Sequence(said, path, budget))
-    return utterances, _padded(sequences, ids, path, budget, utterances[0].shape[2])
+        sequences.append(ragged.Sequence(said, f"{path}: {name}"))
+    return utterances, _padded(sequences, path, utterances[0].shape[2])
 
 
-def _read_bert(path, budget):
+def _read_bert(path):
     """Yields the vector of each line: [CLS], the mean of its layers."""
     number = 0
     try:
@@ -137,9 +139,7 @@ def _read_bert(path, budget):
                 if not line.strip():
                     continue
                 where = f"{path}: line {number}"
-                layers = ragged.Sequence(
-                    [x["values"] for x in json_text.parse(line)["features"][0]["layers"]], where, budget
-                )
+                layers = ragged.Sequence([x["values"] for x in json_text.parse(line)["features"][0]["layers"]], where)
                 if not layers.length:
                     raise DataError(f"{where} has no values")
                 # What overflows here is cleaned later.
@@ -153,15 +153,12 @@ def _read_bert(path, budget):
         raise DataError(f"{path}: line {number} isn't what BERT's extract_features writes: {said}") from None
 
 
-def _padded(sequences, ids, where, budget, width=None, counts=None):
+def _padded(sequences, where, width=None, counts=None):
     """Sequences padded; `counts` are of what was cleaned before."""
-    for name, sequence in zip(ids, sequences, strict=True):
-        width = width or sequence.width
-        if sequence.width not in (None, width):
-            raise DataError(f"{where}: {name} is {sequence.width} wide, others {width}")
+    width = ragged.common_width(sequences, width)
     if width is None:
         raise DataError(f"{where}: holds no frame of any utterance")
-    features, found, lengths = ragged.padded(sequences, width, where, budget)
+    features, found, lengths = ragged.pad(sequences, width, where)
     return features, {kind: found[kind] + (counts or {}).get(kind, 0) for kind in found}, lengths
 
 

@@ -201,7 +201,7 @@ def _read_split(name, members, path, report, wanted):
         member = members[field or modality]
         if member.dtype.kind != "O":
             return member.read_features()
-        features, counts, lengths = read_list(member.read(objects=True), member.where, path)
+        features, counts, lengths = read_list(member.read(objects=True), member.where)
         if counts is None:
             features, counts = cleaning.clean_array(features)
             # Contexts have no other lengths.

@@ -12,12 +12,12 @@ are (see `labels.labelled`).
 """
 
 import dataclasses
+import itertools
 
-from plumkeras.data_pipelines.containers.budget import current
 from plumkeras.data_pipelines.readers.shared import fields, row_fields
-from plumkeras.data_pipelines.readers.shared.assembling import add_context, assemble
+from plumkeras.data_pipelines.readers.shared.assembling import assemble_padded
 from plumkeras.data_pipelines.readers.shared.labels import ANY, labelled
-from plumkeras.data_pipelines.readers.shared.ragged import Sequence, pad, sentence
+from plumkeras.data_pipelines.readers.shared.ragged import Sequence, common_width, pad, sentence
 from plumkeras.data_pipelines.readers.shared.splits import take_parts
 from plumkeras.data_pipelines.schema.validation import SPLIT_ALIASES, DataError
 
@@ -86,8 +86,7 @@ def read(tree, release, path, report, modalities=None, request=ANY, sha256=None,
     """
     layout = _layout(tree)
     found = take_parts(tree, path, report) if isinstance(tree, dict) else {"all": tree}
-    budget = current(path)
-    parts = {name: _Part(name, samples, layout, path, budget, report) for name, samples in found.items()}
+    parts = {name: _Part(name, samples, layout, path, report) for name, samples in found.items()}
     widths = {modality: _width(modality, parts.values()) for modality in layout.modalities}
     for modality in [modality for modality, width in widths.items() if width is None]:
         report.warn(f"{modality}: no sample has a frame, so it is no modality of this file")
@@ -120,15 +119,8 @@ def read(tree, release, path, report, modalities=None, request=ANY, sha256=None,
 
 def _width(modality, parts):
     """The width of a modality over all parts, None where no sample has a frame."""
-    wanted = None
-    for part in parts:
-        for kind in (part.sequences, part.context):
-            for row, sequence in enumerate(kind.get(modality, ())):
-                width = sequence.width
-                if width is not None and width != (wanted or width):
-                    raise DataError(f"{part.where(row, modality)} is {width} wide, others are {wanted}")
-                wanted = wanted or width
-    return wanted
+    kinds = (kind.get(modality, ()) for part in parts for kind in (part.sequences, part.context))
+    return common_width(itertools.chain(*kinds))
 
 
 class _Part:
@@ -139,12 +131,11 @@ class _Part:
         samples: list of tuples.
         layout: _Layout.
         path: str. The file.
-        budget: Budget.
         report: Report. Says which modalities are of different lengths.
     """
 
-    def __init__(self, name, samples, layout, path, budget, report):
-        self.name, self.path, self.budget, self.samples = name, path, budget, samples
+    def __init__(self, name, samples, layout, path, report):
+        self.name, self.path, self.samples = name, path, samples
         self.layout = layout
         if not samples:
             raise DataError(f"{path}: {name} is empty: 0 samples")
@@ -176,8 +167,8 @@ class _Part:
 
     def _take(self, row, inner, sequences, texts):
         for modality, position in self.layout.modalities.items():
-            sequences[modality].append(Sequence(inner[position], self.where(row, modality), self.budget))
-        texts.append(sentence(inner[self.layout.words], self.where(row, "words"), self.budget))
+            sequences[modality].append(Sequence(inner[position], self.where(row, modality)))
+        texts.append(sentence(inner[self.layout.words], self.where(row, "words")))
 
     def labels(self):
         """The labels as the samples hold them."""
@@ -191,29 +182,12 @@ class _Part:
         if any(self.context_texts):
             self._put_text(values, "context_raw_text", self.context_texts, report)
 
-        def reader(sequences, prefix):
-            def read_features(modality):
-                return pad(sequences[modality], widths[modality], f"{where}/{prefix}{modality}", self.budget)
+        def padded(modalities, sequences, prefix=""):
+            return {m: pad(sequences[m], widths[m], f"{where}/{prefix}{m}") for m in modalities}
 
-            return read_features
-
-        def lengths_of(sequences):
-            return lambda modality, _: fields.lengths([s.length for s in sequences[modality]], where)
-
-        lengths = lengths_of(self.sequences)
-        split = assemble(
-            self.name, self.path, values, chosen, reader(self.sequences, ""), lambda m, n: (lengths(m, n), m), report
-        )
         with_context = [m for m in chosen if any(sequence.length for sequence in self.context.get(m, ()))]
-        return add_context(
-            split,
-            self.name,
-            self.path,
-            with_context,
-            reader(self.context, "context_"),
-            lengths_of(self.context),
-            report,
-        )
+        contexts = padded(with_context, self.context, "context_")
+        return assemble_padded(self.name, self.path, values, padded(chosen, self.sequences), contexts, report)
 
     def _put_text(self, values, field, texts, report):
         if any(text is None for text in texts):

@@ -12,12 +12,13 @@ no segment has a label is unlabelled.
 """
 
 import collections
+import itertools
 import math
 import os
 
 import numpy as np
 
-from plumkeras.data_pipelines.containers.budget import current
+from plumkeras.data_pipelines.containers.budget import spend
 from plumkeras.data_pipelines.readers.foreign import read_pickle
 from plumkeras.data_pipelines.readers.shared import fields, ragged
 from plumkeras.data_pipelines.readers.shared.assembling import assemble_padded
@@ -99,7 +100,6 @@ class _Segments:
 
     def __init__(self, path, held, report):
         self.path, self.report = path, report
-        self.budget = current(path)
         labels = self._table(_LABELS) if _LABELS in held else {}
         where = os.path.join(path, _FOLDS)
         folds, _ = read_pickle(where)
@@ -156,27 +156,24 @@ class _Segments:
         for split, segment, values in self._values(name, ("sentence", "sentences"), is_needed=False):
             for part, field in zip(_PARTS, ("raw_text", "context_raw_text"), strict=True):
                 where = f"{self.path}: {name}/{segment}/{part}"
-                text = "" if values[part] is None else ragged.sentence(values[part], where, self.budget)
+                text = "" if values[part] is None else ragged.sentence(values[part], where)
                 found[split][field].append(text or "")
         return found
 
     def column(self, modality, name):
-        """One modality, padded: dict by split and part of `ragged.padded`; without contexts where there are none."""
+        """One modality, padded: dict by split and part of `ragged.pad`; without contexts where there are none."""
         keys, read = ("features",), self._frames
         if modality == "text":
             keys, read = ("embedding_indexes", "features"), self._word_reader()
         sequences, cut = collections.defaultdict(list), collections.defaultdict(list)
-        width = None
         for split, segment, values in self._values(name, keys):
             for part in _PARTS:
                 where = f"{self.path}: {name}/{segment}/{part}"
                 sequence = read([] if values[part] is None else values[part], part == "context", where)
-                width = width or sequence.width
-                if sequence.width not in (None, width):
-                    raise DataError(f"{where} is {sequence.width} wide, others {width}")
                 if part == "context" and (dropped := sequence.keep_last(CONTEXT_FRAMES)):
                     cut[split].append(dropped)
                 sequences[split, part].append(sequence)
+        width = ragged.common_width(itertools.chain(*sequences.values()))
         if width is None:
             raise DataError(f"{self.path}: {name} holds no frame of any segment")
         for split, dropped in cut.items():
@@ -187,21 +184,21 @@ class _Segments:
         if not any(sequence.length for split in self.ids for sequence in sequences[split, "context"]):
             sequences = {key: found for key, found in sequences.items() if key[1] != "context"}
         return {
-            (split, part): ragged.padded(found, width, f"{self.path}: {split}/{modality} ({part})", self.budget)
+            (split, part): ragged.pad(found, width, f"{self.path}: {split}/{modality} ({part})")
             for (split, part), found in sequences.items()
         }
 
     def _frames(self, value, is_nested, where):
-        return ragged.Sequence(value, where, self.budget)
+        return ragged.Sequence(value, where)
 
     def _word_reader(self):
         """A function from the indexes of words to their vectors."""
         where = f"{self.path}: {_VECTORS}"
         tree, _ = read_pickle(os.path.join(self.path, _VECTORS))
-        listed = ragged.Sequence(tree, where, self.budget)
+        listed = ragged.Sequence(tree, where)
         if not listed.length:
             raise DataError(f"{where} holds no vector")
-        cleaned, counts = ragged.pad([listed], listed.width, where, self.budget)
+        cleaned, counts, _ = ragged.pad([listed], listed.width, where)
         vectors = cleaned[0]
         if sum(counts.values()):
             self.report.warn(f"{_VECTORS}: {sum(counts.values())} values that are NaN, infinite or beyond 1e6 set to 0")
@@ -213,8 +210,8 @@ class _Segments:
             words = [fields.lengths(sentence, where) for sentence in sentences if len(sentence)]
             for position in (int(word) for found in words for word in found if not 0 <= word < len(vectors)):
                 raise DataError(f"{where} holds the word {position}; {_VECTORS} has {len(vectors)}")
-            self.budget.spend(sum(map(len, words)) * vectors[0].nbytes, where)
-            return ragged.Sequence([vectors[found] for found in words], where, self.budget)
+            spend(sum(map(len, words)) * vectors[0].nbytes, where)
+            return ragged.Sequence([vectors[found] for found in words], where)
 
         return read
 

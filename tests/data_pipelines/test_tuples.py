@@ -210,7 +210,7 @@ def _whole(value):
         (_whole(lambda s: (s[0], np.nan, s[2])), ("1 of 3 samples have no label", "trainvid[1]")),
         (_whole(lambda s: (s[0], s[1], None)), ("train/id holds a NoneType at position 1",)),
         (_whole(lambda s: (s[0], s[1], [b"x"] * 9)), ("train/id holds 9 parts at position 1",)),
-        (_sample(1, lambda a: a[:, :46]), ("train/vision: sample 1 is 46 wide, others are 47",)),
+        (_sample(1, lambda a: a[:, :46]), ("train/vision: sample 1 is 46 wide, others 47",)),
         (_sample(2, lambda a: a[:, :0]), ("train/audio: sample 1 has shape (2, 0)",)),
         (_sample(2, lambda a: a[None]), ("train/audio: sample 1 has shape (1, 2, 74)",)),
         (_sample(2, lambda a: a.astype("U5")), ("train/audio: sample 1 is of type <U5",)),

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from plumkeras.data_pipelines.containers.budget import current
+from plumkeras.data_pipelines.containers.budget import spend
 from plumkeras.data_pipelines.features import cleaning
 from plumkeras.data_pipelines.readers.shared import fields, ragged
 from plumkeras.data_pipelines.readers.shared.label_fields import split_labels
@@ -151,38 +151,36 @@ def take_lists(parts, modalities, path):
         path: str. The file.
 
     Returns:
-        Dict by (split, modality) of features `[N, T, F]`, counts and lengths as `ragged.padded`, for sequences of
+        Dict by (split, modality) of features `[N, T, F]`, counts and lengths as `ragged.pad`, for sequences of
         different lengths. Those of the same length are the rows of an array, padding and all.
     """
     padded = {}
     for name, part in parts.items():
         for modality in modalities:
             if is_ragged(part.get(modality)):
-                part[modality], counts, lengths = read_list(part[modality], f"{path}: {name}/{modality}", path)
+                part[modality], counts, lengths = read_list(part[modality], f"{path}: {name}/{modality}")
                 if lengths is not None:
                     padded[name, modality] = part[modality], counts, lengths
     return padded
 
 
-def read_list(values, where, path):
+def read_list(values, where):
     """Features that come as a list, one sequence `[T, F]` (or `[F]`, or None) for each sample.
 
     Args:
         values: list, tuple, or array of objects.
         where: str. File, split and field, for errors.
-        path: str. The file.
 
     Returns:
-        Features `[N, T, F]`, counts and lengths as `ragged.padded`; or, where all are of the same length, an array
+        Features `[N, T, F]`, counts and lengths as `ragged.pad`; or, where all are of the same length, an array
         `[N, T, F]` or `[N, F]` as it is, None and None.
     """
-    budget = current(path)
     items = values.tolist() if isinstance(values, np.ndarray) else values
     if not isinstance(items, (list, tuple)):
         raise DataError(
             f"{where} is one {type(items).__name__}; a sequence [frames, width] for each sample is expected"
         )
-    sequences, width = [], None
+    sequences = []
     for row, item in enumerate(items):
         if isinstance(item, (str, bytes)):
             raise DataError(
@@ -191,17 +189,14 @@ def read_list(values, where, path):
             )
         if isinstance(item, np.ndarray) and item.ndim == 1 and item.size and item.dtype.kind in "iufb":
             item = item[None]
-        sequence = ragged.Sequence([] if item is None else item, f"{where}: sample {row}", budget)
-        width = width or sequence.width
-        if sequence.width not in (None, width):
-            raise DataError(f"{where}: sample {row} is {sequence.width} wide, others {width}")
-        sequences.append(sequence)
+        sequences.append(ragged.Sequence([] if item is None else item, f"{where}: sample {row}"))
+    width = ragged.common_width(sequences)
     if width is None:
         raise DataError(f"{where}: none of its {len(sequences)} sequences has a frame")
     if len({sequence.length for sequence in sequences}) > 1:
-        return ragged.padded(sequences, width, where, budget)
+        return ragged.pad(sequences, width, where)
     rows = [np.concatenate(sequence.pieces) for sequence in sequences]
-    budget.spend(len(rows) * rows[0].size * 8, where)
+    spend(len(rows) * rows[0].size * 8, where)
     array = np.stack(rows)
     return (array[:, 0] if all(map(_is_vector, items)) else array), None, None
 

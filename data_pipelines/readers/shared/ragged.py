@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 
+from plumkeras.data_pipelines.containers.budget import spend
 from plumkeras.data_pipelines.containers.pickles.values import LongText, as_text
 from plumkeras.data_pipelines.features import cleaning
 from plumkeras.data_pipelines.schema.validation import DataError
@@ -20,13 +21,13 @@ class Sequence:
     Args:
         value: numeric array `[T, F]`, an empty array, or a list of these or of frames.
         where: str. File, split, sample and field, for errors.
-        budget: Budget.
     """
 
-    __slots__ = ("dtype", "length", "pieces", "width")
+    __slots__ = ("dtype", "length", "pieces", "where", "width")
 
-    def __init__(self, value, where, budget):
-        self.pieces = list(_pieces(value, where, budget, _MAX_DEPTH))
+    def __init__(self, value, where):
+        self.where = where
+        self.pieces = list(_pieces(value, where, _MAX_DEPTH))
         self.length = sum(len(piece) for piece in self.pieces)
         widths = {piece.shape[1] for piece in self.pieces}
         if len(widths) > 1:
@@ -47,9 +48,9 @@ class Sequence:
         return dropped
 
 
-def _pieces(value, where, budget, depth):
+def _pieces(value, where, depth):
     """Yields arrays `[T, F]` that hold something."""
-    budget.spend(_BYTES_PER_ITEM, where)
+    spend(_BYTES_PER_ITEM, where)
     if isinstance(value, np.ndarray) and value.dtype.kind != "O":
         if not value.size and value.shape != (0,) and value.shape[:1] != (0,):
             raise DataError(f"{where} has shape {value.shape}: frames without width")
@@ -64,16 +65,16 @@ def _pieces(value, where, budget, depth):
     if not isinstance(items, (list, tuple)) or not depth:
         raise DataError(f"{where} is a {type(value).__name__}; an array [frames, width] is expected")
     if items and isinstance(items[0], (int, float, np.number)):
-        yield _frame(items, where, budget)
+        yield _frame(items, where)
         return
     for item in items:
         if isinstance(item, np.ndarray) and item.ndim == 1 and item.dtype.kind in "iufb" and item.size:
             item = item[None]
-        yield from _pieces(item, where, budget, depth - 1)
+        yield from _pieces(item, where, depth - 1)
 
 
-def _frame(items, where, budget):
-    budget.spend(8 * len(items), where)
+def _frame(items, where):
+    spend(8 * len(items), where)
     for item in items:
         if not isinstance(item, (int, float, np.number, np.bool_)) or isinstance(item, np.complexfloating):
             raise DataError(f"{where} holds a {type(item).__name__} among numbers")
@@ -88,20 +89,30 @@ def _common(dtypes):
     return functools.reduce(np.promote_types, dtypes, np.dtype("float32"))
 
 
-def pad(sequences, width, where, budget):
+def common_width(sequences, width=None):
+    """The width that all sequences with frames have, and `width` where it is given; None where there is none."""
+    for sequence in sequences:
+        width = width or sequence.width
+        if sequence.width not in (None, width):
+            raise DataError(f"{sequence.where} is {sequence.width} wide, others {width}")
+    return width
+
+
+def pad(sequences, width, where):
     """One array of sequences that may differ in length.
 
     Args:
         sequences: list of Sequence.
         width: int. The width of all of them.
         where: str. File, split and field, for errors.
-        budget: Budget.
 
     Returns:
-        Cleaned float32 `[N, T, F]`, `T` being the longest length, and the counts as `cleaning.clean_blocks`.
+        Cleaned float32 `[N, T, F]`, `T` being the longest length, the counts as `cleaning.clean_blocks`, and the
+        lengths int32 `[N]`.
     """
-    longest = max(1, max(sequence.length for sequence in sequences))
-    budget.spend(len(sequences) * longest * width * 4, where)
+    lengths = np.array([sequence.length for sequence in sequences], dtype="int32")
+    longest = max(1, int(lengths.max()))
+    spend(len(sequences) * longest * width * 4, where)
     dtype = _common({sequence.dtype for sequence in sequences})
     rows = max(1, cleaning.BLOCK_BYTES // (longest * width * dtype.itemsize))
 
@@ -116,22 +127,15 @@ def pad(sequences, width, where, budget):
                     at += len(piece)
             yield block
 
-    return cleaning.clean_blocks(blocks(), (len(sequences), longest, width))
+    return (*cleaning.clean_blocks(blocks(), (len(sequences), longest, width)), lengths)
 
 
-def padded(sequences, width, where, budget):
-    """As `pad`, with the lengths int32 `[N]` as a third."""
-    lengths = np.array([sequence.length for sequence in sequences], dtype="int32")
-    return (*pad(sequences, width, where, budget), lengths)
-
-
-def sentence(value, where, budget, depth=_MAX_DEPTH):
+def sentence(value, where, depth=_MAX_DEPTH):
     """Words, or sentences, as one text, joined by spaces.
 
     Args:
         value: text, or a list of texts or of such lists.
         where: str. File, split, sample and field, for errors.
-        budget: Budget.
         depth: int. How deep lists may be nested.
 
     Returns:
@@ -139,19 +143,19 @@ def sentence(value, where, budget, depth=_MAX_DEPTH):
     """
     if isinstance(value, (str, bytes, LongText)):
         text = as_text(value)
-        budget.spend(_BYTES_PER_ITEM + len(text), where)
+        spend(_BYTES_PER_ITEM + len(text), where)
         return text
     if isinstance(value, np.ndarray):
-        budget.spend(value.size, where)
+        spend(value.size, where)
         value = value.tolist() if value.ndim == 1 else value
     if not isinstance(value, (list, tuple)) or not depth:
         raise DataError(f"{where} is a {type(value).__name__}; words are expected")
-    budget.spend(_BYTES_PER_ITEM, where)
+    spend(_BYTES_PER_ITEM, where)
     words = []
     for item in value:
         if isinstance(item, (int, float, np.number)):
             return None
-        word = sentence(item, where, budget, depth - 1)
+        word = sentence(item, where, depth - 1)
         if word is None:
             return None
         if word:
