@@ -256,13 +256,4 @@ def _add_text(path, options, label_range, progress, max_bytes):
             changed["context_features"] = {"text": features, **(split.context_features or {})}
             changed["context_lengths"] = {"text": lengths, **(split.context_lengths or {})}
         splits[name] = dataclasses.replace(split, **changed)
-    extended = Dataset(
-        splits,
-        report=dataset.report,
-        path=dataset.path,
-        format=dataset.format,
-        sha256=dataset.sha256,
-        task=dataset.task,
-        label_range=dataset.label_range,
-    )
-    return Extracted(extended, sum(map(len, dataset.values())), {})
+    return Extracted(dataset.replace(splits), sum(map(len, dataset.values())), {})

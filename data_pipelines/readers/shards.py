@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 
 from plumkeras.data_pipelines.readers.shared.labels import ANY, check_as_stored
-from plumkeras.data_pipelines.schema.dataset import Dataset
 from plumkeras.data_pipelines.shards.layout import NAME, SEQUENCES, matches
 from plumkeras.data_pipelines.shards.reading import open_shards
 
@@ -18,20 +17,7 @@ def read(path, report, modalities=None, request=ANY):
     """Reads all features of a folder of shards. Arguments and errors as `plumkeras.data_pipelines.load`."""
     stored = open_shards(path, modalities, request.label_range)
     check_as_stored(stored, request)
-    report.cleaned.update(stored.report.cleaned)
-    for warning in stored.report.warnings:
-        report.warn(warning)
-    return Dataset(
-        {name: _in_memory(split) for name, split in stored.items()},
-        report=report,
-        path=stored.path,
-        format=NAME,
-        sha256=stored.sha256,
-        task=stored.task,
-        label_range=stored.label_range,
-        label_names=stored.label_names,
-        metric_report=stored.metric_report,
-    )
+    return stored.replace({name: _in_memory(split) for name, split in stored.items()})
 
 
 def _in_memory(split):

@@ -41,8 +41,7 @@ class Report:
     def record_cleaning(self, split, modality, counts):
         """Keeps the counts of one modality of one split; what isn't zero becomes a warning."""
         self.cleaned.setdefault(split, {})[modality] = counts
-        values = cleaned_words(counts)
-        if values:
+        if values := cleaned_words(counts):
             self.warn(f"{split}/{modality}: values set to 0: {values}")
         if counts["padding_frames"]:
             self.warn(f"{split}/{modality}: {counts['padding_frames']} non-zero frames past the length, zeroed")
@@ -54,19 +53,15 @@ def shared_ids(dataset):
     Returns:
         A list of `(first split, second split, count, one such id)`.
     """
-    names = list(dataset)
     # Ids that only count the samples of each split say nothing of what they are.
     counted = {
         name for name, split in dataset.items() if np.array_equal(split.ids, np.arange(len(split.ids)).astype(np.str_))
     }
     found = []
-    for position, first in enumerate(names):
-        for second in names[position + 1 :]:
-            if {first, second} <= counted:
-                continue
-            both = np.intersect1d(dataset[first].ids, dataset[second].ids)
-            if len(both):
-                found.append((first, second, len(both), str(both[0])))
+    for first, second in itertools.combinations(dataset, 2):
+        both = np.intersect1d(dataset[first].ids, dataset[second].ids)
+        if len(both) and not {first, second} <= counted:
+            found.append((first, second, len(both), str(both[0])))
     return found
 
 

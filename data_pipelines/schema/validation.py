@@ -38,14 +38,12 @@ def validate(dataset):
         if name not in SPLITS:
             raise DataError(f"{where}: unknown split {name!r}; known are {listing(SPLITS)}")
         _check_sizes(f"{where}: {name}", split)
-        for modality in {*first.features, *split.features}:
-            if modality not in split.features or modality not in first.features:
-                lacking, having = (name, first_name)
-                if modality in split.features:
-                    lacking, having = having, lacking
-                raise DataError(
-                    f"{where}: {lacking} has no {modality}, which {having} has; every split needs the same modalities"
-                )
+        for modality in split.features.keys() ^ first.features.keys():
+            lacking, having = (first_name, name) if modality in split.features else (name, first_name)
+            raise DataError(
+                f"{where}: {lacking} has no {modality}, which {having} has; every split needs the same modalities"
+            )
+        for modality in split.features:
             width, wanted = split.features[modality].shape[2], first.features[modality].shape[2]
             if width != wanted:
                 raise DataError(f"{where}: {name}/{modality} is {width} wide, {first_name}/{modality} {wanted}")

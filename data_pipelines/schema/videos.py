@@ -1,5 +1,6 @@
 """Which video or speaker a sample is of, and which of them are on both sides of a split."""
 
+import itertools
 import re
 
 import numpy as np
@@ -22,11 +23,8 @@ def video_of(sample_id):
     >>> [video_of(name) for name in ("03bSnISJMiM_1", "03bSnISJMiM$_$11", "vid[3]", "-3g5yACwYnA_4.8_13.2", "17")]
     ['03bSnISJMiM', '03bSnISJMiM', 'vid', '-3g5yACwYnA', None]
     """
-    for pattern in _IDS:
-        found = pattern.fullmatch(sample_id)
-        if found:
-            return found[1]
-    return None
+    found = next(filter(None, (pattern.fullmatch(sample_id) for pattern in _IDS)), None)
+    return found and found[1]
 
 
 def sources(dataset):
@@ -62,11 +60,10 @@ def shared_sources(parts):
         A list of `(first part, second part, number of shared videos, number of the second part's samples of them, one
         such video)`.
     """
-    names, found = list(parts), []
-    for position, first in enumerate(names):
-        for second in names[position + 1 :]:
-            both = np.intersect1d(parts[first], parts[second])
-            if len(both):
-                samples = int(np.count_nonzero(np.isin(parts[second], both)))
-                found.append((first, second, len(both), samples, str(both[0])))
+    found = []
+    for first, second in itertools.combinations(parts, 2):
+        both = np.intersect1d(parts[first], parts[second])
+        if len(both):
+            samples = int(np.count_nonzero(np.isin(parts[second], both)))
+            found.append((first, second, len(both), samples, str(both[0])))
     return found
