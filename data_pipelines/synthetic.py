@@ -222,25 +222,16 @@ def _label_function(task, num_classes, class_balance):
             f"`class_balance` must be {size} positive shares adding up to 1. Received: class_balance={class_balance!r}"
         )
     edges = [statistics.NormalDist().inv_cdf(float(q)) for q in np.cumsum(shares)[:-1]]
-    if task == "classification":
-
-        def to_label(latent):
-            classes = np.searchsorted(edges, latent).astype("int32")
-            return classes, classes.copy()
-
-        return to_label
-    if task == "multilabel":
-
-        def to_label(latent):
-            classes = np.searchsorted(edges, latent)
-            numbers = np.arange(num_classes)
-            labels = (classes[:, None] == numbers) | (classes[:, None] == numbers + 1)
-            return labels.astype("int32"), classes.astype("int32")
-
-        return to_label
-    low, high = edges
 
     def to_label(latent):
+        intervals = np.searchsorted(edges, latent).astype("int32")
+        if task == "classification":
+            return intervals, intervals.copy()
+        if task == "multilabel":
+            numbers = np.arange(num_classes)
+            labels = (intervals[:, None] == numbers) | (intervals[:, None] == numbers + 1)
+            return labels.astype("int32"), intervals
+        low, high = edges
         # In steps and not in units, for a label that should be zero has to be exactly zero.
         above = np.rint(_STEPS_PER_UNIT * _LABEL_SCALE * (latent - high) + 0.5)
         below = np.rint(_STEPS_PER_UNIT * _LABEL_SCALE * (latent - low) - 0.5)

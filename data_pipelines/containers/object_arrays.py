@@ -1,12 +1,17 @@
-"""Arrays of objects in npy files: numpy pickles them, so the restricted unpickler reads them."""
+"""Arrays in npy files: what numpy raises on damaged ones; those of objects, which the restricted unpickler reads."""
 
 import shutil
 import tempfile
+from tokenize import TokenError
 
 import numpy as np
 
 from plumkeras.data_pipelines.containers.pickles.unpickler import read_pickle
 from plumkeras.data_pipelines.schema.validation import DataError
+
+# What a damaged or crafted header, or what follows it, makes numpy raise.
+DAMAGE = (ArithmeticError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError, TypeError,
+          ValueError, TokenError)  # fmt: skip
 
 
 def read_object_array(stream, shape, where):

@@ -69,27 +69,21 @@ def _read(path, seconds, budget):
     _check_riff(path)
     with soundfile.SoundFile(path) as sound:
         rate = sound.samplerate
-        _check(path, rate, sound.channels)
+        if not _RATES[0] <= rate <= _RATES[1]:
+            raise DataError(f"{path}: has a sampling rate of {rate}; within {_RATES[0]} and {_RATES[1]} is expected")
+        if not 1 <= sound.channels <= _MAX_CHANNELS:
+            raise DataError(f"{path}: has {sound.channels} channels; 1 to {_MAX_CHANNELS} are expected")
         # Never by the number of frames that the file declares.
         wanted = math.ceil(seconds * rate)
         budget.spend(min(wanted, sound.frames) * sound.channels * _BYTES_PER_SAMPLE, path)
         samples = sound.read(frames=wanted, dtype="float32", always_2d=True)
         # The length of an MP3 is an estimate.
-        if sound.format != "MP3" and sound.frames < _UNKNOWN:
-            _check_whole(path, len(samples), min(wanted, sound.frames))
-        return samples, rate, max(len(samples), sound.frames if sound.frames < _UNKNOWN else 0)
-
-
-def _check(path, rate, channels):
-    if not _RATES[0] <= rate <= _RATES[1]:
-        raise DataError(f"{path}: has a sampling rate of {rate}; within {_RATES[0]} and {_RATES[1]} is expected")
-    if not 1 <= channels <= _MAX_CHANNELS:
-        raise DataError(f"{path}: has {channels} channels; 1 to {_MAX_CHANNELS} are expected")
-
-
-def _check_whole(path, found, wanted):
-    if found < wanted:
-        raise DataError(f"{path}: is cut off: {found} samples can be read where {wanted} are declared")
+        known = sound.frames if sound.frames < _UNKNOWN else 0
+        if sound.format != "MP3" and len(samples) < min(wanted, known):
+            raise DataError(
+                f"{path}: is cut off: {len(samples)} samples can be read where {min(wanted, known)} are declared"
+            )
+        return samples, rate, max(len(samples), known)
 
 
 def _check_riff(path):

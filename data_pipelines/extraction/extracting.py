@@ -63,7 +63,9 @@ def extract(path, labels=None, audio_options=None, text_options=None, vision_opt
     if not os.path.exists(path):
         raise DataError(f"{path}: there is no such file")
     sounds = clips.media_files(path, clips.AUDIO_ENDINGS) if os.path.isdir(path) else {}
-    if not sounds and not vision_options.frames and labels is None and _is_data(path):
+    if not sounds and not vision_options.frames and labels is None:
+        if os.path.isdir(path) and not os.listdir(path):
+            raise DataError(f"{path}: is empty: no WAV, FLAC, MP3 or OGG file, and no data set")
         return _add_text(path, text_options, label_range, progress, max_bytes)
     if not os.path.isdir(path):
         raise DataError(f"{path}: a csv and frames go with a folder of clips, and this is a file")
@@ -98,15 +100,6 @@ def extract(path, labels=None, audio_options=None, text_options=None, vision_opt
     return Extracted(dataset, len(listed.ids), skipped)
 
 
-def _is_data(path):
-    """Whether a path without sound may be what `load` reads; a folder with nothing in it isn't."""
-    if not os.path.isdir(path):
-        return True
-    if not os.listdir(path):
-        raise DataError(f"{path}: is empty: no WAV, FLAC, MP3 or OGG file, and no data set")
-    return True
-
-
 def _features(path, listed, sounds, report, audio_options, options, progress, max_bytes):
     """Dict from modality to a list with a clip's features, a text where they can't be made, None where it has none."""
     made = {}
@@ -119,7 +112,8 @@ def _features(path, listed, sounds, report, audio_options, options, progress, ma
         _note(
             report, "audio", longer, f"are longer than {audio_options.seconds:g} seconds; what lies behind was dropped"
         )
-        _note(report, "audio", len(set(sounds) - _used(listed, sounds)), "in the folder are in no line of the csv")
+        unlisted = set(sounds) - {_key(names, sounds) for names in listed.keys}
+        _note(report, "audio", len(unlisted), "in the folder are in no line of the csv")
     if options.frames:
         frames = vision.open_frames(options.frames, max_bytes)
         made["vision"], thinned = _of_held(
@@ -146,10 +140,6 @@ def _note(report, modality, count, words):
 def _key(names, held):
     """The first of a clip's names that there is a file of, or None."""
     return next((name for name in names if name in held), None)
-
-
-def _used(listed, held):
-    return {_key(names, held) for names in listed.keys}
 
 
 def _of_held(listed, held, make):

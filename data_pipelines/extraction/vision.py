@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import os
+import re
 import struct
 from typing import Literal
 
@@ -245,10 +246,4 @@ def extract_vision(keys, options, progress, frames):
 
 def _natural(name):
     """Sorts `frame_10` behind `frame_9`."""
-    parts, digits = [""], False
-    for letter in name:
-        if letter.isdecimal() != digits:
-            parts.append("")
-            digits = not digits
-        parts[-1] += letter
-    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
+    return [(int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", name)]

@@ -58,11 +58,7 @@ def _read_file(path, report, modalities, request):
     kind = _kind(path)
     if kind == "hdf5":
         csd.refuse_single(path)
-    common = {
-        "modalities": modalities,
-        "request": request,
-        "sha256": _sha256(path),
-    }
+    common = {"modalities": modalities, "request": request, "sha256": _sha256(path)}
     if kind == "zip":
         return npz.read(path, report, **common)
     tree, release = foreign.read_pickle(path)

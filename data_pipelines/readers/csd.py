@@ -25,7 +25,6 @@ import numpy as np
 
 from plumkeras.data_pipelines.containers import hdf5
 from plumkeras.data_pipelines.containers.budget import spend
-from plumkeras.data_pipelines.containers.pickles.values import as_text
 from plumkeras.data_pipelines.features import cleaning
 from plumkeras.data_pipelines.readers import csd_folds, foreign
 from plumkeras.data_pipelines.readers.csd_alignment import EPSILON, Timeline, collapse, is_interval, is_reference
@@ -38,8 +37,6 @@ from plumkeras.data_pipelines.schema.validation import MODALITIES, DataError, li
 NAME = "csd"
 DESCRIPTION = "folder of .csd files of the CMU-MultimodalSDK (words or text vectors, features, labels)"
 _PAUSE = "sp"
-# The SDK drops videos that are in no fold; a list that knows fewer than these is another data set's.
-_MOSTLY = 0.9
 # What is paid for a segment beside its frames: the time that it takes.
 _BYTES_PER_SEGMENT = 32_768
 
@@ -51,7 +48,7 @@ def matches(path):
 
 def files(path):
     """The names of the files that are read."""
-    return [*(found.file for found in Survey(path).roles.values()), *_fold_lists(path)]
+    return [*(found.file for found in Survey(path).roles.values()), *csd_folds.files(path)]
 
 
 def refuse_single(path):
@@ -97,7 +94,7 @@ def read(path, report, modalities=None, request=ANY, sha256=None):
             file = stack.enter_context(hdf5.opened(survey.roles[role].path))
             sequences[role] = Sequence(file, survey.roles[role], role)
         names = dimension_names(survey.roles["labels"])
-        for name, videos in _by_split(_shared_videos(sequences, path, report), path, report).items():
+        for name, videos in csd_folds.by_split(_shared_videos(sequences, path, report), path, report).items():
             segments = _Segments(path, chosen, tally)
             for video in videos:
                 segments.add_video(video, {role: sequence.video(video) for role, sequence in sequences.items()})
@@ -120,31 +117,6 @@ def _shared_videos(sequences, path, report):
             count = f"{len(others)} of {len(sequence.entries)} videos"
             report.warn(f"{role}: {count} aren't in every file, dropped; one is {others[0]}")
     return shared
-
-
-def _fold_lists(path):
-    """The files of a folder that may state folds."""
-    return [name for name in sorted(os.listdir(path)) if name.endswith(".py") and os.path.isfile(f"{path}/{name}")]
-
-
-def _by_split(videos, path, report):
-    """Dict from split to its videos."""
-    lists = {name: csd_folds.read(os.path.join(path, name)) for name in _fold_lists(path)}
-    lists["CMU-MOSI's standard folds"] = csd_folds.mosi()
-    for source, folds in lists.items():
-        known = [video for video in videos if folds and video in folds]
-        if len(known) < _MOSTLY * len(videos):
-            continue
-        if len(known) < len(videos):
-            lost = sorted(set(videos) - set(known))
-            report.warn(f"{len(lost)} of {len(videos)} videos are in no fold of {source}, dropped; one is {lost[0]}")
-        named = {split: [video for video in known if folds[video] == split] for split in ("train", "valid", "test")}
-        return {split: names for split, names in named.items() if names}
-    report.warn(
-        f"the {len(videos)} videos are in no known list of folds, so there is one split, `all`, with the videos as "
-        "groups; the SDK's own list (such as cmu_mosei_std_folds.py), put into the folder, gives the splits"
-    )
-    return {"all": videos}
 
 
 class _Segments:
@@ -216,7 +188,7 @@ class _Segments:
         keep = is_reference(intervals)
         tokens = None
         if "words" in entries:
-            tokens = np.array([token for entry in found for token in _tokens(entry)], dtype=object)
+            tokens = np.array([token for entry in found for token in entry.words()], dtype=object)
             self.tally["pauses"] += int(np.count_nonzero(tokens == _PAUSE))
             keep &= tokens != _PAUSE
             self.tally["short words"] += int(np.count_nonzero(~keep & (tokens != _PAUSE)))
@@ -236,7 +208,7 @@ class _Segments:
                 self.tally["absent", modality] += 1
             said = None
             if "words" in entries:
-                tokens = [token for entry in pieces.get("words", []) for token in _tokens(entry)]
+                tokens = [token for entry in pieces.get("words", []) for token in entry.words()]
                 keep = np.array([token != _PAUSE for token in tokens], dtype=bool)
                 self.tally["pauses"] += int(np.count_nonzero(~keep))
                 frames = {m: rows[keep] if len(rows) == len(keep) else rows for m, rows in frames.items()}
@@ -308,30 +280,20 @@ def _own_row(label, others):
     return max(range(len(overlaps)), key=lambda row: (overlaps[row], ends[row] - starts[row]))
 
 
-def _tokens(entry):
-    """The words of an entry."""
-    return [as_text(row[0]) for row in entry.features.tolist()]
-
-
 def _sentences(tally, modalities):
     """What was dropped, for the report."""
-    if tally["pauses"]:
-        yield f"words: {tally['pauses']} pauses ({_PAUSE}) dropped, with their frames"
-    for modality in modalities:
-        if tally["frameless", modality]:
-            yield f"{modality}: {tally['frameless', modality]} of {tally['words']} words have no frame, and are zeros"
-        if tally["absent", modality]:
-            yield f"{modality}: {tally['absent', modality]} segments aren't in its file, and lack the modality"
-        if tally["timeless", modality]:
-            yield f"{modality}: {tally['timeless', modality]} frames end before they start, or at no time, dropped"
-    if tally["short words"]:
-        yield f"words: {tally['short words']} shorter than {EPSILON:g} s dropped"
-    if tally["short"]:
-        yield f"labels: {tally['short']} segments shorter than {EPSILON:g} s dropped"
-    if tally["several labels"]:
-        yield (
-            f"labels: {tally['several labels']} segments have several label rows, of which the one that overlaps the "
-            "segment longest is taken"
-        )
-    if tally["empty"]:
-        yield f"labels: {tally['empty']} segments without a frame dropped"
+    sentences = [("pauses", "words", f"pauses ({_PAUSE}) dropped, with their frames")]
+    for m in modalities:
+        sentences += [
+            (("frameless", m), m, f"of {tally['words']} words have no frame, and are zeros"),
+            (("absent", m), m, "segments aren't in its file, and lack the modality"),
+            (("timeless", m), m, "frames end before they start, or at no time, dropped"),
+        ]
+    several = "segments have several label rows, of which the one that overlaps the segment longest is taken"
+    sentences += [
+        ("short words", "words", f"shorter than {EPSILON:g} s dropped"),
+        ("short", "labels", f"segments shorter than {EPSILON:g} s dropped"),
+        ("several labels", "labels", several),
+        ("empty", "labels", "segments without a frame dropped"),
+    ]
+    return [f"{what}: {tally[kind]} {words}" for kind, what, words in sentences if tally[kind]]

@@ -28,6 +28,8 @@ CMU_MOSI = {
 _LIST = re.compile(r"standard_(train|valid|test)_fold\s*=\s*\[([^\[\]]*)\]")
 _NAME = re.compile(r"'([^'\n]*)'|\"([^\"\n]*)\"")
 _MAX_BYTES = 4 << 20
+# The SDK drops videos that are in no fold; a list that knows fewer than these is another data set's.
+_MOSTLY = 0.9
 
 
 def mosi():
@@ -50,3 +52,28 @@ def read(path):
         for single, double in _NAME.findall(names):
             folds[single or double] = split
     return folds or None
+
+
+def files(path):
+    """The files of a folder that may state folds."""
+    return [name for name in sorted(os.listdir(path)) if name.endswith(".py") and os.path.isfile(f"{path}/{name}")]
+
+
+def by_split(videos, path, report):
+    """Dict from split to its videos."""
+    lists = {name: read(os.path.join(path, name)) for name in files(path)}
+    lists["CMU-MOSI's standard folds"] = mosi()
+    for source, folds in lists.items():
+        known = [video for video in videos if folds and video in folds]
+        if len(known) < _MOSTLY * len(videos):
+            continue
+        if len(known) < len(videos):
+            lost = sorted(set(videos) - set(known))
+            report.warn(f"{len(lost)} of {len(videos)} videos are in no fold of {source}, dropped; one is {lost[0]}")
+        named = {split: [video for video in known if folds[video] == split] for split in ("train", "valid", "test")}
+        return {split: names for split, names in named.items() if names}
+    report.warn(
+        f"the {len(videos)} videos are in no known list of folds, so there is one split, `all`, with the videos as "
+        "groups; the SDK's own list (such as cmu_mosei_std_folds.py), put into the folder, gives the splits"
+    )
+    return {"all": videos}

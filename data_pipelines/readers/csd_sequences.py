@@ -230,6 +230,10 @@ class Entry:
     intervals: np.ndarray
     features: np.ndarray
 
+    def words(self):
+        """The features, where they are words, as a list of str."""
+        return [as_text(row[0]) for row in self.features.tolist()]
+
 
 class Sequence:
     """An opened file, read one video at a time.

@@ -14,11 +14,11 @@ one without any is left out. Videos are the groups.
 import dataclasses
 import math
 import os
-import tokenize
 
 import numpy as np
 
 from plumkeras.data_pipelines.containers.budget import spend
+from plumkeras.data_pipelines.containers.object_arrays import DAMAGE
 from plumkeras.data_pipelines.features import cleaning
 from plumkeras.data_pipelines.readers import foreign, mmsa
 from plumkeras.data_pipelines.readers.foreign import read_pickle
@@ -35,9 +35,6 @@ _TABLE = "label.csv"
 # The labels of the table count, so those of a pickle may have any range.
 _ANY_RANGE = LabelRequest(label_range=(-math.inf, math.inf))
 _MAX_HEADER = 1 << 16
-# What numpy raises on a damaged npy file.
-_FAILURES = (ArithmeticError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError, TypeError,
-             ValueError, tokenize.TokenError)  # fmt: skip
 
 
 def matches(path):
@@ -290,7 +287,7 @@ def _npy(path):
             raise ValueError(f"its header would be {length} bytes long")
         # Mapped first: sizes are checked against the file, and nothing in it is unpickled.
         array = np.array(np.lib.format.open_memmap(path, mode="r"))
-    except _FAILURES as error:
+    except DAMAGE as error:
         said = foreign.describe(path) if not start.startswith(b"\x93NUMPY") else None
         raise DataError(f"{path}: {said or f'truncated or corrupt, or no array: {error}'}") from None
     if array.dtype.kind not in "iufb" or array.ndim not in (1, 2):

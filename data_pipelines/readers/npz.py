@@ -1,30 +1,27 @@
 """The native layout: `<split>/<field>` arrays in an npz file.
 
-Fields are `id, raw_text, text, text_lengths, audio, audio_lengths, vision, vision_lengths` and
-`regression_labels`, `classification_labels` or `multilabel_labels` (`[N, L]` of 0 and 1), any
-modality absent; one `lengths` may serve all
-modalities. Without splits the fields are at the top, with `fold` for cross-validation. A field
-that comes with its own `<field>_lengths` is a modality too, so that a fourth one can be added.
-Other names are read where they can't be mistaken (see `names`): `acoustic`, `visual`, `video` and
-`language`; `train_text`, `train.text` and `train/features/text`; `labels`, `label` and `y`. An
-array of objects holds sequences `[T, F]`, or texts; it goes through the restricted unpickler.
-`group` names the video or speaker of each sample; `context_<modality>`, `context_<modality>_lengths`
-and `context_raw_text` hold what was said before the utterance. At the top, `label_range` (two
-numbers) replaces the range [-3, 3], `label_names` names the columns of `multilabel_labels`, and `metric_report` says
-which metrics a regression has (`sentiment`, `sims` or `scale`).
+Fields are `id, raw_text, text, text_lengths, audio, audio_lengths, vision, vision_lengths` and `regression_labels`,
+`classification_labels` or `multilabel_labels` (`[N, L]` of 0 and 1), any modality absent; one `lengths` may serve all
+modalities. Without splits the fields are at the top, with `fold` for cross-validation. A field that comes with its own
+`<field>_lengths` is a modality too, so that a fourth one can be added. Other names are read where they can't be
+mistaken (see `names`): `acoustic`, `visual`, `video` and `language`; `train_text`, `train.text` and
+`train/features/text`; `labels`, `label` and `y`. An array of objects holds sequences `[T, F]`, or texts; it goes
+through the restricted unpickler. `group` names the video or speaker of each sample; `context_<modality>`,
+`context_<modality>_lengths` and `context_raw_text` hold what was said before the utterance. At the top, `label_range`
+(two numbers) replaces the range [-3, 3], `label_names` names the columns of `multilabel_labels`, and `metric_report`
+says which metrics a regression has (`sentiment`, `sims` or `scale`).
 """
 
 import contextlib
 import functools
 import math
-import tokenize
 import zipfile
 import zlib
 
 import numpy as np
 
 from plumkeras.data_pipelines.containers.budget import spend
-from plumkeras.data_pipelines.containers.object_arrays import read_object_array
+from plumkeras.data_pipelines.containers.object_arrays import DAMAGE, read_object_array
 from plumkeras.data_pipelines.features import cleaning
 from plumkeras.data_pipelines.readers import foreign
 from plumkeras.data_pipelines.readers.shared import fields, names
@@ -37,38 +34,15 @@ DESCRIPTION = "npz with <split>/<field> arrays (PlumKeras)"
 _CONTEXT = "context_"
 # What is said at the top, of the labels of all splits.
 _OF_THE_FILE = ("label_range", "label_names", "metric_report")
-_KNOWN = {
-    "labels",
-    "multilabel_labels",
-    "id",
-    "raw_text",
-    "lengths",
-    "fold",
-    "group",
-    "context_raw_text",
-    *fields.LABEL_FIELDS,
-}
+_KNOWN = {"id", "raw_text", "lengths", "fold", "group", "context_raw_text", "labels", "multilabel_labels"}
+_KNOWN |= set(fields.LABEL_FIELDS)
 _EXPECTED = (
     "expected <split>/<field> (train/text, train/text_lengths, train/regression_labels), or the fields alone; "
     f"splits are {listing(SPLIT_ALIASES)}, modalities {listing(MODALITIES)}"
 )
 # What is paid for an array, which takes its time however small it is.
 _BYTES_PER_ARRAY = 16_384
-
-# What zipfile, zlib and numpy's header parser raise on a damaged or crafted archive.
-_FAILURES = (
-    EOFError,
-    MemoryError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_FAILURES = (*DAMAGE, zipfile.BadZipFile, zlib.error)
 
 
 def read(path, report, modalities=None, request=ANY, sha256=None):
@@ -114,15 +88,13 @@ def _members(archive, path):
 
 def _group(members, path, report):
     """Sorts members by split; `all` when they are at the top."""
-    grouped = {}
-    top = {}
+    grouped, top = {}, {}
 
     def put(split, field, member, name):
-        fields = grouped.setdefault(SPLIT_ALIASES[split], {})
+        split = SPLIT_ALIASES[split]
+        fields = grouped.setdefault(split, {})
         if field in fields:
-            raise DataError(
-                f"{path}: has {SPLIT_ALIASES[split]}/{field} under two names, {fields[field].name} and {name}"
-            )
+            raise DataError(f"{path}: has {split}/{field} under two names, {fields[field].name} and {name}")
         fields[field] = member
 
     for name, member in members.items():
@@ -226,12 +198,9 @@ def _read_split(name, members, path, report, wanted):
         # One vector for the whole utterance beside sequences: its length is never above 1.
         return (np.minimum(lengths, 1) if frames == 1 else lengths), "lengths"
 
-    def context_lengths(modality, frames):
-        return given_lengths(context[modality])
-
     split = assemble(name, path, values, chosen, read_features, find_lengths, report)
-    with_context = [modality for modality in chosen if modality in context]
-    return add_context(split, name, path, with_context, lambda m: read_features(m, context[m]), context_lengths, report)
+    read_context, context_lengths = lambda m: read_features(m, context[m]), lambda m, _: given_lengths(context[m])
+    return add_context(split, name, path, [m for m in chosen if m in context], read_context, context_lengths, report)
 
 
 class _Member:
@@ -242,7 +211,7 @@ class _Member:
         self.info = info
         self.path = path
         self.name = info.filename.removesuffix(".npy")
-        self.where = f"{path}: {info.filename.removesuffix('.npy')}"
+        self.where = f"{path}: {self.name}"
 
     @functools.cached_property
     def dtype(self):
