@@ -3,8 +3,6 @@
 Importing this package, and loading, start neither TensorFlow nor Keras.
 """
 
-import importlib
-
 from plumkeras.data_pipelines.batches.py_dataset import make_sequence
 from plumkeras.data_pipelines.batches.tf_dataset import data_errors, make_dataset
 from plumkeras.data_pipelines.inspection.description import describe
@@ -15,6 +13,7 @@ from plumkeras.data_pipelines.schema.dataset import MODALITIES, DataError, Datas
 from plumkeras.data_pipelines.schema.stored import StoredFeatures
 from plumkeras.data_pipelines.shards.reading import open_shards
 from plumkeras.data_pipelines.shards.writing import convert
+from plumkeras.data_pipelines.synthetic import make_synthetic
 from plumkeras.data_pipelines.transforms.carving import carve_validation, speaker_independent, with_validation
 from plumkeras.data_pipelines.transforms.context import join_context
 from plumkeras.data_pipelines.transforms.normalizing import normalize_samples
@@ -41,12 +40,6 @@ __all__ = [
     "suspicions",
     "with_validation",
 ]
-
-
-def __getattr__(name):
-    if name == "make_synthetic":
-        return importlib.import_module("plumkeras.data_pipelines.synthetic").make_synthetic
-    raise AttributeError(f"module 'plumkeras.data_pipelines' has no attribute {name!r}")
 
 
 def __dir__():

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import os
 import random
+import types
 import warnings
 
 import keras
@@ -34,18 +35,13 @@ def data_parallel(devices: int = 1):
         ValueError: there are fewer GPUs, the backend is torch, or the backend has started with fewer CPU devices.
     """
     if devices == 1:
-        return _OneDevice()
+        return types.SimpleNamespace(scope=contextlib.nullcontext)
     backend = keras.backend.backend()
     if backend == "tensorflow":
         return _mirrored(devices)
     if backend == "jax":
         return _sharded(devices)
     raise ValueError(f"`devices` must be 1 with the {backend} backend. Received: devices={devices}")
-
-
-class _OneDevice:
-    def scope(self):
-        return contextlib.nullcontext()
 
 
 @functools.lru_cache

@@ -112,7 +112,13 @@ def new_version(directory, version=1):
             yield partial, target
             # `mkdtemp` makes it for its owner alone; a server is another user.
             partial.chmod(0o755)
-            _place(partial, target)
+            try:
+                os.rename(partial, target)
+            except OSError as error:
+                # Another export took the number meanwhile: a folder that holds something is never replaced.
+                if target.exists():
+                    raise FileExistsError(f"{target}: this version exists; choose another") from error
+                raise
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
@@ -136,16 +142,6 @@ def versions(directory):
     directory = Path(directory)
     names = [path.name for path in directory.iterdir() if path.is_dir()] if directory.is_dir() else []
     return sorted(int(name) for name in names if name.isascii() and name.isdigit())
-
-
-def _place(partial, target):
-    try:
-        os.rename(partial, target)
-    except OSError as error:
-        # Another export took the number meanwhile: a folder that holds something is never replaced.
-        if target.exists():
-            raise FileExistsError(f"{target}: this version exists; choose another") from error
-        raise
 
 
 def write_saved_model(network, path):

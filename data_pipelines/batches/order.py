@@ -153,15 +153,8 @@ class BatchStream:
     def order(self, epoch):
         """The sample numbers of each batch of an epoch, as a list of arrays."""
         if self.training:
-            return epoch_batches(
-                self._totals,
-                self.batch_size,
-                self.seed,
-                epoch,
-                window=self.window,
-                drop_remainder=self.drop_remainder,
-                length_aware=self.length_aware,
-            )
+            how = (self.window, self.drop_remainder, self.length_aware)
+            return epoch_batches(self._totals, self.batch_size, self.seed, epoch, *how)
         numbers = np.arange(len(self.split))
         return [numbers[start : start + self.batch_size] for start in range(0, len(numbers), self.batch_size)]
 

@@ -112,12 +112,4 @@ def read_table(path, report):
         for column, values in {"label": labels, **unimodal}.items():
             if values is not None and not all_nan(values[rows]):
                 check_complete(f"{path}: {name}/{column}", values[rows], ids[rows])
-    return Clips(
-        ids=ids,
-        keys=keys,
-        groups=groups,
-        texts=table.texts("text"),
-        labels=labels,
-        modality_labels=unimodal,
-        splits=splits,
-    )
+    return Clips(ids, keys, groups, table.texts("text"), labels, unimodal, splits)

@@ -73,18 +73,16 @@ def describe(dataset: Dataset) -> dict:
 
 def _describe_split(dataset, name, statistics, kind, videos):
     split = dataset[name]
-    context = None
-    if split.context_features is not None or split.context_raw_text is not None:
-        context = _describe_context(split)
+    has_context = split.context_features is not None or split.context_raw_text is not None
     return {
         "samples": len(split),
         "duplicate_ids": len(split) - len(np.unique(split.ids)),
         "labels": _describe_labels(split.labels, dataset),
         "modality_labels": split.modality_labels and _describe_modality_labels(split, dataset.task),
         "raw_text": _texts(split.raw_text),
-        "folds": None if split.folds is None else {str(fold): int(count) for fold, count in _counts(split.folds)},
+        "folds": None if split.folds is None else get_task("classification").label_counts(split.folds),
         "sources": None if videos is None else {"kind": kind, "count": len(np.unique(videos))},
-        "context": context,
+        "context": _describe_context(split) if has_context else None,
         "modalities": {
             m: _describe_sequences(features, split.lengths[m], statistics[m]) for m, features in split.features.items()
         },
@@ -148,10 +146,6 @@ def _texts(texts):
     return None if texts is None else sum(bool(str(text).strip()) for text in texts)
 
 
-def _counts(values):
-    return zip(*np.unique(values, return_counts=True), strict=True)
-
-
 def _describe_labels(labels, dataset):
     if labels is None:
         return None
@@ -160,10 +154,7 @@ def _describe_labels(labels, dataset):
     wide = labels.astype("float64")
     counts, edges = np.histogram(wide, _label_edges(wide, *dataset.label_range))
     return {
-        "mean": float(wide.mean()),
-        "std": float(wide.std()),
-        "min": float(wide.min()),
-        "max": float(wide.max()),
+        **{name: float(getattr(wide, name)()) for name in ("mean", "std", "min", "max")},
         "classes": get_task(dataset.task).label_counts(labels),
         "histogram": {"edges": edges.tolist(), "counts": counts.tolist()},
     }

@@ -90,16 +90,9 @@ def read(tree, release, path, report, modalities=None, request=ANY, sha256=None)
         of_lists = {modality: taken for (split, modality), taken in padded.items() if split == name}
         lengths = _Lengths(name, part, of_lists, masks.get(name), has_lengths, is_front_padded, path)
         splits[name] = _read_split(name, part, lengths, path, report, modalities, release)
-    return labelled(
-        splits,
-        request,
-        report,
-        path,
-        declared=True,
-        **(SIMS if is_sims else {}),
-        format=f"{NAME}-{form or ('unaligned' if has_lengths else 'aligned')}",
-        sha256=sha256,
-    )
+    form = f"{NAME}-{form or ('unaligned' if has_lengths else 'aligned')}"
+    options = SIMS if is_sims else {}
+    return labelled(splits, request, report, path, declared=True, **options, format=form, sha256=sha256)
 
 
 def _without_empty(found, path, report):

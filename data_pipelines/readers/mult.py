@@ -22,6 +22,7 @@ import numpy as np
 from plumkeras.data_pipelines.readers.shared import fields, row_fields
 from plumkeras.data_pipelines.readers.shared.assembling import assemble, check_array, read_array, take_lists
 from plumkeras.data_pipelines.readers.shared.front_padding import bounds, move_to_front
+from plumkeras.data_pipelines.readers.shared.label_fields import label_array
 from plumkeras.data_pipelines.readers.shared.labels import ANY, labelled
 from plumkeras.data_pipelines.readers.shared.names import report_unknown
 from plumkeras.data_pipelines.readers.shared.splits import parts, take_parts
@@ -61,17 +62,10 @@ def read(tree, release, path, report, modalities=None, request=ANY, sha256=None)
     splits = {}
     for name in list(found):
         part = found.pop(name)
-        values = {"labels": part["labels"]} if "labels" in part else {}
+        values = {"labels": label_array(part["labels"], f"{path}: {name}/labels")} if "labels" in part else {}
         splits[name] = _read_split(name, part, values, layout, path, report, modalities, release)
-    return labelled(
-        splits,
-        request,
-        report,
-        path,
-        certain=is_humor,
-        format=f"{'multibench' if is_multibench else NAME}-{'aligned' if layout.is_aligned else 'unaligned'}",
-        sha256=sha256,
-    )
+    form = f"{'multibench' if is_multibench else NAME}-{'aligned' if layout.is_aligned else 'unaligned'}"
+    return labelled(splits, request, report, path, certain=is_humor, format=form, sha256=sha256)
 
 
 def _has_row_ids(part):

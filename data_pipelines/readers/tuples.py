@@ -101,15 +101,9 @@ def read(tree, release, path, report, modalities=None, request=ANY, sha256=None,
     for name, part in parts.items():
         splits[name] = part.read({"labels": part.labels()}, chosen, widths, report)
         release()
-    dataset = labelled(
-        splits,
-        request,
-        report,
-        path,
-        certain=layout.has_context or row_fields.is_humor(widths),
-        format=f"{layout.name}-{form}" if form else layout.name,
-        sha256=sha256,
-    )
+    certain = layout.has_context or row_fields.is_humor(widths)
+    form = f"{layout.name}-{form}" if form else layout.name
+    dataset = labelled(splits, request, report, path, certain=certain, format=form, sha256=sha256)
     values = [split.labels for split in dataset.values() if split.labels is not None]
     is_humor = dataset.task in (None, "classification") and all(labels.max() < 2 for labels in values)
     if layout.has_context and request.task is None and not is_humor:

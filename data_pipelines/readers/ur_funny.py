@@ -76,15 +76,8 @@ def read(path, report, modalities=None, request=ANY, sha256=None):
         contexts = {m: column[name, "context"] for m, column in columns.items() if (name, "context") in column}
         values = {"id": ids, "classification_labels": segments.labels[name], **texts.get(name, {})}
         splits[name] = assemble_padded(name, path, values, utterances, contexts, report)
-    return labelled(
-        splits,
-        request,
-        report,
-        path,
-        declared=True,
-        format=f"{NAME}-{version}" if version else NAME,
-        sha256=sha256,
-    )
+    form = f"{NAME}-{version}" if version else NAME
+    return labelled(splits, request, report, path, declared=True, format=form, sha256=sha256)
 
 
 class _Segments:
@@ -162,7 +155,7 @@ class _Segments:
 
     def column(self, modality, name):
         """One modality, padded: dict by split and part of `ragged.pad`; without contexts where there are none."""
-        keys, read = ("features",), self._frames
+        keys, read = ("features",), lambda value, is_nested, where: ragged.Sequence(value, where)
         if modality == "text":
             keys, read = ("embedding_indexes", "features"), self._word_reader()
         sequences, cut = collections.defaultdict(list), collections.defaultdict(list)
@@ -187,9 +180,6 @@ class _Segments:
             (split, part): ragged.pad(found, width, f"{self.path}: {split}/{modality} ({part})")
             for (split, part), found in sequences.items()
         }
-
-    def _frames(self, value, is_nested, where):
-        return ragged.Sequence(value, where)
 
     def _word_reader(self):
         """A function from the indexes of words to their vectors."""

@@ -61,7 +61,7 @@ class Dataset(collections.abc.Mapping):
         self.path = None if path is None else str(path)
         self.format = format
         self.sha256 = sha256
-        self.task = task or _task_of(self._splits.values())
+        self.task = task or next((task_of(s.labels) for s in self._splits.values() if s.labels is not None), None)
         if label_range is None and self.task == "regression":
             label_range = (-3.0, 3.0)
         self.label_range = None if label_range is None else tuple(float(x) for x in label_range)
@@ -194,11 +194,9 @@ class Dataset(collections.abc.Mapping):
     @property
     def num_classes(self):
         """Number of classes or labels, told by `train` where it has labels; None of a regression and without labels."""
-        labelled = [split.labels for split in self.values() if split.labels is not None]
-        train = self._splits.get("train")
-        if train is not None and train.labels is not None:
-            labelled = [train.labels]
-        return get_task(self.task).num_classes(labelled) if labelled else None
+        labelled = {name: split.labels for name, split in self.items() if split.labels is not None}
+        labels = [labelled["train"]] if "train" in labelled else list(labelled.values())
+        return get_task(self.task).num_classes(labels) if labels else None
 
 
 def html_table(title, rows):
@@ -209,7 +207,3 @@ def html_table(title, rows):
 
     body = "".join(row(cells, "td") for cells in rows[1:])
     return f"<p><b>{html.escape(title)}</b></p><table><thead>{row(rows[0], 'th')}</thead><tbody>{body}</tbody></table>"
-
-
-def _task_of(splits):
-    return next((task_of(split.labels) for split in splits if split.labels is not None), None)

@@ -48,24 +48,16 @@ def join_context(split: Split, frames: int | None) -> Split:
     if frames and raw_text is not None and split.context_raw_text is not None:
         pairs = zip(split.context_raw_text, raw_text, strict=True)
         raw_text = np.array([f"{before} {said}".strip() for before, said in pairs], dtype=object)
-    return dataclasses.replace(
-        split,
-        features=features,
-        lengths=lengths,
-        raw_text=raw_text,
-        context_features=None,
-        context_lengths=None,
-        context_raw_text=None,
-    )
+    no_context = dict.fromkeys(("context_features", "context_lengths", "context_raw_text"))
+    return dataclasses.replace(split, features=features, lengths=lengths, raw_text=raw_text, **no_context)
 
 
 def _join(context, context_lengths, utterances, lengths, frames):
     taken = np.where(lengths > 0, np.minimum(context_lengths, frames), 0).astype("int32")
     # No longer than the data needs: the room for the context is that of the longest one.
     room = int(taken.max())
-    if isinstance(utterances, StoredFeatures):
-        return _JoinedFeatures(context, context_lengths, taken, utterances, lengths, room), taken + lengths
-    return _put_in_front(context, context_lengths, taken, utterances, lengths, room), taken + lengths
+    join = _JoinedFeatures if isinstance(utterances, StoredFeatures) else _put_in_front
+    return join(context, context_lengths, taken, utterances, lengths, room), taken + lengths
 
 
 def _put_in_front(context, context_lengths, taken, utterances, lengths, room):

@@ -41,8 +41,7 @@ def sentiment_report(y_true: ArrayLike, y_pred: ArrayLike) -> dict[str, float | 
 
     Reference: the columns of the paper's Tables 1 and 2; Hazarika et al. 2020 for the two ACC-2 conventions.
     """
-    y_true, y_pred = _numpy_vector("y_true", y_true), _numpy_vector("y_pred", y_pred)
-    _check_same_length(y_true, y_pred)
+    y_true, y_pred = _pair(y_true, y_pred)
     report = {"mae": float(np.mean(np.abs(y_pred - y_true))), "corr": correlation(y_true, y_pred)}
     for name, limit in (("acc7", 3), ("acc5", 2)):
         true, pred = (np.rint(np.clip(values, -limit, limit)) for values in (y_true, y_pred))
@@ -79,8 +78,7 @@ def regression_report(y_true: ArrayLike, y_pred: ArrayLike) -> dict[str, float |
     >>> regression_report([1.0, 3.0, 5.0], [2.0, 3.0, 4.0])["r2"]
     0.75
     """
-    y_true, y_pred = _numpy_vector("y_true", y_true), _numpy_vector("y_pred", y_pred)
-    _check_same_length(y_true, y_pred)
+    y_true, y_pred = _pair(y_true, y_pred)
     error, spread = y_pred - y_true, y_true - y_true.mean()
     is_constant = spread @ spread <= CONSTANT["float64"] * (y_true @ y_true)
     return {
@@ -120,8 +118,7 @@ def sims_report(y_true: ArrayLike, y_pred: ArrayLike) -> dict[str, float | int |
 
     Reference: `__eval_sims_regression` of MMSA; F1 with the labels first, as it is since 2021-04-28.
     """
-    y_true, y_pred = _numpy_vector("y_true", y_true), _numpy_vector("y_pred", y_pred)
-    _check_same_length(y_true, y_pred)
+    y_true, y_pred = _pair(y_true, y_pred)
     y_true, y_pred = np.clip(y_true, -1, 1), np.clip(y_pred, -1, 1)
     report = {"mae": float(np.mean(np.abs(y_pred - y_true))), "corr": correlation(y_true, y_pred)}
     for name, edges in _SIMS_EDGES.items():
@@ -167,8 +164,7 @@ def classification_report(y_true: ArrayLike, y_pred: ArrayLike) -> dict[str, flo
             )
         _check_values("y_pred", scores)
         y_pred = np.argmax(scores, axis=1)
-    y_true, y_pred = _numpy_vector("y_true", y_true), _numpy_vector("y_pred", y_pred)
-    _check_same_length(y_true, y_pred)
+    y_true, y_pred = _pair(y_true, y_pred)
     for name, values in (("y_true", y_true), ("y_pred", y_pred)):
         wrong = (values != np.rint(values)) | (values < 0) | (values >= num_classes)
         if wrong.any():
@@ -261,12 +257,14 @@ def _numpy_vector(name, values):
     return values
 
 
-def _check_same_length(y_true, y_pred):
+def _pair(y_true, y_pred):
+    y_true, y_pred = _numpy_vector("y_true", y_true), _numpy_vector("y_pred", y_pred)
     if y_true.shape != y_pred.shape:
         raise ValueError(
             "`y_true` and `y_pred` must have the same length. "
             f"Received: y_true.shape={y_true.shape}, y_pred.shape={y_pred.shape}"
         )
+    return y_true, y_pred
 
 
 def correlation(x: np.ndarray, y: np.ndarray) -> float | None:

@@ -133,53 +133,25 @@ class BaseRecipeConfig:
 
 # Half-open ranges [low, high) of the numbers; what is not named here has no bound of its own.
 _RANGES = {
-    "hidden_dim": (2, None),
-    "num_layers": (1, None),
-    "num_heads": (1, None),
-    "dropout": (0, 1),
-    "modality_dropout": (0, 1),
-    "label_temperature": (1e-6, None),
-    "temperature": (1e-6, None),
-    "alignment_weight": (0, None),
-    "branch_weight": (0, None),
-    "label_smoothing": (0, 1),
-    "epochs": (0, None),
-    "learning_rate": (0, None),
-    "weight_decay": (0, None),
-    "clipnorm": (0, None),
-    "patience": (0, None),
-    "label_warmup_epochs": (0, None),
-    "batch_size": (2, None),
-    "devices": (1, None),
-    "validation_fraction": (0, 1),
-    "context_frames": (0, None),
-    "seed": (0, 2**32),
-    "prototype_momentum": (0, 1),
-    "train": (2, None),
-    "valid": (2, None),
-    "test": (2, None),
-    "relative_strength": (0, None),
-    "noise": (0, None),
-    "label_noise": (0, None),
-    "missing_rate": (0, 1),
-    "data_seed": (0, 2**32),
+    (0, None): "alignment_weight branch_weight clipnorm context_frames epochs label_noise label_warmup_epochs "
+    "learning_rate noise patience relative_strength weight_decay",
+    (1e-6, None): "label_temperature temperature",
+    (1, None): "devices num_heads num_layers",
+    (2, None): "batch_size hidden_dim test train valid",
+    (0, 1): "dropout label_smoothing missing_rate modality_dropout prototype_momentum validation_fraction",
+    (0, 2**32): "data_seed seed",
 }
 
 
 def _check_numbers(config, section=""):
+    bounds = {name: ends for ends, names in _RANGES.items() for name in names.split()}
     for field in dataclasses.fields(config):
-        if field.name not in _RANGES:
-            continue
-        low, high = _RANGES[field.name]
+        low, high = bounds.get(field.name, (None, None))
         value = getattr(config, field.name)
-        if not (_is_finite(value) and low <= value and (high is None or value < high)):
+        # A whole number may be one that no float holds, which math.isfinite can't take.
+        if low is not None and not (low <= value <= sys.float_info.max and (high is None or value < high)):
             bound = f"in [{low}, {high})" if high is not None else f"{low} or more"
             raise ConfigError(f"{section}{field.name} must be {bound}. Received: {value}")
-
-
-def _is_finite(value):
-    # A whole number may be one that no float holds, which math.isfinite can't take.
-    return abs(value) <= sys.float_info.max
 
 
 def check_label_range(label_range, name="label_range"):

@@ -79,10 +79,8 @@ class _SearchOracle:
     def populate_space(self, trial_id):
         if not self.trials:
             own = self.search.own_values
-            return {
-                "status": TrialStatus.RUNNING,
-                "values": {n: k.encode(own[n]) for n, k in self.search.space.items()},
-            }
+            values = {name: kind.encode(own[name]) for name, kind in self.search.space.items()}
+            return {"status": TrialStatus.RUNNING, "values": values}
         response = super().populate_space(trial_id)
         if response["status"] == TrialStatus.RUNNING:
             response["values"] = self._tidy(response["values"])
@@ -128,8 +126,7 @@ class _SearchOracle:
         self.interruptions[trial_id] = self.interruptions.get(trial_id, 0) + 1
         if self.interruptions[trial_id] >= _MAX_INTERRUPTIONS:
             reason = f"the process ended in the middle of it {_MAX_INTERRUPTIONS} times; out of memory, perhaps"
-            report = make_report(trial_id, {**EMPTY_RECORD, "reason": reason})
-            self.end_trial(report)
+            self.end_trial(make_report(trial_id, {**EMPTY_RECORD, "reason": reason}))
 
     @property
     def is_running(self):
@@ -204,14 +201,7 @@ def values_of(search, hp):
     return values
 
 
-EMPTY_RECORD = {
-    "objective": None,
-    "objectives": [],
-    "best_epochs": [],
-    "seconds": None,
-    "reason": None,
-    "worker": None,
-}
+EMPTY_RECORD = {"objective": None, "objectives": [], "best_epochs": [], "seconds": None, "reason": None, "worker": None}
 
 
 def make_report(trial_id, record):
@@ -223,9 +213,6 @@ def make_report(trial_id, record):
 
 class RandomOracle(_SearchOracle, keras_tuner.oracles.RandomSearchOracle):
     """Values drawn evenly from the space."""
-
-    def __init__(self, search, directory, on_end):
-        super().__init__(search, directory, on_end)
 
 
 class BayesianOracle(_SearchOracle, keras_tuner.oracles.BayesianOptimizationOracle):

@@ -100,8 +100,8 @@ class Search:
     @property
     def own_values(self):
         """The recipe's own values of the fields of the space."""
-        fields = to_dict(self.config)
-        return {field: _plain(fields, field) for field in self.space}
+        fields = resuming.flat(to_dict(self.config))
+        return {field: fields[field] for field in self.space}
 
     def trial_config(self, values, seed=None):
         """The `RecipeConfig` of a trial.
@@ -128,12 +128,6 @@ class Search:
             "data.sha256": run_directory.sha256(self.dataset),
         }
         return json.loads(json.dumps(facts))
-
-
-def _plain(fields, name):
-    for part in name.split("."):
-        fields = fields[part]
-    return fields
 
 
 def plan(config, dataset, options):

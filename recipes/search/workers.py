@@ -197,13 +197,11 @@ def _connection(host, port, worker):
         "KERASTUNER_ORACLE_PORT": str(port),
         "KERASTUNER_TUNER_ID": worker,
     }
-    before = {name: os.environ.get(name) for name in told}
+    before = {name: os.environ[name] for name in told if name in os.environ}
     os.environ.update(told)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        for name in told:
+            del os.environ[name]
+        os.environ.update(before)

@@ -1,6 +1,5 @@
 """Exports a run for TensorFlow Serving: the SavedModel and the files beside it."""
 
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -18,10 +17,8 @@ from plumkeras.recipes.serving.model_card import model_card
 from plumkeras.recipes.serving.notes import MAX_BATCH, serving_notes
 from plumkeras.tasks import get_task
 
-WARMUP, CARD, SIGNATURE, BATCHING = (
-    *("tf_serving_warmup_requests", "model_card.md", "signature.json"),
-    "batching_parameters.txt",
-)
+WARMUP, CARD = "tf_serving_warmup_requests", "model_card.md"
+SIGNATURE, BATCHING = "signature.json", "batching_parameters.txt"
 _WARMUP_BATCHES, _WARMUP_FRAMES = (1, 8, 32), (8, 256)
 # Requests are joined by padding the shorter ones, which the network does not see: no output depends on the padding.
 _BATCHING = f"""\
@@ -79,7 +76,7 @@ def export_run(run, directory, version=None, name=None):
     from plumkeras import export
     from plumkeras.recipes.runs.run import load_run
 
-    with _config_errors():
+    try:
         export.check_backend()
         loaded = load_run(run)
         export.check_modalities(loaded.network.modalities)
@@ -97,6 +94,8 @@ def export_run(run, directory, version=None, name=None):
             (partial / BATCHING).write_text(_BATCHING, encoding="utf-8")
             card = model_card(name, target.name, described, list(signature["signatures"]), docker, batching, notes)
             (partial / CARD).write_text(card, encoding="utf-8")
+    except (ValueError, FileExistsError, BlockingIOError) as error:
+        raise ConfigError(str(error)) from error
     return Export(target, name, tuple(signature["signatures"]), docker, has_warmup)
 
 
@@ -135,19 +134,11 @@ def check_export(run, directory, version=None, name=None):
     return name
 
 
-@contextlib.contextmanager
-def _config_errors():
-    try:
-        yield
-    except (ValueError, FileExistsError, BlockingIOError) as error:
-        raise ConfigError(str(error)) from error
-
-
 def _describe(run, loaded):
     """What `plumkeras.json` holds: of `config.json` what does not name the machine, and what else predictions need."""
     values = _read_description(run)
     metrics = run_directory.read_metrics(run / run_directory.METRICS)
-    network = loaded.network
+    network, label_classes = loaded.network, loaded.config.label_classes
     digest = hashlib.sha256((run / run_directory.NETWORK).read_bytes()).hexdigest()
     kept = {name: values.get(name) for name in ("recipe", "seed", "backend", "versions", "fold")}
     return {
@@ -155,7 +146,8 @@ def _describe(run, loaded):
         "network": {**values["network"], "modules": list(getattr(network, "modules", ())), "sha256": digest},
         "data": values["data"],
         "label_range": values["data"].get("label_range"),
-        "classes": _classes(loaded),
+        # What the numbers of the classes mean, as far as it is known.
+        "classes": get_task(network.task).class_meanings(network.num_classes, label_classes, loaded.class_names),
         "metrics": {name: report for name in ("valid", "test") if (report := metrics.get(name)) is not None},
         "warnings": metrics.get("warnings", []),
         "exported_with": run_directory.versions(),
@@ -179,12 +171,6 @@ def _read_description(run):
     return {**values, "data": data}
 
 
-def _classes(loaded):
-    """What the numbers of the classes mean, as far as it is known."""
-    task, classes = get_task(loaded.network.task), loaded.network.num_classes
-    return task.class_meanings(classes, loaded.config.label_classes, loaded.class_names)
-
-
 def docker_command(name):
     """The line that serves the newest version of an export, to be run in its directory."""
     return (
@@ -205,20 +191,13 @@ def _signature(version, name, loaded, notes):
 
     model = tf.saved_model.load(str(version))
     shapes = {
-        key: {
-            "inputs": _specs(signature.structured_input_signature[1]),
-            "outputs": _specs(signature.structured_outputs),
-        }
-        for key, signature in model.signatures.items()
+        key: {"inputs": _specs(found.structured_input_signature[1]), "outputs": _specs(found.structured_outputs)}
+        for key, found in model.signatures.items()
     }
-    example = _example(loaded)
-    answer = model.signatures["serving_default"](
-        **{key: tf.constant(value, shapes["serving_default"]["inputs"][key]["dtype"]) for key, value in example.items()}
-    )["prediction"].numpy()
-    protos = {
-        key: tf.make_tensor_proto(value, shapes["serving_default"]["inputs"][key]["dtype"])
-        for key, value in example.items()
-    }
+    example, inputs = _example(loaded), shapes["serving_default"]["inputs"]
+    tensors = {key: tf.constant(value, inputs[key]["dtype"]) for key, value in example.items()}
+    answer = model.signatures["serving_default"](**tensors)["prediction"].numpy()
+    protos = {key: tf.make_tensor_proto(value, inputs[key]["dtype"]) for key, value in example.items()}
     for proto in protos.values():
         # Numbers that can be read in place of their bytes.
         values, floating = tf.make_ndarray(proto).ravel().tolist(), proto.dtype == tf.float32.as_datatype_enum
@@ -226,6 +205,7 @@ def _signature(version, name, loaded, notes):
             proto.ClearField(field)
         (proto.float_val if floating else proto.int_val).extend(values)
     answered = [float(f"{value:.7g}") for value in answer[0]] if answer.ndim > 1 else float(f"{answer[0]:.7g}")
+    instance = {key: value[0] for key, value in example.items()}
     return {
         "model": name,
         "signatures": shapes,
@@ -234,10 +214,7 @@ def _signature(version, name, loaded, notes):
             "method": "POST",
             "path": f"/v1/models/{name}:predict",
             "row_format": {
-                "request": {
-                    "signature_name": "serving_default",
-                    "instances": [{key: value[0] for key, value in example.items()}],
-                },
+                "request": {"signature_name": "serving_default", "instances": [instance]},
                 "response": {"predictions": [answered]},
             },
             "column_format": {
@@ -249,9 +226,7 @@ def _signature(version, name, loaded, notes):
             "method": "tensorflow.serving.PredictionService/Predict",
             "request": {
                 "model_spec": {"name": name, "signature_name": "serving_default"},
-                "inputs": {
-                    key: MessageToDict(proto, preserving_proto_field_name=True) for key, proto in protos.items()
-                },
+                "inputs": {key: MessageToDict(p, preserving_proto_field_name=True) for key, p in protos.items()},
             },
         },
     }
@@ -312,8 +287,5 @@ def _usual_frames(loaded, modality):
 def _write_json(path, values):
     # A number a line would make thousands of them.
     text = json.dumps(values, indent=2, allow_nan=False)
-    path.write_text(re.sub(r"\[\s+([^\[\]{}\"]*?)\s+\]", _one_line, text) + "\n", encoding="utf-8")
-
-
-def _one_line(match):
-    return f"[{' '.join(match[1].split())}]"
+    text = re.sub(r"\[\s+([^\[\]{}\"]*?)\s+\]", lambda numbers: f"[{' '.join(numbers[1].split())}]", text)
+    path.write_text(f"{text}\n", encoding="utf-8")

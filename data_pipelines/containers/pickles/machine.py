@@ -1,4 +1,4 @@
-"""The pickle machine: what each opcode does, and the closed table of what may be called."""
+"""The pickle machine: its stack and memo, and what the opcodes do with them."""
 
 import codecs
 import collections
@@ -9,7 +9,7 @@ import numpy as np
 from plumkeras.data_pipelines.containers import budget
 from plumkeras.data_pipelines.containers.pickles import values
 
-_MARK = object()
+MARK = object()
 # Longer payloads stay views into the file: they are an array's bytes.
 _KEEP_AS_VIEW = 1 << 16
 # Longer numbers are no data, and Python refuses to write them in full, in an error for one.
@@ -46,23 +46,6 @@ class Machine:
         self.hashes = {}
         self.arrays = {}
 
-    def run(self):
-        """Interprets the file and returns its object."""
-        table = _TABLE
-        data, end = self.data, len(self.data)
-        while self.at < end:
-            code = data[self.at]
-            self.at += 1
-            if code == 0x2E:  # STOP
-                if len(self.stack) != 1:
-                    raise ValueError(f"{len(self.stack)} values are left on the stack")
-                return self.stack[0]
-            method = table.get(code)
-            if method is None:
-                raise ValueError(f"unknown opcode 0x{code:02x}")
-            method(self)
-        raise EOFError("it ends before its STOP opcode")
-
     # Reading
     def take(self, count):
         stop = self.at + count
@@ -94,7 +77,7 @@ class Machine:
     def pop_mark(self):
         stack = self.stack
         for position in range(len(stack) - 1, -1, -1):
-            if stack[position] is _MARK:
+            if stack[position] is MARK:
                 items = stack[position + 1 :]
                 del stack[position:]
                 return items
@@ -102,7 +85,7 @@ class Machine:
 
     def pop(self):
         value = self.stack.pop()
-        if value is _MARK:
+        if value is MARK:
             raise ValueError("a MARK is where a value is expected")
         return value
 
@@ -112,11 +95,8 @@ class Machine:
         return self.stack[-1]
 
     def tuple_of(self, count):
-        if count:
-            items = [self.pop() for _ in range(count)]
-            self.stack.append(tuple(reversed(items)))
-        else:
-            self.stack.append(())
+        items = [self.pop() for _ in range(count)]
+        self.stack.append(tuple(reversed(items)))
 
     def put(self, index):
         value = self.stack[-1]
@@ -237,95 +217,3 @@ class Machine:
         # Once: a shell can be built as often as the file likes.
         shell.memo_indices.clear()
         self.push_made(value)
-
-
-def _refuse(what):
-    def method(machine):
-        raise values.Refused(what)
-
-    return method
-
-
-def _push(value):
-    return lambda m: m.stack.append(value)
-
-
-def _name_line(machine):
-    machine.name(str(machine.line(), "utf-8"), str(machine.line(), "utf-8"))
-
-
-_OPCODES = {
-    # Constants and numbers
-    "N": _push(None),
-    "\x88": _push(True),
-    "\x89": _push(False),
-    "I": Machine.int_line,
-    "L": Machine.int_line,
-    "J": lambda m: m.stack.append(m.number(4, signed=True)),
-    "K": lambda m: m.stack.append(m.number(1)),
-    "M": lambda m: m.stack.append(m.number(2)),
-    "\x8a": lambda m: m.long_int(1),
-    "\x8b": lambda m: m.long_int(4),
-    "F": lambda m: m.stack.append(float(m.line())),
-    "G": Machine.floats,
-    # Text and bytes
-    "S": Machine.string_line,
-    "T": lambda m: m.sized_bytes(4),
-    "U": lambda m: m.sized_bytes(1),
-    "B": lambda m: m.sized_bytes(4),
-    "C": lambda m: m.sized_bytes(1),
-    "\x8e": lambda m: m.sized_bytes(8),
-    "\x96": lambda m: m.sized_bytes(8),
-    "V": lambda m: m.stack.append(str(m.line(), "raw-unicode-escape")),
-    "X": lambda m: m.sized_text(4),
-    "\x8c": lambda m: m.sized_text(1),
-    "\x8d": lambda m: m.sized_text(8),
-    # Containers
-    "(": _push(_MARK),
-    ")": lambda m: m.tuple_of(0),
-    "\x85": lambda m: m.tuple_of(1),
-    "\x86": lambda m: m.tuple_of(2),
-    "\x87": lambda m: m.tuple_of(3),
-    "t": lambda m: m.stack.append(tuple(m.pop_mark())),
-    "]": lambda m: m.stack.append([]),
-    "l": lambda m: m.stack.append(m.pop_mark()),
-    "a": lambda m: m.extend([m.pop()]),
-    "e": lambda m: m.extend(m.pop_mark()),
-    "}": lambda m: m.stack.append({}),
-    "d": lambda m: m.set_items((m.pop_mark(), m.stack.append({}))[0]),
-    "s": lambda m: m.set_items(m.pop_two()),
-    "u": lambda m: m.set_items(m.pop_mark()),
-    "\x8f": Machine.empty_set,
-    "\x90": lambda m: m.add_items(m.pop_mark()),
-    "\x91": lambda m: m.stack.append(values.CALLS["builtins.frozenset"](m.pop_mark())),
-    # Stack and memo
-    "0": lambda m: m.stack.pop(),
-    "1": lambda m: m.pop_mark(),
-    "2": lambda m: m.stack.append(m.stack[-1]),
-    "p": lambda m: m.put(int(m.line()[:20])),
-    "q": lambda m: m.put(m.number(1)),
-    "r": lambda m: m.put(m.number(4)),
-    "\x94": lambda m: m.put(len(m.memo)),
-    "g": lambda m: m.get(int(m.line()[:20])),
-    "h": lambda m: m.get(m.number(1)),
-    "j": lambda m: m.get(m.number(4)),
-    "\x80": lambda m: m.number(1),
-    "\x95": lambda m: m.number(8),
-    # Names and calls
-    "c": _name_line,
-    "\x93": lambda m: m.name(*m.pop_two()),
-    "R": lambda m: m.call(m.pop()),
-    "\x81": lambda m: m.call(m.pop()),
-    "\x92": Machine.call_with_keywords,
-    "b": Machine.build,
-    "i": _refuse("makes an instance (opcode INST)"),
-    "o": _refuse("makes an instance (opcode OBJ)"),
-    "P": _refuse("has a persistent id"),
-    "Q": _refuse("has a persistent id"),
-    "\x82": _refuse("uses the extension registry"),
-    "\x83": _refuse("uses the extension registry"),
-    "\x84": _refuse("uses the extension registry"),
-    "\x97": _refuse("has its data outside the file"),
-    "\x98": _refuse("has its data outside the file"),
-}
-_TABLE = {ord(code): method for code, method in _OPCODES.items()}

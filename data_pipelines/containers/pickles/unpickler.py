@@ -3,7 +3,7 @@
 Public feature files are pickles, and a pickle is a program: the standard loader imports and calls
 whatever it names, and even numpy's own reconstruction functions trust the bytes that they are
 given (a crafted dtype state turns data into pointers). So nothing here subclasses that loader.
-`unpickler_machine` interprets the opcodes itself and knows a closed table of constructors: no
+`opcodes` and `machine` interpret the file themselves and know a closed table of constructors: no
 import, no attribute access, no call of anything named in the file can happen, because there is no
 code that could do it. Sizes are checked against the bytes that are there before anything is
 allocated, and what is made again and again of the same bytes is paid for by the source's budget
@@ -15,6 +15,7 @@ import os
 import struct
 
 from plumkeras.data_pipelines.containers import budget
+from plumkeras.data_pipelines.containers.pickles import opcodes
 from plumkeras.data_pipelines.containers.pickles.machine import Machine
 from plumkeras.data_pipelines.containers.pickles.values import Refused
 from plumkeras.data_pipelines.schema.validation import DataError
@@ -56,7 +57,7 @@ def read_pickle(path):
     machine = Machine(mapped)
     try:
         with budget.reading(path):
-            value = machine.run()
+            value = opcodes.run(machine)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     except Refused as error:

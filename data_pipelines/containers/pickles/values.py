@@ -22,8 +22,7 @@ _MAX_DIMENSIONS = 32
 _MAX_EMPTY_ROWS = 1 << 16
 _PIECE = 4 << 20
 # What a key may be: ids are shorter, and a key is hashed and compared as often as the file names it.
-_MAX_KEY = 4096
-_MAX_KEY_PARTS = 16
+_MAX_KEY, _MAX_KEY_PARTS = 4096, 16
 # Python's hashes of numbers and tuples can be chosen, and keys of one hash take time that is quadratic in their number.
 # Nothing real has more than a few.
 MAX_EQUAL_HASHES = 100
@@ -98,11 +97,6 @@ def as_bytes(value, encoding="latin-1"):
         _spend(len(value))
         return value.encode("latin-1")
     raise ValueError(f"bytes are expected, not {type(value).__name__}")
-
-
-def encode(text, encoding="latin-1"):
-    """Stands for `_codecs.encode`: how protocols 0 to 2 write bytes."""
-    return as_bytes(text, encoding)
 
 
 class Shell:
@@ -202,8 +196,7 @@ def _object_array(data, shape, count, order):
     if any(isinstance(item, Shell) for item in data):
         raise ValueError("an array contains itself")
     _spend(_REFERENCE * count)
-    array = np.fromiter(data, dtype=object, count=count)
-    return array.reshape(shape, order=as_text(order))
+    return np.fromiter(data, dtype=object, count=count).reshape(shape, order=as_text(order))
 
 
 def _call_reconstruct(kind, shape=(0,), typecode=b"b"):
@@ -243,10 +236,6 @@ def _call_bytes(kind):
         return kind(data)
 
     return call
-
-
-def _call_complex(real, imaginary=0.0):
-    return complex(float(real), float(imaginary))
 
 
 def _call_ordered_dict(items=()):
@@ -293,7 +282,7 @@ TYPES = ("numpy.ndarray",)
 CALLS = {
     "numpy.dtype": _call_dtype,
     "collections.OrderedDict": _call_ordered_dict,
-    "_codecs.encode": encode,
+    "_codecs.encode": as_bytes,  # How protocols 0 to 2 write bytes.
 }
 for _core in ("numpy.core", "numpy._core"):
     CALLS |= {
@@ -307,5 +296,5 @@ for _builtins in ("builtins", "__builtin__"):
         f"{_builtins}.frozenset": _call_set(frozenset),
         f"{_builtins}.bytes": _call_bytes(bytes),
         f"{_builtins}.bytearray": _call_bytes(bytearray),
-        f"{_builtins}.complex": _call_complex,
+        f"{_builtins}.complex": lambda real, imaginary=0.0: complex(float(real), float(imaginary)),
     }

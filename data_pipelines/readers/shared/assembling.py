@@ -12,6 +12,14 @@ from plumkeras.data_pipelines.readers.shared.names import is_ragged
 from plumkeras.data_pipelines.schema.dataset import Split
 from plumkeras.data_pipelines.schema.validation import DataError, check_lengths
 
+# By a file's field: the field of a `Split`, and what reads it.
+_OTHERS = {
+    "raw_text": ("raw_text", fields.raw_text),
+    "fold": ("folds", fields.lengths),
+    "group": ("groups", fields.ids),
+    "context_raw_text": ("context_raw_text", fields.raw_text),
+}
+
 
 def assemble(name, path, values, modalities, read_features, find_lengths, report):
     """Makes a split.
@@ -56,19 +64,12 @@ def assemble(name, path, values, modalities, read_features, find_lengths, report
         counts["padding_frames"] = cleaning.zero_padding(features[modality], lengths[modality])
         report.record_cleaning(name, modality, counts)
     labels, modality_labels = split_labels(values, where, ids, report, name)
-    text, folds, groups = values.get("raw_text"), values.get("fold"), values.get("group")
-    context = values.get("context_raw_text")
-    return Split(
-        ids=ids,
-        features=features,
-        lengths=lengths,
-        labels=labels,
-        modality_labels=modality_labels,
-        raw_text=None if text is None else fields.raw_text(text, f"{where}/raw_text"),
-        folds=None if folds is None else fields.lengths(folds, f"{where}/fold"),
-        groups=None if groups is None else fields.ids(groups, f"{where}/group"),
-        context_raw_text=None if context is None else fields.raw_text(context, f"{where}/context_raw_text"),
-    )
+    others = {
+        name: read(values[field], f"{where}/{field}")
+        for field, (name, read) in _OTHERS.items()
+        if values.get(field) is not None
+    }
+    return Split(ids, features, lengths, labels, modality_labels, **others)
 
 
 def assemble_padded(name, path, values, utterances, contexts, report):

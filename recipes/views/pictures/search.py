@@ -77,13 +77,13 @@ def _by_value(axis, field, completed, best, sampling, limits):
         places = dict(zip([trial.number for trial in completed], values, strict=True))
         _scale(axis, values, sampling)
     else:
-        names = sorted(set(map(_value_name, values)), key=lambda name: (len(name), name))
+        names = sorted(set(map(value_name, values)), key=lambda name: (len(name), name))
         if all(isinstance(value, (int, float)) for value in values):
-            names = [_value_name(value) for value in sorted(set(values))]
+            names = [value_name(value) for value in sorted(set(values))]
         # Side by side in the order of the trials, so that equal values do not hide each other.
         spread = np.linspace(-0.2, 0.2, len(values)) if len(values) > 1 else [0]
         places = {
-            trial.number: names.index(_value_name(value)) + shift
+            trial.number: names.index(value_name(value)) + shift
             for trial, value, shift in zip(completed, values, spread, strict=True)
         }
         axis.set_xticks(range(len(names)), names, parse_math=False, fontsize=8)
@@ -112,7 +112,8 @@ def _scale(axis, values, sampling):
         axis.xaxis.get_major_locator().set_params(integer=True)
 
 
-def _value_name(value):
+def value_name(value):
+    """The value of a field as a person reads it."""
     if isinstance(value, (list, tuple)):
         return " ".join(map(str, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)

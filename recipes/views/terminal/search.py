@@ -2,6 +2,7 @@
 
 from rich.console import Console
 
+from plumkeras.recipes.views.pictures.search import value_name
 from plumkeras.recipes.views.terminal.tables import escape, print_line, print_table
 from plumkeras.recipes.views.wrapping import fill_command
 
@@ -36,7 +37,7 @@ def print_search(results, directory, console=None, shown=4):
     rows = [["", *map(_trial_title, ranked)], ["objective", *(f"{trial.objective:.4f}" for trial in ranked)]]
     if len(search.seeds) > 1:
         rows.append(["std over seeds (ddof 1)", *(f"{trial.objective_std:.4f}" for trial in ranked)])
-    rows += [[field, *(_setting(trial.values[field]) for trial in ranked)] for field in results.fields]
+    rows += [[field, *(value_name(trial.values[field]) for trial in ranked)] for field in results.fields]
     print_table(f"Search: {search.algorithm}, {len(results.trials)} trials", rows, console)
     seeds = ", ".join(map(str, search.seeds))
     over = f"mean over the seeds {seeds}" if len(search.seeds) > 1 else f"seed {seeds}"
@@ -62,12 +63,6 @@ def print_search(results, directory, console=None, shown=4):
 
 def _trial_title(trial):
     return "recipe" if trial.number == 0 else f"trial {trial.number}"
-
-
-def _setting(value):
-    if isinstance(value, (list, tuple)):
-        return " ".join(map(str, value)) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _gain(results):
