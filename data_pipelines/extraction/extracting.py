@@ -7,8 +7,8 @@ import numpy as np
 
 from plumkeras.data_pipelines.extraction import audio, clips, vision
 from plumkeras.data_pipelines.extraction.text import TextEncoder, TextOptions
-from plumkeras.data_pipelines.features import cleaning
 from plumkeras.data_pipelines.loading import load
+from plumkeras.data_pipelines.readers.shared import ragged
 from plumkeras.data_pipelines.readers.shared.label_fields import split_labels
 from plumkeras.data_pipelines.schema.dataset import MODALITIES, Dataset, Split
 from plumkeras.data_pipelines.schema.report import Report
@@ -184,8 +184,9 @@ def _splits(path, listed, made, skipped, task, report):
             continue
         features, lengths = {}, {}
         for modality, values in made.items():
-            features[modality], lengths[modality] = _pad(values, rows)
-            features[modality], counts = cleaning.clean_array(features[modality])
+            where, width = f"{path}: {name}/{modality}", next(v.shape[1] for v in values if isinstance(v, np.ndarray))
+            frames = [ragged.Sequence([] if values[row] is None else values[row], where) for row in rows]
+            features[modality], counts, lengths[modality] = ragged.pad(frames, width, where)
             report.record_cleaning(name, modality, {**counts, "padding_frames": 0})
         known = {} if listed.labels is None else {f"{task}_labels": listed.labels[rows]}
         labels, _ = split_labels(known, f"{path}: {name}", listed.ids[rows], report, name)
@@ -202,17 +203,6 @@ def _splits(path, listed, made, skipped, task, report):
         reason = f"; clip {next(iter(skipped))}: {next(iter(skipped.values()))}" if skipped else ""
         raise DataError(f"{path}: none of {len(listed.ids)} clips is left{reason}")
     return splits
-
-
-def _pad(values, rows):
-    """Features `[N, T, F]`, zeros after each clip's frames, and lengths `[N]`."""
-    width = next(value.shape[1] for value in values if isinstance(value, np.ndarray))
-    lengths = np.array([0 if values[row] is None else len(values[row]) for row in rows], dtype="int32")
-    features = np.zeros((len(rows), max(1, lengths.max()), width), dtype="float32")
-    for position, row in enumerate(rows):
-        if lengths[position]:
-            features[position, : lengths[position]] = values[row]
-    return features, lengths
 
 
 def _add_text(path, options, label_range, progress, max_bytes):

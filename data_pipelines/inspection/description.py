@@ -50,7 +50,7 @@ def describe(dataset: Dataset) -> dict:
         "path": dataset.path,
         "format": dataset.format,
         "sha256": dataset.sha256,
-        "source": dict(zip(("format", "sha256"), source_of(dataset), strict=True)),
+        "source": source_of(dataset),
         "known_file": known and known.name,
         "task": dataset.task,
         "label_range": None if dataset.label_range is None else [_number(end) for end in dataset.label_range],

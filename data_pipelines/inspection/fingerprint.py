@@ -44,11 +44,8 @@ def fingerprint(data, modalities=None):
     """
     split, name, source = data, None, None
     if hasattr(data, "split"):
-        name = fitted_on(data)
-        known = known_file(data)
-        split = data[name]
-        source = dict(zip(("format", "sha256"), source_of(data), strict=True))
-        source["known_file"] = known and known.name
+        name, known = fitted_on(data), known_file(data)
+        split, source = data[name], {**source_of(data), "known_file": known and known.name}
     chosen = split.modalities if modalities is None else tuple(modalities)
     return {
         "split": name,

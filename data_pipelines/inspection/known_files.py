@@ -49,7 +49,7 @@ KNOWN_FILES = {
 
 
 def source_of(dataset):
-    """Format and SHA-256 of the file that a data set was read from; of shards, of that which was converted."""
+    """Dict of `format` and `sha256` of the file that a data set was read from; of shards, of what was converted."""
     if dataset.format == layout.NAME and dataset.path is not None:
         try:
             source = layout.read_schema(dataset.path).get("source")
@@ -57,13 +57,13 @@ def source_of(dataset):
             # The folder may be gone by now, and it says nothing about the data.
             source = None
         if isinstance(source, dict):
-            return source.get("format"), source.get("sha256")
-    return dataset.format, dataset.sha256
+            return {"format": source.get("format"), "sha256": source.get("sha256")}
+    return {"format": dataset.format, "sha256": dataset.sha256}
 
 
 def known_file(dataset):
     """The `KnownFile` that a data set's source is by its hash, or None."""
-    sha256 = source_of(dataset)[1]
+    sha256 = source_of(dataset)["sha256"]
     return KNOWN_FILES.get(sha256) if isinstance(sha256, str) else None
 
 
@@ -96,9 +96,8 @@ def _differing(dataset, known):
 
 
 def _looks_like(dataset, known):
-    form, sha256 = source_of(dataset)
-    widths = dict(dataset.feature_dims)
+    source, widths = source_of(dataset), dataset.feature_dims
     # Text vectors are as wide in every file; and data in memory have no hash to compare.
-    telling = sha256 is not None and form == known.format and set(widths) - {"text"}
+    telling = source["sha256"] is not None and source["format"] == known.format and set(widths) - {"text"}
     same = all(known.widths.get(modality) == width for modality, width in widths.items())
     return bool(telling) and same and len(_differing(dataset, known)) <= 1

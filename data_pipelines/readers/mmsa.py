@@ -195,13 +195,8 @@ def _begin_at(starts, features):
 
 def _mask(text_bert, where):
     """The attention mask `[N, steps]` as booleans."""
-    if (
-        not isinstance(text_bert, np.ndarray)
-        or text_bert.ndim != 3
-        or text_bert.shape[1] != 3
-        or not text_bert.shape[2]
-        or text_bert.dtype.kind not in "iufb"
-    ):
+    has_axes = isinstance(text_bert, np.ndarray) and text_bert.ndim == 3 and text_bert.dtype.kind in "iufb"
+    if not has_axes or text_bert.shape[1] != 3 or not text_bert.shape[2]:
         shape = getattr(text_bert, "shape", type(text_bert).__name__)
         raise DataError(f"{where} is {shape}; an array [samples, 3, steps] of numbers is expected")
     return text_bert[:, 1] != 0

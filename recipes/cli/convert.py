@@ -7,9 +7,9 @@ from typing import Annotated
 import tyro
 
 from plumkeras.data_pipelines import convert, open_shards
-from plumkeras.recipes.cli.parsing import MaxBytes, check_max_bytes, parse
+from plumkeras.recipes.cli.parsing import MaxBytes, check_max_bytes, label_options, parse
 from plumkeras.recipes.cli.quiet import quiet_start
-from plumkeras.recipes.config import TaskName, check_label_range
+from plumkeras.recipes.config import TaskName
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,19 +36,10 @@ class Convert:
 
 def run_convert(arguments):
     options = parse(Convert, arguments, "plumkeras convert")
-    check_label_range(options.label_range, "--label-range")
+    how = {"overwrite": options.overwrite, "max_bytes": options.max_bytes, **label_options(options)}
     check_max_bytes(options.max_bytes)
     from plumkeras.recipes.views import terminal
 
     with quiet_start(backend=False), terminal.counting("Converting") as progress:
-        schema = convert(
-            options.path,
-            options.directory,
-            overwrite=options.overwrite,
-            progress=progress,
-            label_range=options.label_range,
-            max_bytes=options.max_bytes,
-            task=options.task,
-            label_column=options.label_column,
-        )
+        schema = convert(options.path, options.directory, progress=progress, **how)
     terminal.print_conversion(schema, open_shards(options.directory, max_bytes=options.max_bytes))

@@ -9,8 +9,8 @@ import tyro
 
 from plumkeras.data_pipelines import describe
 from plumkeras.recipes.cli.data_set import load_path
-from plumkeras.recipes.cli.parsing import MaxBytes, parse, say
-from plumkeras.recipes.config import TaskName, check_label_range
+from plumkeras.recipes.cli.parsing import MaxBytes, label_options, parse, say
+from plumkeras.recipes.config import TaskName
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,18 +42,10 @@ def run_inspect(arguments):
     from plumkeras.recipes.runs.output_checks import check_picture_target
     from plumkeras.recipes.views import terminal
 
-    check_label_range(options.label_range, "--label-range")
+    labels = label_options(options)
     if options.plot is not None:
         check_picture_target(options.plot, options.overwrite)
-    description = describe(
-        load_path(
-            options.path,
-            options.max_bytes,
-            label_range=options.label_range,
-            task=options.task,
-            label_column=options.label_column,
-        )
-    )
+    description = describe(load_path(options.path, options.max_bytes, **labels))
     if options.json:
         print(json.dumps(description, allow_nan=False))
     else:

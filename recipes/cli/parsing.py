@@ -12,7 +12,7 @@ from plumkeras.data_pipelines import DataError
 from plumkeras.nearest import nearest
 from plumkeras.recipes.cli.help import is_asked, print_help
 from plumkeras.recipes.cli.options import options_of
-from plumkeras.recipes.config import ConfigError, TrainingError
+from plumkeras.recipes.config import ConfigError, TrainingError, check_label_range
 from plumkeras.recipes.views.escaping import for_terminal
 from plumkeras.recipes.views.wrapping import fill, fill_command
 
@@ -109,6 +109,16 @@ def check_max_bytes(value):
     """Raises `UsageError` unless a value of `--max-bytes` is None or positive."""
     if value is not None and value < 1:
         raise UsageError(f"--max-bytes must be at least 1. Received: {value}")
+
+
+def label_options(options):
+    """What the options of a command say of the labels: arguments of `data_pipelines.load`.
+
+    Raises:
+        ConfigError: `label_range` isn't two finite numbers, the lower one first.
+    """
+    check_label_range(options.label_range, "--label-range")
+    return {name: getattr(options, name) for name in ("task", "label_column", "label_range")}
 
 
 def take(arguments, option):

@@ -66,32 +66,23 @@ def labelled(splits, request, report, path, *, declared=False, certain=False, na
     # What the file says of its metrics goes with its own range.
     is_own_range = request.label_range in (None, label_range)
     label_range = request.label_range or label_range
-    task, names_of_labels = request.task, None
+    task, label_names = request.task, None
     if found:
         reading = _Reading(path, found, request, report, names)
         task, labels = reading.settle(declared, certain, label_range is not None)
-        splits = {
-            name: dataclasses.replace(split, labels=_typed(labels[name], task, f"{path}: {name}", split.ids))
-            if name in labels
-            else split
-            for name, split in splits.items()
-        }
-        names_of_labels = reading.names if task == "multilabel" else None
+        splits = dict(splits)
+        for name, values in labels.items():
+            typed = _typed(values, task, f"{path}: {name}", splits[name].ids)
+            splits[name] = dataclasses.replace(splits[name], labels=typed)
+        label_names = reading.names if task == "multilabel" else None
         if all(split.labels is None for split in splits.values()):
             task = request.task
     if task not in (None, "regression"):
         label_range = None
     if task not in (None, "regression") or not is_own_range:
         options.pop("metric_report", None)
-    dataset = Dataset(
-        splits,
-        report=report,
-        path=path,
-        task=task,
-        label_range=label_range,
-        label_names=names_of_labels,
-        **options,
-    )
+    options |= {"task": task, "label_range": label_range, "label_names": label_names}
+    dataset = Dataset(splits, report=report, path=path, **options)
     dataset.task_is_guessed = bool(found) and not declared and request.task is None
     return dataset
 

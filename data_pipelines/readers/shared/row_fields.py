@@ -4,6 +4,7 @@ import numpy as np
 
 from plumkeras.data_pipelines.containers.pickles.values import LongText, as_text
 from plumkeras.data_pipelines.readers.shared import fields
+from plumkeras.data_pipelines.readers.shared.names import is_ragged
 from plumkeras.data_pipelines.schema.validation import DataError
 
 # UR-FUNNY (V1 and V2) and MUStARD as MISA and MultiBench write them.
@@ -15,11 +16,7 @@ def are_rows(values):
     """Whether ids come as rows (`[N, 1]` or `[N, 3]`) and not one by one."""
     if isinstance(values, np.ndarray) and (values.ndim > 1 or values.dtype.kind != "O"):
         return values.ndim > 1
-    return (
-        isinstance(values, (list, tuple, np.ndarray))
-        and len(values) > 0
-        and isinstance(values[0], (list, tuple, np.ndarray))
-    )
+    return is_ragged(values) and len(values) > 0 and isinstance(values[0], (list, tuple, np.ndarray))
 
 
 def row_ids(values, where):

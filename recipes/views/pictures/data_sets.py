@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from plumkeras.recipes.views.pictures.losses import COLOURS
+from plumkeras.recipes.views.pictures.losses import COLOURS, new_figure
 
 _SPLITS = {"train": COLOURS[0], "valid": COLOURS[4], "test": COLOURS[1], "all": COLOURS[0]}
 # More bars than that can't be read.
@@ -23,11 +23,8 @@ def plot_description(description, path):
         description: dict, as `data_pipelines.describe` returns it.
         path: where the PNG goes.
     """
-    from matplotlib.figure import Figure
-
     modalities = description["modalities"][:_MAX_MODALITIES]
-    # A figure of its own, without pyplot: nothing global is touched, and no display is needed.
-    figure = Figure(figsize=(max(8.4, 3.6 * len(modalities)), 9.6), layout="constrained")
+    figure = new_figure(max(8.4, 3.6 * len(modalities)), 9.6)
     figure.suptitle(_title(description), fontsize=11, parse_math=False)
     top, middle, bottom = figure.subfigures(3, 1, height_ratios=(1.05, 1, 1.1))
     left, right = top.subplots(1, 2, width_ratios=(1.6, 1))

@@ -10,6 +10,13 @@ from plumkeras.recipes.models import STAGE_TITLES
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 
 
+def new_figure(width, height):
+    """A figure of its own, without pyplot: nothing global is touched, and no display is needed."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
 def plot_losses(histories, path):
     """Draws the loss terms of the stages by epoch.
 
@@ -21,11 +28,8 @@ def plot_losses(histories, path):
             the number of the kept epoch, from 0.
         path: where the PNG goes.
     """
-    from matplotlib.figure import Figure
-
     stages = [stage for stage in STAGE_TITLES if histories.get(stage, {}).get("loss")]
-    # A figure of its own, without pyplot: nothing global is touched, and no display is needed.
-    figure = Figure(figsize=(6.2 * max(len(stages), 1), 8.2), layout="constrained")
+    figure = new_figure(6.2 * max(len(stages), 1), 8.2)
     axes = figure.subplots(2, max(len(stages), 1), squeeze=False)
     for column, stage in enumerate(stages):
         history = histories[stage]
@@ -37,14 +41,13 @@ def plot_losses(histories, path):
 
 
 def _terms(axis, epochs, history):
-    terms = [name for name in history if name.endswith("_loss") and not name.startswith("val_")]
     groups = {}
-    for name in terms:
+    for name in (name for name in history if name.endswith("_loss") and not name.startswith("val_")):
         kind = name.removesuffix("_loss").rsplit("_", 1)[-1]
         groups.setdefault(kind, []).append(name)
     # One colour for each kind of term, one dash for each modality: twelve lines stay readable.
     dashes = ("-", "--", ":", "-.")
-    for colour, (_, names) in zip(COLOURS, groups.items(), strict=False):
+    for colour, names in zip(COLOURS, groups.values(), strict=False):
         for dash, name in zip(itertools.cycle(dashes), names, strict=False):
             label = name.removesuffix("_loss").replace("_", " ")
             axis.plot(epochs, history[name], dash, marker=_marker(epochs), color=colour, label=label)
@@ -61,14 +64,11 @@ def _marker(epochs):
 
 
 def _train_and_validation(axis, epochs, history):
-    shown = [("loss", "loss")]
-    if "prediction_loss" in history:
-        shown = [("prediction_loss", "prediction loss")]
-    for name, label in shown:
-        marker = _marker(epochs)
-        axis.plot(epochs, history[name], marker=marker, color=COLOURS[0], label=f"{label}, training")
-        if f"val_{name}" in history:
-            axis.plot(epochs, history[f"val_{name}"], marker=marker, color=COLOURS[1], label=f"{label}, validation")
+    name = "prediction_loss" if "prediction_loss" in history else "loss"
+    label, marker = name.replace("_", " "), _marker(epochs)
+    axis.plot(epochs, history[name], marker=marker, color=COLOURS[0], label=f"{label}, training")
+    if f"val_{name}" in history:
+        axis.plot(epochs, history[f"val_{name}"], marker=marker, color=COLOURS[1], label=f"{label}, validation")
     best = history.get("best_epoch")
     if best is not None:
         axis.axvline(

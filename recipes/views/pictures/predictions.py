@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 
 from plumkeras.metrics.reports import correlation
-from plumkeras.recipes.views.pictures.losses import COLOURS
+from plumkeras.recipes.views.pictures.losses import COLOURS, new_figure
 
 _MAX_LABELS = 24
 
@@ -18,10 +18,8 @@ def plot_regression(labels, predicted, split_name, path):
         split_name: what was predicted.
         path: where the PNG goes.
     """
-    from matplotlib.figure import Figure
-
     labels, predicted = np.asarray(labels, "float64"), np.asarray(predicted, "float64")
-    figure = Figure(figsize=(5.6, 5.4), layout="constrained")
+    figure = new_figure(5.6, 5.4)
     axis = figure.subplots()
     low, high = min(labels.min(), predicted.min()), max(labels.max(), predicted.max())
     margin = 0.04 * ((high - low) or 1)
@@ -52,10 +50,8 @@ def plot_confusion(labels, predicted, names, split_name, path):
         split_name: what was predicted.
         path: where the PNG goes.
     """
-    from matplotlib.figure import Figure
-
     side = 2.4 + 0.9 * min(len(names), 12)
-    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
+    figure = new_figure(side + 0.6, side)
     axis = figure.subplots()
     _matrix(axis, _counts(labels, predicted, len(names)), names)
     axis.set(xlabel="prediction", ylabel="label")
@@ -73,11 +69,9 @@ def plot_labels(labels, predicted, names, split_name, path):
         split_name: what was predicted.
         path: where the PNG goes.
     """
-    from matplotlib.figure import Figure
-
     labels, predicted = np.asarray(labels) > 0.5, np.asarray(predicted) > 0.5
     shown = slice(0, _MAX_LABELS)
-    figure = Figure(figsize=(6.4, 1.6 + 0.55 * min(len(names), _MAX_LABELS)), layout="constrained")
+    figure = new_figure(6.4, 1.6 + 0.55 * min(len(names), _MAX_LABELS))
     axis = figure.subplots()
     places = np.arange(len(names[shown]))
     bars = (("true", labels), ("predicted", predicted), ("both", labels & predicted))
@@ -106,13 +100,11 @@ def plot_disagreement(hard_labels, names, split_name, path):
         split_name: what was predicted.
         path: where the PNG goes.
     """
-    from matplotlib.figure import Figure
-
     pairs = list(itertools.combinations(hard_labels, 2))
     columns = min(len(pairs), 3)
     rows = -(-len(pairs) // columns)
     side = 2.2 + 0.7 * min(len(names), 12)
-    figure = Figure(figsize=(max((side + 0.4) * columns, 5.5), (side + 0.3) * rows + 0.4), layout="constrained")
+    figure = new_figure(max((side + 0.4) * columns, 5.5), (side + 0.3) * rows + 0.4)
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis, pair in itertools.zip_longest(axes.flat, pairs):
         if pair is None:

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from plumkeras.recipes.views.pictures.losses import COLOURS
+from plumkeras.recipes.views.pictures.losses import COLOURS, new_figure
 
 
 def plot_search(trials, best, fields, ranges, label, path):
@@ -21,12 +21,10 @@ def plot_search(trials, best, fields, ranges, label, path):
         label: what the objective is.
         path: where the PNG goes.
     """
-    from matplotlib.figure import Figure
-
     completed = [trial for trial in trials if trial.status == "completed"]
     columns = min(max(len(fields), 2), 4)
     rows = -(-len(fields) // columns)
-    figure = Figure(figsize=(3.4 * columns, 3.8 + 2.9 * rows), layout="constrained")
+    figure = new_figure(3.4 * columns, 3.8 + 2.9 * rows)
     top, below = figure.subfigures(2, 1, height_ratios=(3.6, 2.9 * rows))
     limits = _objective_limits([trial.objective for trial in completed])
     by_trial = top.subplots()
