@@ -19,10 +19,10 @@ def write_pictures(directory, split_name, task, labels, predicted, hard_labels, 
         names: names of the classes `0..C-1`.
     """
     directory = Path(directory)
-    if labels is not None and task == "regression":
-        predictions.plot_regression(labels, predicted, split_name, directory / PREDICTIONS)
+    plot = {"regression": predictions.plot_regression, "multilabel": predictions.plot_labels}.get(task)
+    if labels is not None and plot is predictions.plot_regression:
+        plot(labels, predicted, split_name, directory / PREDICTIONS)
     elif labels is not None:
-        plot = predictions.plot_labels if task == "multilabel" else predictions.plot_confusion
-        plot(labels, predicted, names, split_name, directory / PREDICTIONS)
+        (plot or predictions.plot_confusion)(labels, predicted, names, split_name, directory / PREDICTIONS)
     if len(hard_labels) > 1:
         predictions.plot_disagreement(hard_labels, names, split_name, directory / DISAGREEMENT)
