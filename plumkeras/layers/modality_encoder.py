@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from plumkeras.arguments import known_arguments_only
+from plumkeras.layers.attention import LayerNormalization, per_frame
 from plumkeras.layers.dropout import Dropout
 from plumkeras.layers.feature_standardization import FeatureStandardization
 from plumkeras.layers.masking import PACKAGE
@@ -53,7 +54,7 @@ class ModalityEncoder(keras.layers.Layer):
         self.dropout = dropout
         self.standardization = FeatureStandardization(compression, name="standardization")
         self.projection = keras.layers.Dense(hidden_dim, dtype="float32", name="projection")
-        self.normalization = keras.layers.LayerNormalization(dtype="float32", name="normalization")
+        self.normalization = LayerNormalization(dtype="float32", name="normalization")
         self.drop = Dropout(dropout, dtype=self.dtype_policy, name="drop")
 
     def build(self, sequence_shape, length_shape):
@@ -63,7 +64,8 @@ class ModalityEncoder(keras.layers.Layer):
         self.built = True
 
     def call(self, sequence, length, training=False):
-        hidden = self.normalization(self.projection(self.standardization(sequence, length)))
+        hidden = per_frame(self.projection, self.standardization(sequence, length))
+        hidden = self.normalization(hidden, training=training)
         hidden = ops.cast(hidden, self.compute_dtype)
         positions = sinusoidal_positions(ops.shape(sequence)[1], self.hidden_dim)
         return self.drop(hidden + ops.cast(positions, hidden.dtype)[None], training=training)

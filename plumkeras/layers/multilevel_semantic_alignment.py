@@ -3,6 +3,7 @@
 import keras
 
 from plumkeras.arguments import known_arguments_only
+from plumkeras.layers.attention import per_frame
 from plumkeras.layers.masking import PACKAGE, attended_frames, masked_mean
 
 
@@ -52,8 +53,8 @@ class MultilevelSemanticAlignment(keras.layers.Layer):
         aligned = {}
         for modality, sequence in sequences.items():
             mask = attended_frames(sequence, lengths[modality])
-            own = self.projections[modality](sequence)
-            common = self.shared_projection(own)
+            own = per_frame(self.projections[modality], sequence)
+            common = per_frame(self.shared_projection, own)
             aligned[modality] = {
                 "common_sequence": common,
                 "aligned_embedding": masked_mean(own, mask),

@@ -4,8 +4,8 @@ import keras
 from keras import ops
 
 from plumkeras.arguments import known_arguments_only
+from plumkeras.layers.attention import LayerNormalization, MultiHeadAttention, per_frame
 from plumkeras.layers.masking import PACKAGE, attended_frames, check_divisible, masked_mean
-from plumkeras.layers.transformer import attention
 
 FUSIONS = ("sequence", "vector")
 
@@ -54,12 +54,12 @@ class PrivateRefinement(keras.layers.Layer):
         self.num_heads = num_heads
         self.fusion = fusion
         policy = self.dtype_policy
-        self.common_to_private = attention(num_heads, hidden_dim, policy, "common_to_private")
-        self.private_to_common = attention(num_heads, hidden_dim, policy, "private_to_common")
+        self.common_to_private = MultiHeadAttention(hidden_dim, num_heads, dtype=policy, name="common_to_private")
+        self.private_to_common = MultiHeadAttention(hidden_dim, num_heads, dtype=policy, name="private_to_common")
         self.merge = keras.layers.Dense(hidden_dim, dtype=policy, name="merge")
-        self.merge_norm = keras.layers.LayerNormalization(dtype=policy, name="merge_norm")
+        self.merge_norm = LayerNormalization(dtype=policy, name="merge_norm")
         self.label_query = keras.layers.Dense(hidden_dim, dtype=policy, name="label_query")
-        self.label_attention = attention(num_heads, hidden_dim, policy, "label_attention")
+        self.label_attention = MultiHeadAttention(hidden_dim, num_heads, dtype=policy, name="label_attention")
 
     def build(self, common_shape, private_shape=None, soft_label_shape=None, length_shape=None):
         sequence = (None, None, self.hidden_dim)
@@ -82,12 +82,13 @@ class PrivateRefinement(keras.layers.Layer):
             length = ops.ones_like(length)
         mask = attended_frames(common, length)
         keys = mask[:, None, :]
-        toward_private = self.common_to_private(common, private, attention_mask=keys, training=training)
-        toward_common = self.private_to_common(private, common, attention_mask=keys, training=training)
-        fused = self.merge_norm(self.merge(ops.concatenate([toward_private, toward_common], axis=-1)))
+        toward_private = self.common_to_private(common, private, attention_mask=keys)
+        toward_common = self.private_to_common(private, common, attention_mask=keys)
+        fused = per_frame(self.merge, ops.concatenate([toward_private, toward_common], axis=-1))
+        fused = self.merge_norm(fused, training=training)
         embedding = ops.cast(ops.convert_to_tensor(self.class_embedding), fused.dtype)
         tokens = ops.cast(ops.stop_gradient(soft_label), fused.dtype)[:, :, None] * embedding[None]
-        enhanced = self.label_attention(self.label_query(fused), tokens, training=training)
+        enhanced = self.label_attention(per_frame(self.label_query, fused), tokens)
         return masked_mean(fused + enhanced, mask)
 
     def compute_output_spec(self, common, private, soft_label, length, training=False):

@@ -4,8 +4,9 @@ import keras
 from keras import ops
 
 from plumkeras.arguments import known_arguments_only
+from plumkeras.layers.attention import MultiHeadAttention
 from plumkeras.layers.masking import PACKAGE, attended_frames, check_divisible
-from plumkeras.layers.transformer import TransformerEncoder, attention
+from plumkeras.layers.transformer import TransformerEncoder
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -51,7 +52,7 @@ class TaskConditionedBranch(keras.layers.Layer):
         self.dropout = dropout
         policy = self.dtype_policy
         self.encoder = TransformerEncoder(hidden_dim, num_layers, num_heads, dropout, dtype=policy, name="encoder")
-        self.pool = attention(num_heads, hidden_dim, policy, "pool")
+        self.pool = MultiHeadAttention(hidden_dim, num_heads, dtype=policy, name="pool")
         # Logits feed a softmax, which stays in float32.
         self.classifier = keras.layers.Dense(num_classes, dtype="float32", name="classifier")
 
@@ -65,7 +66,7 @@ class TaskConditionedBranch(keras.layers.Layer):
 
     def call(self, sequence, length, training=False):
         encoded = self.encoder(sequence, length, training=training)
-        pooled = _pooled(self.pool, self.task_embedding, encoded, length, training)
+        pooled = _pooled(self.pool, self.task_embedding, encoded, length)
         return {"sequence": encoded, "embedding": pooled, "logits": self.classifier(pooled)}
 
     def compute_output_spec(self, sequence, length, training=False):
@@ -93,12 +94,12 @@ def _task_embedding(layer):
     return layer.add_weight(shape=(1, layer.hidden_dim), initializer=normal, name="task_embedding")
 
 
-def _pooled(pool, task_embedding, encoded, length, training):
+def _pooled(pool, task_embedding, encoded, length):
     """`[B, d]`: attention over the valid frames, whose query is the task embedding."""
     task = ops.convert_to_tensor(task_embedding)
     query = ops.broadcast_to(task[None], (ops.shape(encoded)[0], 1, encoded.shape[-1]))
     mask = attended_frames(encoded, length)[:, None, :]
-    return pool(query, encoded, attention_mask=mask, training=training)[:, 0]
+    return pool(query, encoded, attention_mask=mask)[:, 0]
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -157,7 +158,7 @@ class TaskConditionedBifurcator(keras.layers.Layer):
             return TransformerEncoder(hidden_dim, num_layers, num_heads, dropout, dtype=policy, name=name)
 
         self.encoders = {"common": common_encoder or encoder("common_encoder"), "private": encoder("private_encoder")}
-        self.pools = {b: attention(num_heads, hidden_dim, policy, f"{b}_pool") for b in self.encoders}
+        self.pools = {b: MultiHeadAttention(hidden_dim, num_heads, dtype=policy, name=f"{b}_pool") for b in self.encoders}
         # Logits feed a softmax, which stays in float32.
         self.classifiers = {
             b: keras.layers.Dense(num_classes, dtype="float32", name=f"{b}_classifier") for b in self.encoders
@@ -177,7 +178,7 @@ class TaskConditionedBifurcator(keras.layers.Layer):
         results = {}
         for branch, sequence in (("common", common_sequence), ("private", single_sequence)):
             encoded = self.encoders[branch](sequence, length, training=training)
-            pooled = _pooled(self.pools[branch], self.task_embedding, encoded, length, training)
+            pooled = _pooled(self.pools[branch], self.task_embedding, encoded, length)
             results[f"{branch}_sequence"] = encoded
             results[f"{branch}_embedding"] = pooled
             results[f"{branch}_logits"] = self.classifiers[branch](pooled)

@@ -3,13 +3,9 @@
 import keras
 
 from plumkeras.arguments import known_arguments_only
+from plumkeras.layers.attention import LayerNormalization, MultiHeadAttention, per_frame
 from plumkeras.layers.dropout import Dropout
 from plumkeras.layers.masking import PACKAGE, attended_frames, check_divisible
-
-
-def attention(num_heads, hidden_dim, policy, name):
-    """Multi-head attention over width `hidden_dim` in all; no dropout inside."""
-    return keras.layers.MultiHeadAttention(num_heads, hidden_dim // num_heads, dtype=policy, name=name)
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -31,9 +27,9 @@ class TransformerBlock(keras.layers.Layer):
         self.num_heads = num_heads
         self.dropout = dropout
         policy = self.dtype_policy
-        self.attention_norm = keras.layers.LayerNormalization(dtype=policy, name="attention_norm")
-        self.attention = attention(num_heads, hidden_dim, policy, "attention")
-        self.feed_forward_norm = keras.layers.LayerNormalization(dtype=policy, name="feed_forward_norm")
+        self.attention_norm = LayerNormalization(dtype=policy, name="attention_norm")
+        self.attention = MultiHeadAttention(hidden_dim, num_heads, dtype=policy, name="attention")
+        self.feed_forward_norm = LayerNormalization(dtype=policy, name="feed_forward_norm")
         self.expand = keras.layers.Dense(4 * hidden_dim, activation="gelu", dtype=policy, name="expand")
         self.contract = keras.layers.Dense(hidden_dim, dtype=policy, name="contract")
         self.attention_drop = Dropout(dropout, dtype=policy, name="attention_drop")
@@ -48,11 +44,14 @@ class TransformerBlock(keras.layers.Layer):
         self.built = True
 
     def call(self, sequence, mask, training=False):
-        hidden = self.attention_norm(sequence)
-        hidden = self.attention(hidden, hidden, attention_mask=mask[:, None, :], training=training)
+        hidden = self.attention_norm(sequence, training=training)
+        hidden = self.attention(hidden, hidden, attention_mask=mask[:, None, :])
         sequence = sequence + self.attention_drop(hidden, training=training)
-        hidden = self.contract(self.expand(self.feed_forward_norm(sequence)))
-        return sequence + self.feed_forward_drop(hidden, training=training)
+
+        def feed_forward(rows):
+            return self.contract(self.expand(self.feed_forward_norm(rows, training=training)))
+
+        return sequence + self.feed_forward_drop(per_frame(feed_forward, sequence), training=training)
 
     def compute_output_spec(self, sequence, mask, training=False):
         return keras.KerasTensor(sequence.shape, dtype=self.compute_dtype)
@@ -96,7 +95,7 @@ class TransformerEncoder(keras.layers.Layer):
             TransformerBlock(hidden_dim, num_heads, dropout, dtype=self.dtype_policy, name=f"block_{index}")
             for index in range(num_layers)
         ]
-        self.final_norm = keras.layers.LayerNormalization(dtype=self.dtype_policy, name="final_norm")
+        self.final_norm = LayerNormalization(dtype=self.dtype_policy, name="final_norm")
 
     def build(self, sequence_shape, length_shape=None):
         for block in self.blocks:
@@ -108,7 +107,7 @@ class TransformerEncoder(keras.layers.Layer):
         mask = attended_frames(sequence, length)
         for block in self.blocks:
             sequence = block(sequence, mask, training=training)
-        return self.final_norm(sequence)
+        return self.final_norm(sequence, training=training)
 
     def compute_output_spec(self, sequence, length, training=False):
         return keras.KerasTensor(sequence.shape, dtype=self.compute_dtype)

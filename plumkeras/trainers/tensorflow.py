@@ -1,7 +1,24 @@
 """`train_step` and `test_step` for the TensorFlow backend, under any `tf.distribute` strategy."""
 
+import contextlib
+
 import keras
 import tensorflow as tf
+
+
+@contextlib.contextmanager
+def _without_graph_rewriting():
+    """Functions that are first called in here are compiled without Grappler, which takes longer than it gains.
+
+    The rewriting of a step takes seconds, and the step is written in large operations as it is.
+    """
+    options = tf.config.optimizer.get_experimental_options()
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    try:
+        yield
+    finally:
+        before = options.get("disable_meta_optimizer", False)
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": before})
 
 
 class TensorFlowTrainer(keras.Model):
@@ -14,6 +31,10 @@ class TensorFlowTrainer(keras.Model):
 
     # XLA would compile every batch length anew.
     compiles_by_default = False
+
+    def fit(self, *args, **kwargs):
+        with _without_graph_rewriting():
+            return super().fit(*args, **kwargs)
 
     def train_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -34,7 +55,7 @@ class TensorFlowTrainer(keras.Model):
     def embed(self, inputs):
         """Outputs of `embedding_part` for a batch outside of a step, on one replica: the same for any number."""
         if getattr(self, "_embed", None) is None:
-            self._embed = tf.function(self.embedding_part, reduce_retracing=True)
+            self._embed = tf.function(self.embedding_part, reduce_retracing=True, autograph=False)
         return self._embed(keras.tree.map_structure(tf.convert_to_tensor, inputs))
 
     def _terms(self, outputs, y, sample_weight):

@@ -1,0 +1,165 @@
+"""The process that `plumkeras benchmark step` times: both stages of one checkout's network, on orders from its parent.
+
+It is run as a file, with another checkout's `plumkeras` first on the path or with this one's, and uses nothing but the
+public names that every version has. Orders come as lines of JSON on its input, answers go as such to its output.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+
+
+def main():
+    # Answers have a stream of their own: libraries print to the other one.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    settings = json.loads(sys.argv[1])
+    if settings["checkout"]:
+        sys.path.insert(0, settings["checkout"])
+    measured = PlainTorch(settings) if settings["kind"] == "torch" else Stages(settings)
+    for line in sys.stdin:
+        order = json.loads(line)
+        answer = getattr(measured, order.pop("do"))(**order)
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+class Clock:
+    """Wall and CPU seconds of this process since it was made or last asked."""
+
+    def __init__(self):
+        self.ask()
+
+    def ask(self):
+        now = time.perf_counter(), time.process_time()
+        before, self.now = getattr(self, "now", now), now
+        return [after - earlier for after, earlier in zip(now, before, strict=True)]
+
+
+class Stages:
+    """The two trainers of PLUM-Net on random features, every frame valid."""
+
+    def __init__(self, settings):
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        import keras
+        import numpy as np
+
+        keras.config.set_dtype_policy(settings["precision"])
+        keras.utils.set_random_seed(0)
+        import plumkeras
+
+        try:
+            from plumkeras.trainers.backend import Adam, AdamW
+        except ImportError:
+            from keras.optimizers import Adam, AdamW
+        self.settings = settings
+        self.batch_size = settings["batch_size"]
+        frames, widths = settings["frames"], settings["feature_dims"]
+        random = np.random.default_rng(0)
+        count = self.batch_size * settings["batches"]
+        self.inputs = {m: random.standard_normal((count, frames[m], width), "float32") for m, width in widths.items()}
+        self.inputs |= {f"{m}_length": np.full(count, frames[m], "int32") for m in widths}
+        self.labels = random.uniform(-3, 3, count).astype("float32")
+        self.network = plumkeras.PLUMNet(widths, **settings["network"])
+        self.network.adapt(self.inputs)
+        options = dict(settings["optimizer"])
+        adam = AdamW if options.get("weight_decay") else Adam
+        self.trainers = {
+            "alignment": plumkeras.AlignmentTrainer(self.network),
+            "refinement": plumkeras.RefinementTrainer(self.network),
+        }
+        for trainer in self.trainers.values():
+            trainer.compile(adam(**options))
+
+    def _batches(self, count):
+        import keras
+        import numpy as np
+
+        rows = np.arange(count * self.batch_size) % len(self.labels)
+        arrays = [
+            ({name: values[part] for name, values in self.inputs.items()}, self.labels[part])
+            for part in np.split(rows, count)
+        ]
+        if keras.backend.backend() != "tensorflow":
+            return arrays
+        import tensorflow as tf
+
+        # Of free batch and time, as the batches of a recipe are.
+        inputs = {
+            name: tf.TensorSpec((None, None, value.shape[-1]) if value.ndim == 3 else (None,), value.dtype)
+            for name, value in self.inputs.items()
+        }
+        signature = (inputs, tf.TensorSpec((None,), "float32"))
+        return tf.data.Dataset.from_generator(lambda: iter(arrays), output_signature=signature)
+
+    def fit(self, stage, steps):
+        """Trains some steps; wall and CPU seconds of the whole call, and of each step after the first."""
+        import keras
+
+        class Steps(keras.callbacks.Callback):
+            def __init__(self):
+                super().__init__()
+                self.clock, self.seconds = Clock(), []
+
+            def on_train_batch_end(self, batch, logs=None):
+                self.seconds.append(self.clock.ask())
+
+        data = self._batches(steps)
+        if keras.backend.backend() != "tensorflow":
+            given = {"x": _Listed(data), "prototype_data": data}
+        else:
+            given = {"x": data, "prototype_data": data.take(1)}
+        callback, clock = Steps(), Clock()
+        self.trainers[stage].fit(**given, epochs=1, verbose=0, callbacks=[callback])
+        return {"call": clock.ask(), "steps": callback.seconds[1:]}
+
+    def nodes(self, stage):
+        """Nodes of the graph of a training step, those of its functions counted once; `None` without TensorFlow."""
+        import keras
+
+        if keras.backend.backend() != "tensorflow":
+            return None
+        import tensorflow as tf
+
+        spec, trainer = self._batches(1).element_spec, self.trainers[stage]
+        graph = tf.function(trainer.train_step, autograph=False).get_concrete_function(spec).graph.as_graph_def()
+        return len(graph.node) + sum(len(function.node_def) for function in graph.library.function)
+
+    def matmul(self, size=2048):
+        """Floating-point operations a second of a product of two float32 matrices, by wall and by CPU seconds."""
+        import keras
+
+        if not hasattr(self, "_product"):
+            matrices = keras.random.normal((2, size, size), dtype="float32")
+            multiply = lambda: keras.ops.matmul(matrices[0], matrices[1])  # noqa: E731
+            if keras.backend.backend() == "tensorflow":
+                import tensorflow as tf
+
+                first, second = tf.unstack(matrices)
+                compiled = tf.function(lambda a, b: tf.matmul(a, b), autograph=False)
+                multiply = lambda: compiled(first, second)  # noqa: E731
+            self._product = lambda: keras.ops.convert_to_numpy(multiply())[0, 0]
+            self._product()
+        clock = Clock()
+        self._product()
+        return [2 * size**3 / seconds for seconds in clock.ask()]
+
+    def memory(self):
+        """Peak of this process's memory in bytes."""
+        return peak_memory()
+
+
+def peak_memory():
+    # What `resource` says begins, on Linux, with the peak of the process that this one was started from.
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+if __name__ == "__main__":
+    main()
