@@ -158,7 +158,9 @@ class TaskConditionedBifurcator(keras.layers.Layer):
             return TransformerEncoder(hidden_dim, num_layers, num_heads, dropout, dtype=policy, name=name)
 
         self.encoders = {"common": common_encoder or encoder("common_encoder"), "private": encoder("private_encoder")}
-        self.pools = {b: MultiHeadAttention(hidden_dim, num_heads, dtype=policy, name=f"{b}_pool") for b in self.encoders}
+        self.pools = {
+            b: MultiHeadAttention(hidden_dim, num_heads, dtype=policy, name=f"{b}_pool") for b in self.encoders
+        }
         # Logits feed a softmax, which stays in float32.
         self.classifiers = {
             b: keras.layers.Dense(num_classes, dtype="float32", name=f"{b}_classifier") for b in self.encoders

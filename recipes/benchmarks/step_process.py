@@ -19,7 +19,7 @@ def main():
     settings = json.loads(sys.argv[1])
     if settings["checkout"]:
         sys.path.insert(0, settings["checkout"])
-    measured = PlainTorch(settings) if settings["kind"] == "torch" else Stages(settings)
+    measured = PlainTorch(settings) if settings["torch_network"] else Stages(settings)
     for line in sys.stdin:
         order = json.loads(line)
         answer = getattr(measured, order.pop("do"))(**order)
@@ -107,10 +107,7 @@ class Stages:
                 self.seconds.append(self.clock.ask())
 
         data = self._batches(steps)
-        if keras.backend.backend() != "tensorflow":
-            given = {"x": _Listed(data), "prototype_data": data}
-        else:
-            given = {"x": data, "prototype_data": data.take(1)}
+        given = {"x": _listed(data) if isinstance(data, list) else data, "prototype_data": self._batches(1)}
         callback, clock = Steps(), Clock()
         self.trainers[stage].fit(**given, epochs=1, verbose=0, callbacks=[callback])
         return {"call": clock.ask(), "steps": callback.seconds[1:]}
@@ -133,14 +130,8 @@ class Stages:
 
         if not hasattr(self, "_product"):
             matrices = keras.random.normal((2, size, size), dtype="float32")
-            multiply = lambda: keras.ops.matmul(matrices[0], matrices[1])  # noqa: E731
-            if keras.backend.backend() == "tensorflow":
-                import tensorflow as tf
-
-                first, second = tf.unstack(matrices)
-                compiled = tf.function(lambda a, b: tf.matmul(a, b), autograph=False)
-                multiply = lambda: compiled(first, second)  # noqa: E731
-            self._product = lambda: keras.ops.convert_to_numpy(multiply())[0, 0]
+            first, second = keras.ops.unstack(matrices)
+            self._product = lambda: keras.ops.convert_to_numpy(keras.ops.matmul(first, second))[0, 0]
             self._product()
         clock = Clock()
         self._product()
@@ -148,6 +139,90 @@ class Stages:
 
     def memory(self):
         """Peak of this process's memory in bytes."""
+        return peak_memory()
+
+
+def _listed(batches):
+    """Batches as `fit` takes them where they are arrays: a list would be taken for one batch."""
+    import keras
+
+    class Listed(keras.utils.PyDataset):
+        def __len__(self):
+            return len(batches)
+
+        def __getitem__(self, index):
+            return batches[index]
+
+    return Listed()
+
+
+class PlainTorch:
+    """`PlumNet` of a Python file, trained as its authors would: eager, one module at a time, in float32."""
+
+    def __init__(self, settings):
+        import runpy
+
+        import numpy as np
+        import torch
+
+        torch.manual_seed(0)
+        self.torch, self.settings = torch, settings
+        frames, widths, network = settings["frames"], settings["feature_dims"], settings["network"]
+        names = runpy.run_path(settings["torch_network"])
+        # The functions of the file read the name from here.
+        names["PlumNet"].forward.__globals__["MODALITIES"] = tuple(widths)
+        self.network = names["PlumNet"](
+            widths,
+            dim=network["hidden_dim"],
+            heads=network["num_heads"],
+            layers=network["num_layers"],
+            dropout=network["dropout"],
+        )
+        options = settings["optimizer"]
+        adam = torch.optim.AdamW if options.get("weight_decay") else torch.optim.Adam
+        rest = {"lr": options["learning_rate"], "weight_decay": options.get("weight_decay", 0.0)}
+        parameters = {
+            "alignment": list(self.network.stage1_parameters()),
+            "refinement": list(self.network.parameters()),
+        }
+        self.optimizers = {stage: adam(values, **rest) for stage, values in parameters.items()}
+        self.parameters = parameters
+        random, count = np.random.default_rng(0), settings["batch_size"]
+        self.x = {
+            m: torch.tensor(random.standard_normal((count, frames[m], width), "float32")) for m, width in widths.items()
+        }
+        self.mask = {m: torch.ones(count, frames[m], dtype=torch.bool) for m in widths}
+        self.y = torch.tensor(random.uniform(-3, 3, count).astype("float32"))
+
+    def fit(self, stage, steps):
+        self.network.train()
+        seconds, clock, whole = [], Clock(), Clock()
+        classes = self.torch.sign(self.y).long() + 1
+        for _ in range(steps):
+            out = self.network(self.x, self.mask, stage=1 if stage == "alignment" else 2)
+            self.network.update_prototypes(out, classes)
+            loss = self.network.stage1_loss(out, classes)
+            if stage == "refinement":
+                loss = loss + self.torch.nn.functional.l1_loss(out["y"], self.y)
+            self.optimizers[stage].zero_grad()
+            loss.backward()
+            if clipnorm := self.settings["optimizer"].get("clipnorm"):
+                self.torch.nn.utils.clip_grad_norm_(self.parameters[stage], clipnorm)
+            self.optimizers[stage].step()
+            seconds.append(clock.ask())
+        return {"call": whole.ask(), "steps": seconds[1:]}
+
+    def nodes(self, stage):
+        return None
+
+    def matmul(self, size=2048):
+        first, second = self.torch.randn(2, size, size)
+        first @ second
+        clock = Clock()
+        first @ second
+        return [2 * size**3 / seconds for seconds in clock.ask()]
+
+    def memory(self):
         return peak_memory()
 
 

@@ -1,7 +1,6 @@
 """Speed and memory of the package, measured on the reader's machine, as ratios within one run."""
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import numpy as np
 
 from plumkeras.data_pipelines import Dataset, convert, make_dataset, open_shards
 from plumkeras.data_pipelines.batches.order import padding_share
+from plumkeras.recipes.benchmarks.step_process import peak_memory
 from plumkeras.recipes.config import from_dict, to_dict
 from plumkeras.recipes.runs.stages import build_network, make_optimizer
 from plumkeras.trainers import RefinementTrainer
@@ -207,14 +207,4 @@ def print_peak_memory(folder, config):
     """Trains one epoch from a folder of shards, and prints the peak of this process's memory in bytes."""
     trainer, data = _stage_2(from_dict(json.loads(config), "config"), open_shards(folder))
     trainer.fit(**data, epochs=1, verbose=0)
-    print(_peak_memory())
-
-
-def _peak_memory():
-    # What `resource` says begins, on Linux, with the peak of the process that this one was started from.
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    print(peak_memory())

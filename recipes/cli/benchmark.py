@@ -2,11 +2,12 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
 from plumkeras.data_pipelines import load
+from plumkeras.files import write_json
 from plumkeras.nearest import nearest
 from plumkeras.recipes import find_recipe
 from plumkeras.recipes.cli.help import filled, is_asked, listing
@@ -56,6 +57,27 @@ class ServingBenchmark:
     """Timed calls of each kind and batch size."""
     seconds: float = 60.0
     """Duration of the load."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StepBenchmark:
+    """Measures the first call and the steps of both stages, each kind of network in a process of its own, in turn.
+
+    plumkeras benchmark step --shape mosi_frozen --against ../plumkeras-0.1.0
+    """
+
+    shape: Literal["reference", "mosi_frozen", "unaligned"] = "reference"
+    """Three modalities of 50 frames; those of `mosi_frozen`; or 50, 375 and 500 frames."""
+    rounds: int = 5
+    """Turns of each process."""
+    steps: int = 4
+    """Timed steps in a turn."""
+    against: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Another checkout of plumkeras, to be timed beside this one."""
+    torch: Annotated[Path | None, tyro.conf.arg(metavar="FILE.py")] = None
+    """A Python file that defines the network in PyTorch, `PlumNet`, to be timed too."""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE.json")] = None
+    """Where to write everything that was measured."""
 
 
 def run_benchmark(arguments):
@@ -110,9 +132,22 @@ def _benchmark_serving(arguments):
     terminal.print_serving_benchmark(benchmark_serving(options.calls, options.seconds))
 
 
+def _benchmark_step(arguments):
+    options = _parse(StepBenchmark, arguments, "step")
+    if options.json is not None and not options.json.absolute().parent.is_dir():
+        raise UsageError(f"--json {options.json}: there is no folder {options.json.parent}")
+    from plumkeras.recipes.benchmarks.step import benchmark_step
+    from plumkeras.recipes.views import terminal
+
+    result = benchmark_step(options.shape, options.against, options.torch, options.rounds, options.steps)
+    terminal.print_step_benchmark(result)
+    if options.json is not None:
+        write_json(options.json, result)
+
+
 def _parse(line, arguments, part):
     options = parse(line, arguments, f"plumkeras benchmark {part}")
-    for name in ("rounds", "samples", "calls"):
+    for name in ("rounds", "samples", "calls", "steps"):
         if getattr(options, name, 1) < 1:
             raise UsageError(f"--{name} must be at least 1. Received: {getattr(options, name)}")
     if not 0 < getattr(options, "seconds", 1) < float("inf"):
@@ -123,5 +158,9 @@ def _parse(line, arguments, part):
 PARTS = {
     "epoch": (_benchmark_epoch, "time an epoch with length-aware batches against padded ones, on a feature file"),
     "data": (_benchmark_data, "measure conversion, reading and memory on generated data of MOSEI's size"),
+    "step": (
+        _benchmark_step,
+        "measure the first call and the steps of both stages, beside another version",
+    ),
     "serve": (_benchmark_serving, "measure the latency of a served network beside the network itself, and a load test"),
 }

@@ -1,6 +1,11 @@
 """What a person reads on the terminal: tables of metrics, data sets, benchmarks and searches."""
 
-from plumkeras.recipes.views.terminal.benchmarks import print_benchmark, print_data_benchmark, print_serving_benchmark
+from plumkeras.recipes.views.terminal.benchmarks import (
+    print_benchmark,
+    print_data_benchmark,
+    print_serving_benchmark,
+    print_step_benchmark,
+)
 from plumkeras.recipes.views.terminal.data_sets import print_conversion, print_data, print_description, print_extraction
 from plumkeras.recipes.views.terminal.metrics import metric_rows, print_metrics, short_metrics
 from plumkeras.recipes.views.terminal.runs import print_run
@@ -21,6 +26,7 @@ __all__ = [
     "print_run",
     "print_search",
     "print_serving_benchmark",
+    "print_step_benchmark",
     "print_trial",
     "short_metrics",
 ]

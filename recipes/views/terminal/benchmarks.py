@@ -63,3 +63,34 @@ def print_serving_benchmark(result, console=None):
     )
     for error in load["errors"][:1]:
         console.print(escape(error))
+
+
+def print_step_benchmark(result, console=None):
+    """A table for each stage: first call, step, share of the matrix product's speed, nodes, memory."""
+    console = console or Console()
+    names = {
+        "shared": "shared common branch",
+        "per_modality": "common branch per modality",
+        "mixed_bfloat16": "shared, mixed_bfloat16",
+        "against": "the other checkout",
+        "torch": "PyTorch",
+    }
+    kinds = result["kinds"]
+    base = kinds["against" if "against" in kinds else "shared"]
+    for stage in ("alignment", "refinement"):
+        title = f"{stage}, shape {result['shape']}, batch {result['batch_size']}: CPU seconds, ratio"
+        table = make_table(title, "", "first call", "ratio", "step", "ratio", "of peak", "nodes", "memory, MB")
+        for kind, measured in kinds.items():
+            values = measured[stage]
+            cells = [f"{values['first'][1]:.1f}", f"{values['first'][1] / base[stage]['first'][1]:.2f}"]
+            cells += [f"{values['step'][1]:.3f}", f"{values['step'][1] / base[stage]['step'][1]:.2f}"]
+            cells += [f"{values['share_of_peak']:.2f}", f"{values['nodes'] or '-'}"]
+            table.add_row(names[kind], *cells, f"{measured['peak_memory'] / 1e6:.0f}")
+        console.print(table)
+    first = names["against" if "against" in kinds else "shared"]
+    console.print(
+        f"Ratios to {first}. A first call is a fit of one step; of peak: the step's operations a CPU second over those "
+        "of a float32 matrix product in the same process, measured in turn; memory: the peak after both stages.",
+        style="dim",
+        highlight=False,
+    )
