@@ -9,8 +9,7 @@ import pytest
 from plumkeras.data_pipelines import DataError, load
 from plumkeras.data_pipelines.readers import csd_folds
 from plumkeras.data_pipelines.readers.csd_alignment import Timeline, collapse
-
-from .folder_builders import VIDEOS, csd_video, write_csd, write_csd_folder
+from tests.testing.dataset_folders import VIDEOS, csd_video, write_csd, write_csd_folder
 
 TRAIN = VIDEOS["train"]
 

@@ -8,8 +8,7 @@ import pytest
 from plumkeras.data_pipelines import DataError, Dataset, Split, load, save_npz
 from plumkeras.data_pipelines.extraction import AudioOptions, TextOptions, VisionOptions, extract
 from plumkeras.recipes.cli import main
-
-from .clip_builders import loudest_band, mel, tone, write_sound, write_table
+from tests.testing.clips import loudest_band, mel, tone, write_sound, write_table
 
 needs_io = pytest.mark.skipif(
     any(__import__("importlib.util").util.find_spec(name) is None for name in ("tensorflow_io", "soundfile")),

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 from plumkeras.data_pipelines import DataError, load
-
-from .folder_builders import csd_video, write_csd
+from tests.testing.dataset_folders import csd_video, write_csd
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 9\n"
 PICKLE = pickle.dumps({"train": {"text": np.ones((2, 3))}})

@@ -1,7 +1,7 @@
 """Damaged and hostile files of every format: each loads correctly or gives one `DataError`, and nothing else happens.
 
 A format joins by an entry in `FORMATS`. Every damaged case is a pure function of (seed, format, number); the hostile
-ones, small files that stand for much more, are those of `hostile_builders`.
+ones, small files that stand for much more, are those of `hostile_files`.
 """
 
 import dataclasses
@@ -20,12 +20,12 @@ import pytest
 from plumkeras.data_pipelines import DataError, describe, load
 from plumkeras.data_pipelines import readers as all_readers
 from plumkeras.data_pipelines.schema.validation import validate
-
-from . import folder_builders as folders
-from . import hostile_builders as hostile
-from . import pickle_builders as build
-from . import shard_builders as shards
-from .conftest import mmsa_split, npz_fields
+from tests.testing import dataset_folders as folders
+from tests.testing import dataset_pickles as build
+from tests.testing import hostile_files as hostile
+from tests.testing import shard_folders as shards
+from tests.testing.dataset_pickles import mmsa_split
+from tests.testing.npz_files import npz_fields
 
 SEED = 20261124
 # In all, and of each format.

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from plumkeras.data_pipelines import DataError, load
-
-from .folder_builders import rows_of, write_fet_tree, write_label_csv, write_npy_tree
+from tests.testing.dataset_folders import rows_of, write_fet_tree, write_label_csv, write_npy_tree
 
 
 def clips(count=5):

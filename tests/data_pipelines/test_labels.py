@@ -10,8 +10,7 @@ from plumkeras.data_pipelines import DataError, Dataset, Split, convert, describ
 from plumkeras.data_pipelines.loading import open_data
 from plumkeras.data_pipelines.readers.shared.labels import LabelRequest, labelled
 from plumkeras.data_pipelines.schema.report import Report
-
-from .folder_builders import rows_of, write_csd_folder, write_fet_tree, write_label_csv
+from tests.testing.dataset_folders import rows_of, write_csd_folder, write_fet_tree, write_label_csv
 
 ONE_HOT = np.eye(3)[[0, 2, 1, 0]]
 SETS = np.array([[1, 1, 0], [0, 0, 0], [0, 1, 1], [1, 0, 0]])

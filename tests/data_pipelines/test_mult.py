@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 
 from plumkeras.data_pipelines import DataError, load
-
-from .pickle_builders import MULT_WIDTHS, content, mult_split, multibench_split, pad_end, pad_front, sequences
+from tests.testing.dataset_pickles import (
+    MULT_WIDTHS,
+    content,
+    mult_split,
+    multibench_split,
+    pad_end,
+    pad_front,
+    sequences,
+)
 
 NOALIGN = {"text": 50, "audio": 375, "vision": 500}
 SIZES = {"train": 7, "valid": 3, "test": 4}

@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 
 from plumkeras.data_pipelines import DataError, Dataset, Split, carve_validation, load, speaker_independent
-
-from .folder_builders import clips, mustard_folds, mustard_table, mustard_tree, write_bert, write_clips, write_mustard
+from tests.testing.dataset_folders import (
+    clips,
+    mustard_folds,
+    mustard_table,
+    mustard_tree,
+    write_bert,
+    write_clips,
+    write_mustard,
+)
 
 
 def test_values(tmp_path):

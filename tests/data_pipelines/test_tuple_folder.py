@@ -10,9 +10,8 @@ import pytest
 from plumkeras.data_pipelines import DataError, convert, load
 from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import TrainingError
-
-from .folder_builders import write_csd_folder, write_tuple_folder
-from .pickle_builders import mag_tree, misa_list
+from tests.testing.dataset_folders import write_csd_folder, write_tuple_folder
+from tests.testing.dataset_pickles import mag_tree, misa_list
 
 LENGTHS = {"train": (4, 1, 7), "dev": (3, 2), "test": (9, 9, 2, 5)}
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from plumkeras.data_pipelines import DataError, join_context, load, save_npz
-
-from .pickle_builders import hkt_tree, mag_tree, misa_list
+from tests.testing.dataset_pickles import hkt_tree, mag_tree, misa_list
 
 NO_VECTORS = "text vectors are not in the file, only words, which are kept as raw_text"
 

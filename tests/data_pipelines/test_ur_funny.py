@@ -5,8 +5,7 @@ import pytest
 
 from plumkeras.data_pipelines import DataError, join_context, load
 from plumkeras.data_pipelines.readers.ur_funny import CONTEXT_FRAMES
-
-from .folder_builders import SEGMENTS, ur_funny_tree, write_ur_funny
+from tests.testing.dataset_folders import SEGMENTS, ur_funny_tree, write_ur_funny
 
 FOLDS = {"train": "train", "dev": "valid", "test": "test"}
 

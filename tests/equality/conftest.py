@@ -1,41 +1,11 @@
 """Probes, each run once for all the tests that look at its result."""
 
 import fcntl
-import importlib.util
-import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from .measured import Measured
-
-PROBE = Path(__file__).with_name("probe.py")
-CASES = ["regression", "classification"]
-
-
-def run_probe(order, backend, gpu=False):
-    """Runs an order of `probe.py` in a process of its own, on the CPU unless `gpu`; fails with what it said."""
-    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2"}
-    environment.pop("XLA_FLAGS", None)
-    if not gpu:
-        environment |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
-        # For networks this small, torch's threads cost many times what they give, and so do XLA's optimisations.
-        environment |= {"OMP_NUM_THREADS": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-    done = subprocess.run(
-        [sys.executable, str(PROBE), json.dumps(order)], env=environment, capture_output=True, text=True
-    )
-    if done.returncode:
-        pytest.fail(f"probe of {backend}, exit status {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-    return done.stdout
-
-
-def need(backend):
-    """Skips without torch; TensorFlow and JAX come with the tests."""
-    if backend == "torch" and importlib.util.find_spec("torch") is None:
-        pytest.skip("torch is not installed (pip install torch; its CPU build suffices)")
+from tests.testing.probes import CASES, Measured, need, run_probe
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from .conftest import CASES, need, run_probe
-from .measured import KEY_BIAS, KEY_BIAS_TOLERANCE, STAGES, differences, excess
+from tests.testing.probes import CASES, KEY_BIAS, KEY_BIAS_TOLERANCE, STAGES, differences, excess, need, run_probe
 
 BACKENDS = ["jax", "torch"]
 # Weights and prototypes absolute, the rest relative; gradients by the global norm.

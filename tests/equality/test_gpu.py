@@ -6,8 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from .conftest import need, run_probe
-from .measured import STAGES, Measured, differences, excess
+from tests.testing.probes import STAGES, Measured, differences, excess, need, run_probe
 
 LOOK = {
     "jax": "import jax; print([d.device_kind for d in jax.devices() if d.platform == 'gpu'])",

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from .conftest import CASES
-from .measured import KEY_BIAS_TOLERANCE, STAGES, differences, excess
-from .probe import BATCH, MUTATIONS, STEPS_PER_EPOCH, make_data
+from tests.testing.backend_probe import BATCH, MUTATIONS, STEPS_PER_EPOCH, make_data
+from tests.testing.probes import CASES, KEY_BIAS_TOLERANCE, STAGES, differences, excess
 
 # Weights and prototypes absolute, the rest relative; gradients by the global norm.
 TOLERANCES = {

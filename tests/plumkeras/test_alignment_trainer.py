@@ -8,10 +8,8 @@ import pytest
 import tensorflow as tf
 
 from plumkeras import AlignmentTrainer
-
-from . import oracles
-from .test_objectives import expected_terms
-from .testing import WIDTHS, Recorder, assert_terms_add_up, make_data, make_inputs, make_network, to_numpy
+from tests.testing import oracles
+from tests.testing.networks import WIDTHS, Recorder, assert_terms_add_up, make_data, make_inputs, make_network, to_numpy
 
 TERMS = ["inter_loss", *(f"{m}_{t}_loss" for m in WIDTHS for t in ("intra", "common", "private"))]
 X, Y = make_data(20)
@@ -111,7 +109,7 @@ def test_user_callbacks_run_and_the_warm_up_is_one_epoch(stage):
 def test_evaluate_gives_the_terms_of_the_oracle(stage):
     values = stage.trainer.evaluate(XV, YV, batch_size=10, verbose=0, return_dict=True)
     outputs = to_numpy(stage.network(XV))
-    expected = expected_terms(outputs, CLASSES_V, modalities=tuple(WIDTHS))
+    expected = oracles.alignment_terms(outputs, CLASSES_V, modalities=tuple(WIDTHS))
     for name, value in expected.items():
         assert values[name] == pytest.approx(value, rel=1e-3, abs=1e-5), name
     for m in WIDTHS:
@@ -125,7 +123,7 @@ def test_batches_count_by_their_rows(stage):
     expected = dict.fromkeys(TERMS, 0.0)
     for rows in (slice(0, 7), slice(7, 10)):
         outputs = to_numpy(stage.network({name: value[rows] for name, value in XV.items()}))
-        for name, value in expected_terms(outputs, CLASSES_V[rows], modalities=tuple(WIDTHS)).items():
+        for name, value in oracles.alignment_terms(outputs, CLASSES_V[rows], modalities=tuple(WIDTHS)).items():
             expected[name] += value * (rows.stop - rows.start) / 10
     for name, value in expected.items():
         assert values[name] == pytest.approx(value, rel=1e-3, abs=1e-5), name

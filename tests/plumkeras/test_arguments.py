@@ -9,8 +9,7 @@ from plumkeras import callbacks, data_pipelines, layers, losses, metrics
 from plumkeras.data_pipelines import extraction
 from plumkeras.data_pipelines.batches import order
 from plumkeras.data_pipelines.schema import report
-
-from .testing import make_network
+from tests.testing.networks import make_network
 
 CONSTRUCTORS = [
     value

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from plumkeras.features import FrameMoments
 from plumkeras.layers.feature_standardization import FeatureStandardization
-
-from .testing import assert_close, make_inputs, make_network, to_numpy
+from tests.testing.networks import assert_close, make_inputs, make_network, to_numpy
 
 
 def batches_of(inputs, sizes):

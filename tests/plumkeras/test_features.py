@@ -9,8 +9,7 @@ import tensorflow as tf
 
 from plumkeras import AlignmentTrainer, RefinementTrainer, features
 from plumkeras.data_pipelines import DataError, Dataset, Split
-
-from .testing import assert_close, make_data, make_network, to_numpy
+from tests.testing.networks import assert_close, make_data, make_network, to_numpy
 
 X, Y = make_data(12)
 CLASSES = make_data(12, "classification")[1]

@@ -8,8 +8,7 @@ import tensorflow as tf
 from plumkeras import AlignmentTrainer, RefinementTrainer
 from plumkeras.callbacks import NonFiniteLossError, StopOnNonFiniteLoss
 from plumkeras.trainers.stage import array_batches
-
-from .testing import make_data, make_network
+from tests.testing.networks import make_data, make_network
 
 X, Y = make_data(20)
 VALIDATION = make_data(10, seed=1)

@@ -14,8 +14,7 @@ from plumkeras import AlignmentTrainer, RefinementTrainer
 from plumkeras.metrics import PearsonCorrelation
 from plumkeras.objectives.alignment import AlignmentObjective
 from plumkeras.trainers.stage import array_batches
-
-from .testing import assert_close, make_data, make_network
+from tests.testing.networks import assert_close, make_data, make_network
 
 X, Y = make_data(12)
 VALIDATION = make_data(8, seed=1)

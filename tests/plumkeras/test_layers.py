@@ -7,8 +7,7 @@ import pytest
 from plumkeras import layers
 from plumkeras.layers import masking, missing_modality, transformer
 from plumkeras.models.plum_net import Prediction
-
-from .testing import assert_close, run_layer_test, to_numpy
+from tests.testing.networks import assert_close, run_layer_test, to_numpy
 
 B, T, D, C = 4, 5, 8, 3
 RANDOM = np.random.default_rng(0)

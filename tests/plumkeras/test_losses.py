@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from keras import ops
 
 from plumkeras.losses import BranchCrossentropy, SupervisedContrastiveLoss
-
-from . import oracles
-from .testing import gradients
+from tests.testing import oracles
+from tests.testing.networks import gradients
 
 LABELS = np.array([0, 1, 0, -1, 2, 1, 1, -1, 0], "int32")  # Class 2 has one member: no positive.
 

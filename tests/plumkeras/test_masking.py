@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from plumkeras.layers import masking, missing_modality
 from plumkeras.layers.modality_encoder import ModalityEncoder, sinusoidal_positions
 from plumkeras.layers.multilevel_semantic_alignment import MultilevelSemanticAlignment
-
-from . import oracles
-from .testing import make_inputs, to_numpy
+from tests.testing import oracles
+from tests.testing.networks import make_inputs, to_numpy
 
 SETTINGS = settings(max_examples=30, deadline=None)
 # A length may exceed T: a caller may have cut the frames.

@@ -10,8 +10,7 @@ import tensorflow as tf
 from plumkeras import AlignmentTrainer, RefinementTrainer, export
 from plumkeras.layers import FeatureStandardization
 from plumkeras.losses import BranchCrossentropy, SupervisedContrastiveLoss
-
-from .testing import WIDTHS, make_data, make_inputs, make_network, to_numpy
+from tests.testing.networks import WIDTHS, make_data, make_inputs, make_network, to_numpy
 
 POLICIES = ["mixed_bfloat16", "mixed_float16"]
 X, Y = make_data(24)

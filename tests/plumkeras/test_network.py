@@ -9,9 +9,17 @@ from keras import ops
 
 from plumkeras.layers.transformer import TransformerEncoder
 from plumkeras.models.plum_net import PLUMNet
-
-from . import oracles
-from .testing import MODULE_ROWS, assert_close, dtypes, gradients, make_inputs, make_network, shapes, to_numpy
+from tests.testing import oracles
+from tests.testing.networks import (
+    MODULE_ROWS,
+    assert_close,
+    dtypes,
+    gradients,
+    make_inputs,
+    make_network,
+    shapes,
+    to_numpy,
+)
 
 VECTORS = ["aligned_embedding", "aligned_common", "common_embedding", "private_embedding", "refined_embedding"]
 NAMES = {

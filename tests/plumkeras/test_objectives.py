@@ -9,9 +9,8 @@ from keras import ops
 
 from plumkeras.objectives.alignment import AlignmentObjective
 from plumkeras.objectives.prediction import PredictionObjective
-
-from . import oracles
-from .testing import MODULE_ROWS, gradients, make_inputs, make_network
+from tests.testing import oracles
+from tests.testing.networks import MODULE_ROWS, gradients, make_inputs, make_network
 
 MODALITIES = ("text", "audio", "vision")
 ROWS, C = 8, 3
@@ -43,44 +42,6 @@ def random_outputs(seed=0):
     return outputs
 
 
-def expected_terms(
-    outputs,
-    classes,
-    alignment_weight=0.1,
-    temperature=0.1,
-    include_self=False,
-    inter_positives="cross",
-    private_target="hard",
-    warmup_target="class",
-    class_balanced=False,
-    label_smoothing=0.0,
-    warmup=0,
-    modalities=MODALITIES,
-):
-    """`L_stage1` by terms."""
-    labels = {m: np.where(outputs[f"{m}_present"], classes, -1) for m in modalities}
-    contrast = {"temperature": temperature, "include_self": include_self}
-    common = [outputs[f"{m}_aligned_common"] for m in modalities]
-    terms = {
-        "inter_loss": alignment_weight
-        * oracles.inter_contrastive([labels[m] for m in modalities], common, inter_positives, **contrast)
-    }
-    starts = not (warmup and warmup_target == "none")
-    for m in modalities:
-        intra = oracles.contrastive(labels[m], outputs[f"{m}_aligned_embedding"], **contrast)
-        terms[f"{m}_intra_loss"] = alignment_weight * intra
-        true = oracles.one_hot(labels[m], C)
-        private = {
-            "hard": oracles.one_hot(outputs[f"{m}_hard_label"], C),
-            "soft": outputs[f"{m}_soft_label"] * np.array(outputs[f"{m}_present"])[:, None],
-            "class": true,
-        }[private_target if not warmup else "class"]
-        for name, target in (("common", true), ("private", private)):
-            value = oracles.branch(target, outputs[f"{m}_{name}_logits"], class_balanced, label_smoothing)
-            terms[f"{m}_{name}_loss"] = starts * value
-    return terms
-
-
 SWITCHES = {
     "defaults": {},
     "include_self": {"include_self": True},
@@ -105,14 +66,14 @@ SWITCHES = {
 def test_stage_1_equals_its_equations(case, task):
     options = dict(SWITCHES[case])
     outputs, y = random_outputs(), Y if task == "regression" else CLASSES
-    expected = expected_terms(outputs, CLASSES, **options)
+    expected = oracles.alignment_terms(outputs, CLASSES, **options)
     warmup = options.pop("warmup", 0)
     objective = AlignmentObjective(network_of(task), **options)
     terms = {name: float(value) for name, value in objective.terms(outputs, y, warmup=float(warmup)).items()}
     assert set(terms) == set(objective.term_names)
     assert terms == pytest.approx(expected, rel=1e-4, abs=1e-6)
     if case not in ("defaults", "after_warmup_none"):  # Each switch changes something.
-        assert terms != pytest.approx(expected_terms(outputs, CLASSES), rel=1e-4)
+        assert terms != pytest.approx(oracles.alignment_terms(outputs, CLASSES), rel=1e-4)
     # Eq. 10: L_TFB (eq. 8) + lambda * L_MSA (eq. 3).
     branches = sum(value for name, value in expected.items() if "common" in name or "private" in name)
     contrasts = sum(value for name, value in expected.items() if "inter" in name or "intra" in name)
@@ -122,7 +83,7 @@ def test_stage_1_equals_its_equations(case, task):
 def test_branch_weight_and_columns_of_labels():
     outputs = random_outputs()
     terms = AlignmentObjective(network_of(), branch_weight=0.25).terms(outputs, Y[:, None])
-    expected = expected_terms(outputs, CLASSES)
+    expected = oracles.alignment_terms(outputs, CLASSES)
     for name, value in terms.items():
         factor = 0.25 if name.endswith(("common_loss", "private_loss")) else 1.0
         assert float(value) == pytest.approx(factor * expected[name], rel=1e-4), name
@@ -164,7 +125,7 @@ def test_one_modality_has_no_cross_positives():
     terms = AlignmentObjective(network).terms(outputs, Y)
     assert float(terms["inter_loss"]) == 0
     assert {n: float(v) for n, v in terms.items()} == pytest.approx(
-        expected_terms(outputs, CLASSES, modalities=("text",)), rel=1e-4
+        oracles.alignment_terms(outputs, CLASSES, modalities=("text",)), rel=1e-4
     )
 
 

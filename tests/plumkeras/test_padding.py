@@ -8,8 +8,7 @@ import tensorflow as tf
 
 from plumkeras.objectives.alignment import AlignmentObjective
 from plumkeras.objectives.prediction import PredictionObjective
-
-from .testing import MODULE_ROWS, assert_close, make_inputs, make_network, to_numpy
+from tests.testing.networks import MODULE_ROWS, assert_close, make_inputs, make_network, to_numpy
 
 TASKS = ["regression", "classification"]
 ALL = pytest.mark.parametrize("modules", MODULE_ROWS)

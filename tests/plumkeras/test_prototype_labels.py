@@ -11,9 +11,8 @@ from keras import ops
 from plumkeras.layers import PrototypeLabelGenerator
 from plumkeras.metrics import ClassCentroids
 from plumkeras.objectives.class_labels import class_labels, scheme_classes
-
-from . import oracles
-from .testing import gradients, to_numpy
+from tests.testing import oracles
+from tests.testing.networks import gradients, to_numpy
 
 RANDOM = np.random.default_rng(0)
 H = RANDOM.normal(size=(6, 4)).astype("float32")

@@ -9,8 +9,7 @@ import tensorflow as tf
 
 from plumkeras import RefinementTrainer
 from plumkeras.metrics import PearsonCorrelation
-
-from .testing import (
+from tests.testing.networks import (
     MODULE_ROWS,
     WIDTHS,
     Recorder,

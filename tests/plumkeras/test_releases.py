@@ -1,4 +1,4 @@
-"""Networks that earlier releases saved: they load and put out the same. `releases/make.py` adds a release's files."""
+"""Networks that earlier releases saved load and put out the same. `testing/release_networks.py` adds a release's."""
 
 from pathlib import Path
 
@@ -8,8 +8,7 @@ import pytest
 
 import plumkeras
 from plumkeras.models.plum_net import PLUMNet
-
-from .testing import assert_close, to_numpy
+from tests.testing.networks import assert_close, to_numpy
 
 FILES = sorted((Path(__file__).parent / "releases").glob("*.keras"))
 

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from plumkeras.models.plum_net import PLUMNet
-
-from .testing import MODULE_ROWS, dtypes, make_inputs, make_network, to_numpy
+from tests.testing.networks import MODULE_ROWS, dtypes, make_inputs, make_network, to_numpy
 
 CONFIGURATIONS = {
     **{"+".join(modules) or "none": {"modules": modules} for modules in MODULE_ROWS},

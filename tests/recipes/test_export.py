@@ -12,8 +12,7 @@ import tensorflow as tf
 import plumkeras
 from plumkeras import export
 from plumkeras.data_pipelines.features.cleaning import clean_array
-
-from .serving_requests import WIDTHS, call, expected, make_network, make_request, run_without_us
+from tests.testing.serving_requests import WIDTHS, call, expected, make_network, make_request, run_without_us
 
 NAMES = {
     "serving_default": ["prediction"],

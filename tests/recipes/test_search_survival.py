@@ -21,12 +21,8 @@ from plumkeras.recipes.runs import run_directory
 from plumkeras.recipes.search import trials as search_trials
 from plumkeras.recipes.search import tuning
 from plumkeras.recipes.search.oracle import STATE, make_oracle, make_report
-
-HERE = Path(__file__).parent
-_spec = importlib.util.spec_from_file_location("cheap_search", HERE / "cheap_search.py")
-cheap_search = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(cheap_search)
-cheap_plan = cheap_search.cheap_plan
+from tests.testing import cheap_search
+from tests.testing.cheap_search import cheap_plan
 
 
 class Killed(BaseException):
@@ -207,7 +203,7 @@ def start(point, directory, **options):
     environment = {**os.environ, "GRPC_VERBOSITY": "ERROR", "no_proxy": "*"}
     if importlib.util.find_spec("jax"):
         environment |= {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, str(HERE / "cheap_search.py"), point, str(directory), json.dumps(options)]
+    command = [sys.executable, cheap_search.__file__, point, str(directory), json.dumps(options)]
     return subprocess.Popen(
         command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=directory.parent
     )

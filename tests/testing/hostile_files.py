@@ -14,8 +14,8 @@ import zipfile
 import h5py
 import numpy as np
 
-from . import folder_builders as folders
-from . import shard_builders as shards
+from tests.testing import dataset_folders as folders
+from tests.testing import shard_folders as shards
 
 BUILDERS = {}
 """By the name of the format and of the attack."""

@@ -3,6 +3,8 @@
 import numpy as np
 
 MULT_WIDTHS = {"vision": 20, "audio": 5, "text": 300}
+MMSA_TEXT, MMSA_AUDIO, MMSA_VISION = 50, 12, 9
+MMSA_WIDTHS = {"text": 8, "audio": 5, "vision": 4}
 
 
 def sequences(lengths, width, seed):
@@ -113,3 +115,41 @@ def hkt_tree(sizes=(5, 3, 3)):
             )
         tree[name] = samples
     return tree
+
+
+def mmsa_split(count, name, *, aligned, seed, kind="mosi"):
+    """One split as MMSA stores it: float64, -inf in audio, non-zero tails when unaligned."""
+    random = np.random.default_rng([seed, count])
+    frames = dict.fromkeys(MMSA_WIDTHS, MMSA_TEXT)
+    if not aligned:
+        frames |= {"audio": MMSA_AUDIO, "vision": MMSA_VISION}
+    top = 1.0 if kind == "sims" else 3.0
+    labels = np.round(random.uniform(-top, top, count), 1)
+    words = random.integers(3, MMSA_TEXT, count)
+    text_bert = np.zeros((count, 3, MMSA_TEXT))
+    text_bert[:, 0] = random.integers(1, 30000, (count, MMSA_TEXT))
+    text_bert[:, 1] = np.arange(MMSA_TEXT) < words[:, None]
+    split = {
+        "raw_text": np.array([f"sentence {i}" for i in range(count)]),
+        "id": [f"{name}video$_${i}" for i in range(count)],
+        "text_bert": text_bert,
+        "annotations": [("Negative", "Neutral", "Positive")[int(np.sign(x)) + 1] for x in labels],
+        "classification_labels": np.sign(labels) + 1,
+        "regression_labels": labels,
+    }
+    for modality, width in MMSA_WIDTHS.items():
+        split[modality] = random.normal(size=(count, frames[modality], width)) + 5.0
+    if aligned:
+        for modality in MMSA_WIDTHS:
+            split[modality][np.arange(MMSA_TEXT) >= words[:, None]] = 0.0
+    else:
+        for modality in ("audio", "vision"):
+            lengths = random.integers(1, frames[modality] - 1, count)
+            lengths[0] = frames[modality] - 2  # the tail of sample 0 keeps its noise
+            split[modality][1:][np.arange(frames[modality]) >= lengths[1:, None]] = 0.0
+            split[f"{modality}_lengths"] = lengths.tolist()
+    split["audio"][0, 0, 1] = -np.inf
+    if kind == "sims":
+        for letter in "TAV":
+            split[f"regression_labels_{letter}"] = np.clip(labels + 0.1, -1, 1)
+    return split

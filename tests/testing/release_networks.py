@@ -1,6 +1,6 @@
 """Writes the small network of a release that later releases must be able to load.
 
-    python tests/plumkeras/releases/make.py
+    python -m tests.testing.release_networks
 
 Run once for each release, with its version in `plumkeras.__version__`; a file that is there already is never replaced.
 Two networks, so that every layer and both tasks stand in a file, and what they put out for fixed inputs.
@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+import plumkeras
+from tests.testing.networks import make_inputs, make_network, to_numpy
+
+RELEASES = Path(__file__).resolve().parents[1] / "plumkeras" / "releases"
 
 NETWORKS = {
     "regression": {"compression": {"audio": "signed_log1p"}, "modality_dropout": 0.2},
@@ -27,12 +29,8 @@ NETWORKS = {
 
 
 def main():
-    from testing import make_inputs, make_network, to_numpy
-
-    import plumkeras
-
     for name, options in NETWORKS.items():
-        path = HERE / f"{plumkeras.__version__}_{name}.keras"
+        path = RELEASES / f"{plumkeras.__version__}_{name}.keras"
         if path.exists():
             sys.exit(f"{path}: exists; a release's file is never replaced")
         inputs = make_inputs(widths=options.get("widths"))

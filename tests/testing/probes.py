@@ -1,15 +1,45 @@
-"""What a probe measured, and by how much two of them differ."""
+"""Runs probes: what each measured, and by how much two of them differ."""
 
+import importlib.util
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
+import pytest
 
+PROBE = Path(__file__).with_name("backend_probe.py")
+CASES = ["regression", "classification"]
 STAGES = ("alignment", "refinement")
 # The bias of an attention's keys adds the same to every score of a softmax, which takes no notice: its gradient is zero
 # but for rounding, and of that, whatever its size, Adam makes steps of up to its learning rate. What it comes to is
 # noise, 2e-6 to 1e-5 after 20 steps as measured; 1e-4 is two whole steps.
 KEY_BIAS = "/key/bias"
 KEY_BIAS_TOLERANCE = 1e-4
+
+
+def run_probe(order, backend, gpu=False):
+    """Runs an order of `backend_probe.py` in a process of its own, on the CPU unless `gpu`; fails with what it said."""
+    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2"}
+    environment.pop("XLA_FLAGS", None)
+    if not gpu:
+        environment |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
+        # For networks this small, torch's threads cost many times what they give, and so do XLA's optimisations.
+        environment |= {"OMP_NUM_THREADS": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    done = subprocess.run(
+        [sys.executable, str(PROBE), json.dumps(order)], env=environment, capture_output=True, text=True
+    )
+    if done.returncode:
+        pytest.fail(f"probe of {backend}, exit status {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+    return done.stdout
+
+
+def need(backend):
+    """Skips without torch; TensorFlow and JAX come with the tests."""
+    if backend == "torch" and importlib.util.find_spec("torch") is None:
+        pytest.skip("torch is not installed (pip install torch; its CPU build suffices)")
 
 
 class Measured:

@@ -136,3 +136,41 @@ def encode(encoder, sequence):
         hidden = 0.5 * hidden * (1 + erf(hidden / np.sqrt(2)))
         sequence = sequence + dense(block.contract, hidden)
     return layer_norm(encoder.final_norm, sequence)
+
+
+def alignment_terms(
+    outputs,
+    classes,
+    alignment_weight=0.1,
+    temperature=0.1,
+    include_self=False,
+    inter_positives="cross",
+    private_target="hard",
+    warmup_target="class",
+    class_balanced=False,
+    label_smoothing=0.0,
+    warmup=0,
+    modalities=("text", "audio", "vision"),
+):
+    """`L_stage1` by terms."""
+    labels = {m: np.where(outputs[f"{m}_present"], classes, -1) for m in modalities}
+    contrast = {"temperature": temperature, "include_self": include_self}
+    common = [outputs[f"{m}_aligned_common"] for m in modalities]
+    terms = {
+        "inter_loss": alignment_weight
+        * inter_contrastive([labels[m] for m in modalities], common, inter_positives, **contrast)
+    }
+    starts = not (warmup and warmup_target == "none")
+    for m in modalities:
+        intra = contrastive(labels[m], outputs[f"{m}_aligned_embedding"], **contrast)
+        terms[f"{m}_intra_loss"] = alignment_weight * intra
+        true = one_hot(labels[m], 3)
+        private = {
+            "hard": one_hot(outputs[f"{m}_hard_label"], 3),
+            "soft": outputs[f"{m}_soft_label"] * np.array(outputs[f"{m}_present"])[:, None],
+            "class": true,
+        }[private_target if not warmup else "class"]
+        for name, target in (("common", true), ("private", private)):
+            value = branch(target, outputs[f"{m}_{name}_logits"], class_balanced, label_smoothing)
+            terms[f"{m}_{name}_loss"] = starts * value
+    return terms

@@ -1,6 +1,7 @@
 """Trains tiny networks as one JSON argument says, in a process of its own, and writes what it measured to an npz.
 
-    KERAS_BACKEND=jax python probe.py '{"cases": ["regression"], "result": "jax.npz", "initial": "tensorflow.npz"}'
+    KERAS_BACKEND=jax python backend_probe.py \\
+        '{"cases": ["regression"], "result": "jax.npz", "initial": "tensorflow.npz"}'
 
 A process has one backend, one strategy and one set of devices, so whatever is compared is measured by a probe each.
 The order's keys, all but `result` optional:
