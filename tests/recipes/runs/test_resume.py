@@ -47,7 +47,7 @@ RICH_OPTIONS = [
     *(*SMALL, "--modalities", "text", "audio", "--network.modality-dropout=0.2", "--prototype-policy=ema"),
     *("--refinement.weight-decay=1e-3", "--refinement.schedule=cosine", "--alignment.schedule=cosine"),
 ]
-DRIVER = Path(__file__).parents[1] / "testing" / "killed_run.py"
+DRIVER = Path(__file__).parents[2] / "testing" / "killed_run.py"
 HISTORIES = ("alignment_history.csv", "refinement_history.csv")
 OUTCOME = ("metrics.json", *HISTORIES, "predictions_valid.csv", "predictions_test.csv")
 
