@@ -114,13 +114,18 @@ def check_precision(precision: str) -> None:
         )
 
 
-def set_seed(seed: int) -> None:
-    """Seeds Python, numpy and the backend, from which Keras draws the seeds of weights and dropout.
+def set_seed(seed: int, seeds_backend: bool = True) -> None:
+    """Seeds Python and numpy, from which Keras draws the seeds of weights and dropout, and the backend.
 
     `keras.utils.set_random_seed` does the same, and imports TensorFlow under every backend.
+
+    Args:
+        seed: int.
+        seeds_backend: bool. `False` leaves TensorFlow's own seed as it is, of which a run takes nothing: a new one
+            makes TensorFlow compile every function anew. Defaults to `True`.
     """
     backend = keras.backend.backend()
-    if backend == "tensorflow":
+    if backend == "tensorflow" and seeds_backend:
         keras.utils.set_random_seed(seed)
         return
     random.seed(seed)

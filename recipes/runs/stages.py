@@ -14,6 +14,7 @@ from plumkeras.recipes.config import ConfigError, TrainingError
 from plumkeras.recipes.models import find_model
 from plumkeras.recipes.runs import resuming, run_directory
 from plumkeras.recipes.runs.checkpoint import CheckpointFile, StageCheckpoint
+from plumkeras.recipes.runs.compiled import graph_key
 from plumkeras.recipes.runs.earlier_network import take_weights
 from plumkeras.recipes.runs.progress import stage_progress
 from plumkeras.recipes.runs.timings import StageTimer
@@ -120,8 +121,12 @@ class StageData:
         }
 
 
-def seeded_network(config, dataset):
+def seeded_network(config, dataset, seeds_backend=True):
     """The untrained network that a run of a recipe begins with: on its devices, its weights drawn from its seed.
+
+    Args:
+        config, dataset: as `Training` takes them.
+        seeds_backend: bool, see `plumkeras.devices.set_seed`.
 
     Raises:
         ConfigError: the devices that the recipe asks for are not there, or do not compute in its precision.
@@ -129,7 +134,7 @@ def seeded_network(config, dataset):
     if config.deterministic:
         enable_determinism()
     parallel = _devices(config)
-    set_seed(config.seed)
+    set_seed(config.seed, seeds_backend)
     with parallel.scope():
         return build_network(config, dataset)
 
@@ -151,26 +156,41 @@ class Training:
         dataset: `Dataset` with `train` and `valid`; `test` is not read.
         network: what `seeded_network` has just returned for both. By default it is called here.
         init_from: path of an earlier run, whose weights and standardisation the network takes; or None.
+        compiled: `CompiledStages` of the process's earlier runs, which this one shares if its graphs are the same, and
+            leaves its own in; or None. Those runs must be done with their networks.
 
     Raises:
         ConfigError: the devices that the recipe asks for are not there.
     """
 
-    def __init__(self, config, dataset, network=None, init_from=None):
-        self.network = seeded_network(config, dataset) if network is None else network
+    def __init__(self, config, dataset, network=None, init_from=None, compiled=None):
+        # Several devices have their copies of each variable.
+        shares = compiled is not None and config.devices == 1
+        key = graph_key(config, dataset, network_shape(config, dataset)) if shares else None
+        if shares:
+            compiled.release_other(key)
+        takes_over = shares and not compiled.is_empty
+        fresh = seeded_network(config, dataset, not takes_over) if network is None else network
         self.parallel = _devices(config)
         self.config = config
         self.stopped_early = False
         with self.parallel.scope():
+            self.network = compiled.begin(fresh) if takes_over else fresh
             self.data = StageData(config, dataset, self.network.modalities)
             if init_from is None:
                 with data_errors(self.data.in_order):
                     self.network.adapt(self.data.in_order)
             else:
                 take_weights(self.network, init_from)
+            if takes_over:
+                self.trainers = compiled.trainers
+                compiled.set_learning_rates(config)
+                return
             weights = class_weights(config, self.network, self.data.train.labels)
             has_signs = dataset.metric_report != "scale"
             self.trainers = build_trainers(config, self.network, self.data.steps_per_epoch, has_signs, weights)
+            if shares:
+                compiled.hold(key, self.network, self.trainers)
 
     def fit(self, directory=None, verbose=1, callbacks=None):
         """Trains both stages, from the checkpoint in the directory on if there is one.

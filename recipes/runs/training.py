@@ -31,6 +31,7 @@ def train_run(
     warnings=None,
     callbacks=None,
     init_from=None,
+    compiled=None,
 ):
     """A whole run: trains both stages, measures `valid` and `test` once, and writes the run directory.
 
@@ -48,6 +49,7 @@ def train_run(
         warnings: what `data_checks.training_warnings` says of the data, where it is known already.
         callbacks: as in `plumkeras.train`.
         init_from: path of an earlier run from whose network this one starts, or None.
+        compiled: as in `stages.Training`.
 
     Returns:
         Dict of what `metrics.json` holds: `valid` and `test` (None where it was not measured); `baseline`, the same
@@ -62,7 +64,7 @@ def train_run(
     directory = Path(directory)
     check_dataset(config, dataset)
     with opened(config, dataset, directory, resume, overwrite, warnings) as (config, warnings):
-        return _train(config, dataset, directory, verbose, resume, fold, warnings, callbacks, init_from)
+        return _train(config, dataset, directory, verbose, resume, fold, warnings, callbacks, init_from, compiled)
 
 
 @contextlib.contextmanager
@@ -85,7 +87,7 @@ def opened(config, dataset, directory, resume, overwrite, warnings):
         yield with_label_classes(config, dataset, resumed), warnings
 
 
-def _train(config, dataset, directory, verbose, resume, fold, warnings, callbacks, init_from):
+def _train(config, dataset, directory, verbose, resume, fold, warnings, callbacks, init_from, compiled):
     going_on = resume and run_directory.holds_run(directory)
     if going_on:
         resuming.check_same(directory, config, dataset, keras.backend.backend())
@@ -100,7 +102,7 @@ def _train(config, dataset, directory, verbose, resume, fold, warnings, callback
             resuming.warn_of_other_versions(directory / run_directory.CONFIG)
             if CheckpointFile(directory).path.exists():
                 init_from = None  # The checkpoint holds every weight.
-        training = Training(config, dataset, init_from=init_from)
+        training = Training(config, dataset, init_from=init_from, compiled=compiled)
         with _writing(directory):
             if not going_on:
                 # Only now, when nothing of the user's can be wrong any more, does an earlier run make place.

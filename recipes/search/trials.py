@@ -9,6 +9,7 @@ from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.errors import FailedTrialError
 
 from plumkeras.recipes.config import ConfigError, TrainingError
+from plumkeras.recipes.runs.compiled import CompiledStages
 from plumkeras.recipes.runs.stages import Training, seeded_network
 from plumkeras.recipes.search.oracle import EMPTY_RECORD, make_report, values_of
 from plumkeras.recipes.search.plan import OBJECTIVE
@@ -32,6 +33,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
     def __init__(self, search):
         super().__init__(name="plumkeras", tunable=True)
         self.search = search
+        self.compiled = CompiledStages()
 
     def trial_config(self, hp, seed=None):
         """The `RecipeConfig` of a trial's hyper-parameters."""
@@ -50,7 +52,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         """
         config = self.trial_config(hp, seed)
         with _failures():
-            return seeded_network(config, self.search.dataset)
+            return seeded_network(config, self.search.dataset, self.compiled.is_empty)
 
     def fit(self, hp, network, seed=None, **options):
         """Trains what `build` has just returned.
@@ -67,7 +69,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             FailedTrialError: training diverged or ran out of memory.
         """
         with _failures():
-            training = Training(self.trial_config(hp, seed), self.search.dataset, network)
+            training = Training(self.trial_config(hp, seed), self.search.dataset, network, compiled=self.compiled)
             history = training.fit(verbose=0)[self.search.config.STAGES[-1]]
         best = history["best_epoch"]
         return {OBJECTIVE: float(history[OBJECTIVE][best]), "best_epoch": best}
@@ -116,9 +118,10 @@ def run_trial(model, hp, worker=None):
             record["best_epochs"].append(found["best_epoch"])
         except FailedTrialError as error:
             record["reason"] = " ".join(str(error).split())[:_MAX_REASON]
-        # Only here: the error held on to what was being trained.
-        keras.utils.clear_session()
         if record["reason"] is not None:
+            # Only here: the error held on to what was being trained.
+            model.compiled.release()
+            keras.utils.clear_session()
             break
     else:
         record["objective"] = sum(record["objectives"]) / len(record["objectives"])

@@ -1,0 +1,87 @@
+"""Runs of one process that share what was compiled: seeds, folds and trials whose graphs are the same."""
+
+import dataclasses
+import hashlib
+import json
+
+import keras
+
+from plumkeras.recipes.config import to_dict
+
+
+class CompiledStages:
+    """The network and the trainers of the run before, for the next one whose graphs are equal.
+
+    Tracing and compiling a step takes longer than many epochs. A run that takes them over begins with the weights,
+    dropout states and optimizers that one of its own would have, so that its results are the same to the last bit. What
+    is held serves one run at a time, and the run before must be done with its network.
+    """
+
+    def __init__(self):
+        self.release()
+
+    def release(self):
+        """Lets go of what is held."""
+        self.key = self.network = self.trainers = self._beginning = None
+
+    @property
+    def is_empty(self) -> bool:
+        return self.key is None
+
+    def release_other(self, key) -> None:
+        """Lets go of what is held, and of its memory, unless it has the key."""
+        if not self.is_empty and self.key != key:
+            self.release()
+            keras.utils.clear_session()
+
+    def hold(self, key, network, trainers) -> None:
+        """Keeps the network and the compiled trainers of a run that begins."""
+        for trainer in trainers.values():
+            trainer.optimizer.build(trainer.trainable_variables)
+        own = {id(variable) for variable in network.variables}
+        self.key, self.network, self.trainers = key, network, trainers
+        self._beginning = [
+            (variable, keras.ops.convert_to_numpy(variable))
+            for trainer in trainers.values()
+            for variable in (*trainer.variables, *trainer.optimizer.variables)
+            if id(variable) not in own
+        ]
+
+    def begin(self, fresh):
+        """Gives what is held the state of a run that begins with a network, of the same shape; returns what is held."""
+        for variable, value in zip(self.network.variables, fresh.variables, strict=True):
+            variable.assign(value)
+        for variable, value in self._beginning:
+            variable.assign(value)
+        for trainer in self.trainers.values():
+            trainer.keep_best.reset()
+        return self.network
+
+    def set_learning_rates(self, config) -> None:
+        """Gives the optimizers the constant learning rates of a recipe."""
+        for stage, trainer in self.trainers.items():
+            if getattr(config, stage).schedule == "constant":
+                trainer.optimizer.learning_rate = getattr(config, stage).learning_rate
+
+
+def graph_key(config, dataset, shape) -> str:
+    """What the graphs of a run's stages depend on, as a text: runs of equal keys may share them.
+
+    The seed and constant learning rates are variables, and epochs are a loop around the graph; all else of a recipe
+    counts.
+
+    Args:
+        config, dataset: as `stages.Training` takes them.
+        shape: what `stages.network_shape` gives for both.
+    """
+    values = to_dict(dataclasses.replace(config, seed=0))
+    of_data = [shape, dataset.metric_report]
+    for stage in config.STAGES:
+        if values[stage]["schedule"] != "constant":
+            of_data.append(len(dataset["train"]))
+        elif values[stage]["epochs"]:
+            for name in ("learning_rate", "epochs", "patience"):
+                del values[stage][name]
+    if config.class_weight == "balanced":
+        of_data.append(hashlib.sha256(dataset["train"].labels.tobytes()).hexdigest())
+    return json.dumps([values, of_data], sort_keys=True)

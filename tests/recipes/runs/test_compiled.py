@@ -1,0 +1,89 @@
+"""Runs that take over what another run compiled give the same bits as runs of their own."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from plumkeras.data_pipelines import make_synthetic
+from plumkeras.recipes.config import AlignmentConfig, NetworkConfig, ObjectiveConfig, RecipeConfig, RefinementConfig
+from plumkeras.recipes.runs.compiled import CompiledStages, graph_key
+from plumkeras.recipes.runs.stages import Training, network_shape
+
+CONFIG = RecipeConfig(
+    name="small",
+    batch_size=16,
+    network=NetworkConfig(hidden_dim=8, num_layers=1, num_heads=2, dropout=0.3),
+    alignment=AlignmentConfig(epochs=2, learning_rate=1e-3, clipnorm=1.0),
+    refinement=RefinementConfig(epochs=2, learning_rate=1e-3, weight_decay=1e-2),
+)
+SIZES = {"train": 40, "valid": 16, "test": 8}
+
+
+def _data(seed=0, **sizes):
+    return make_synthetic({**SIZES, **sizes}, seed=seed)[0]
+
+
+def _trained(config, dataset, compiled=None):
+    training = Training(config, dataset, compiled=compiled)
+    histories = training.fit(verbose=0)
+    weights = [keras.ops.convert_to_numpy(v) for v in training.network.variables]
+    return histories, weights, training
+
+
+def test_a_run_that_takes_over_what_was_compiled_gives_the_same_bits():
+    # Another seed, another rate, other samples and another number of them, as in a fold.
+    alignment = dataclasses.replace(CONFIG.alignment, learning_rate=3e-3, epochs=1)
+    other, fold = dataclasses.replace(CONFIG, seed=1, alignment=alignment), _data(seed=1, train=56)
+    compiled = CompiledStages()
+    *_, first = _trained(CONFIG, _data(), compiled)
+    histories, weights, second = _trained(other, fold, compiled)
+    assert second.network is first.network
+    expected_histories, expected_weights, own = _trained(other, fold)
+    assert own.network is not first.network
+    assert histories == expected_histories
+    assert all(np.array_equal(a, b) for a, b in zip(weights, expected_weights, strict=True))
+
+
+def test_what_a_graph_freezes_is_compiled_anew():
+    compiled = CompiledStages()
+    first = Training(CONFIG, _data(), compiled=compiled)
+    other = Training(
+        dataclasses.replace(CONFIG, objective=ObjectiveConfig(branch_weight=0.5)), _data(), compiled=compiled
+    )
+    assert other.network is not first.network
+    assert compiled.network is other.network
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"network": dataclasses.replace(CONFIG.network, dropout=0.2)},
+        {"objective": ObjectiveConfig(alignment_weight=0.2)},
+        {"refinement": dataclasses.replace(CONFIG.refinement, weight_decay=0.0)},
+        {"alignment": dataclasses.replace(CONFIG.alignment, clipnorm=0.0)},
+        {"alignment": dataclasses.replace(CONFIG.alignment, epochs=0)},
+        {"precision": "mixed_bfloat16"},
+        {"modalities": ("text",)},
+        {"class_weight": "balanced"},
+    ],
+)
+def test_keys_of_different_graphs_differ(change):
+    data = _data()
+
+    def key(config):
+        return graph_key(config, data, network_shape(config, data))
+
+    assert key(dataclasses.replace(CONFIG, **change)) != key(CONFIG)
+
+
+def test_a_schedule_holds_the_number_of_its_steps():
+    cosine = dataclasses.replace(CONFIG, refinement=dataclasses.replace(CONFIG.refinement, schedule="cosine"))
+    short, long = _data(), _data(train=56)
+    assert graph_key(cosine, short, network_shape(cosine, short)) != graph_key(
+        cosine, long, network_shape(cosine, long)
+    )
+    assert graph_key(CONFIG, short, network_shape(CONFIG, short)) == graph_key(
+        CONFIG, long, network_shape(CONFIG, long)
+    )
