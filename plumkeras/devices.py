@@ -151,3 +151,24 @@ def enable_determinism() -> None:
 
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
+
+
+@contextlib.contextmanager
+def without_graph_rewriting():
+    """What TensorFlow is first asked to compile in here, it compiles without Grappler.
+
+    Rewriting the graph of a step takes seconds, which a few hundred steps do not win back: the layers are written in
+    large operations as they are. No other backend has anything of the kind.
+    """
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
+
+    name = "disable_meta_optimizer"
+    before = tf.config.optimizer.get_experimental_options().get(name, False)
+    tf.config.optimizer.set_experimental_options({name: True})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({name: before})

@@ -1,24 +1,9 @@
 """`train_step` and `test_step` for the TensorFlow backend, under any `tf.distribute` strategy."""
 
-import contextlib
-
 import keras
 import tensorflow as tf
 
-
-@contextlib.contextmanager
-def _without_graph_rewriting():
-    """Functions that are first called in here are compiled without Grappler, which takes longer than it gains.
-
-    The rewriting of a step takes seconds, and the step is written in large operations as it is.
-    """
-    options = tf.config.optimizer.get_experimental_options()
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    try:
-        yield
-    finally:
-        before = options.get("disable_meta_optimizer", False)
-        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": before})
+from plumkeras.devices import without_graph_rewriting
 
 
 class TensorFlowTrainer(keras.Model):
@@ -33,7 +18,7 @@ class TensorFlowTrainer(keras.Model):
     compiles_by_default = False
 
     def fit(self, *args, **kwargs):
-        with _without_graph_rewriting():
+        with without_graph_rewriting():
             return super().fit(*args, **kwargs)
 
     def train_step(self, data):
