@@ -293,7 +293,7 @@ def test_a_failure_leaves_no_half_version(network, tmp_path, quick, monkeypatch)
 def test_what_a_killed_export_leaves_is_no_version(network, tmp_path, quick, monkeypatch):
     """Nobody clears up after SIGKILL; a server and the next export pass by what lies there."""
     monkeypatch.setattr(export.shutil, "rmtree", lambda path, **options: None)
-    monkeypatch.setattr(export, "_place", lambda partial, target: 1 / 0)
+    monkeypatch.setattr(export.os, "rename", lambda partial, target: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         plumkeras.export_saved_model(network, tmp_path)
     left = [path.name for path in tmp_path.iterdir()]

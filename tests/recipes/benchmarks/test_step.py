@@ -56,7 +56,7 @@ def test_bad_arguments_are_refused_before_anything_is_timed(options, message, ca
 def test_a_process_that_ends_says_why():
     settings = step._settings(TINY, {"network": {"hidden_dim": 7}})
     process = step._Process("shared", settings)
-    with pytest.raises(step.ConfigError, match="the process that times shared ended: .*7"):
+    with pytest.raises(step.ConfigError, match=r"the process that times shared ended: .*7"):
         process.ask("fit", stage="alignment", steps=1)
     process.close()
 
