@@ -1,4 +1,4 @@
-"""What happens between the steps and the epochs of a stage."""
+"""Keras callbacks between the steps and the epochs of a stage."""
 
 import math
 

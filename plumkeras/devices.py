@@ -155,7 +155,7 @@ def enable_determinism() -> None:
 
 @contextlib.contextmanager
 def without_graph_rewriting():
-    """What TensorFlow is first asked to compile in here, it compiles without Grappler.
+    """Context in which TensorFlow compiles new functions without Grappler, its rewriting of graphs.
 
     Rewriting the graph of a step takes seconds, which a few hundred steps do not win back: the layers are written in
     large operations as they are. No other backend has anything of the kind.

@@ -217,7 +217,7 @@ class FrameMoments:
         self.squares = np.zeros(width)
 
     def update(self, frames):
-        """Takes `[n, F]` frames in."""
+        """Adds `[n, F]` frames."""
         frames = np.asarray(frames, dtype=np.float64)
         if not len(frames):
             return

@@ -8,7 +8,7 @@ _MAX_DIGITS = 20
 
 
 def parse(text, object_pairs_hook=None):
-    """What JSON text says.
+    """Parses JSON text.
 
     Args:
         text: str or bytes.

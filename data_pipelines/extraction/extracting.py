@@ -17,7 +17,7 @@ from plumkeras.data_pipelines.schema.validation import DataError, TokenIdsError
 
 @dataclasses.dataclass(frozen=True)
 class Extracted:
-    """What came of it.
+    """A data set of extracted features, and what was skipped.
 
     Args:
         dataset: Dataset. Its report says what was skipped, cut and cleaned.

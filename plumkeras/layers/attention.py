@@ -8,13 +8,13 @@ _MASKED = -1e9
 
 
 def per_frame(layer, sequence):
-    """Applies a layer of rows `[N, d]` to every frame of `[B, T, d]`: a matrix product needs no batch axes for that."""
+    """Applies a layer of rows `[N, d]` to the frames of `[B, T, d]`, as one matrix product without batch axes."""
     rows = layer(ops.reshape(sequence, (-1, sequence.shape[-1])))
     return ops.reshape(rows, (*ops.shape(sequence)[:-1], rows.shape[-1]))
 
 
 class MultiHeadAttention(keras.layers.MultiHeadAttention):
-    """`keras.layers.MultiHeadAttention` of one projection for all that is projected from the same sequence.
+    """`keras.layers.MultiHeadAttention` with one matrix product for all projections of a sequence.
 
     Its variables, and so its weight files, are those of Keras's layer. On JAX and torch the products of queries, keys
     and values are `keras.ops.dot_product_attention`, which takes a GPU's fused kernels where they fit.

@@ -78,7 +78,7 @@ class FeatureStandardization(keras.layers.Layer):
         moments.update(frames)
 
     def set_moments(self, moments):
-        """Makes a `FrameMoments` the statistics in force. Raises `ValueError` when it has seen no frame."""
+        """Sets the statistics to those of a `FrameMoments`. Raises `ValueError` when it has seen no frame."""
         if not moments.count:
             raise ValueError(f"{self.name}: no valid frame to take statistics from")
         deviation = np.sqrt(moments.variance)

@@ -1,4 +1,4 @@
-"""Runs of one process that share what was compiled: seeds, folds and trials whose graphs are the same."""
+"""Compiled stages that runs of one process share: seeds, folds and trials whose graphs are the same."""
 
 import dataclasses
 import hashlib

@@ -20,7 +20,7 @@ _MAX_REASON = 400
 
 
 class RecipeHyperModel(keras_tuner.HyperModel):
-    """The networks of a recipe, as KerasTuner's tuners and ours want them.
+    """The networks of a recipe as a KerasTuner `HyperModel`.
 
     `build` gives the untrained network of a trial, and `fit` trains its stages and returns the objective, the
     validation loss of the prediction at the epoch that was kept. Hyper-parameters are named as the recipe's fields.

@@ -1,1 +1,1 @@
-"""What a person sees: terminal and pictures."""
+"""Terminal output and pictures."""

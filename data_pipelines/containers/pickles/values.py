@@ -31,7 +31,7 @@ _ARRAY, _ITEM, _REFERENCE = 256, 400, 128
 
 
 class Refused(Exception):
-    """The pickle wants something that isn't admitted."""
+    """The pickle asks for something that is not allowed."""
 
 
 def _spend(size):

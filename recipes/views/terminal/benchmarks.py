@@ -1,4 +1,4 @@
-"""What the benchmarks measured."""
+"""Tables of the benchmarks."""
 
 from rich.console import Console
 

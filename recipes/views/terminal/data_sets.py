@@ -1,4 +1,4 @@
-"""What a data set holds, and what was made of one."""
+"""Data sets on the terminal: what they hold, how they were converted or extracted."""
 
 from pathlib import Path
 

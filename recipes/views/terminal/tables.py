@@ -1,4 +1,4 @@
-"""What all tables and lines of the terminal share."""
+"""Tables and lines of the terminal."""
 
 import contextlib
 
