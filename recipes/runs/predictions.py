@@ -8,13 +8,15 @@ import numpy as np
 from plumkeras import files
 from plumkeras.data_pipelines import data_errors
 from plumkeras.data_pipelines.batches.feed import feed
-from plumkeras.devices import without_graph_rewriting
 from plumkeras.recipes.views.escaping import for_csv
 from plumkeras.tasks import get_task
 
 
 def predict_split(network, split, batch_size=256, verbose=0):
     """Every output of the network, in file order: dict of arrays `[N, ...]`."""
+    # Late: it starts a backend.
+    from plumkeras.devices import without_graph_rewriting
+
     batches = feed(split.select(network.modalities), batch_size)
     with warnings.catch_warnings(), data_errors(batches), without_graph_rewriting():
         # Told by their ids before, see `data_checks`.

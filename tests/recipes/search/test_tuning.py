@@ -245,7 +245,7 @@ FAILURES = {
 @pytest.mark.parametrize("reason", FAILURES)
 def test_a_failed_trial_is_recorded_and_the_search_goes_on(reason, tmp_path, monkeypatch):
     class Failing:
-        def __init__(self, config, dataset, network):
+        def __init__(self, config, dataset, network, compiled):
             self.dropout = config.network.dropout
 
         def fit(self, verbose):
@@ -253,7 +253,7 @@ def test_a_failed_trial_is_recorded_and_the_search_goes_on(reason, tmp_path, mon
                 raise FAILURES[reason]
             return {"refinement": {"val_prediction_loss": [2.0, self.dropout], "best_epoch": 1}}
 
-    monkeypatch.setattr(search_trials, "seeded_network", lambda config, dataset: None)
+    monkeypatch.setattr(search_trials, "seeded_network", lambda config, dataset, seeds_backend: None)
     monkeypatch.setattr(search_trials, "Training", Failing)
     monkeypatch.setattr(tuning, "write_picture", lambda results, directory: None)
     monkeypatch.setattr(tuning.keras.utils, "clear_session", lambda: None)
@@ -269,7 +269,7 @@ def test_a_failed_trial_is_recorded_and_the_search_goes_on(reason, tmp_path, mon
 
 @pytest.mark.parametrize("error", [DataError("shard-3: damaged"), ZeroDivisionError("a mistake of ours")])
 def test_what_is_wrong_with_more_than_a_trial_ends_the_search(error, tmp_path, monkeypatch):
-    def fail(config, dataset):
+    def fail(config, dataset, seeds_backend):
         raise error
 
     monkeypatch.setattr(search_trials, "seeded_network", fail)
@@ -278,7 +278,7 @@ def test_what_is_wrong_with_more_than_a_trial_ends_the_search(error, tmp_path, m
 
 
 def test_when_every_trial_fails_the_first_reason_is_told(tmp_path, monkeypatch):
-    def fail(config, dataset):
+    def fail(config, dataset, seeds_backend):
         raise MemoryError
 
     monkeypatch.setattr(search_trials, "seeded_network", fail)
