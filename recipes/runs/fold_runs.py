@@ -3,7 +3,7 @@
 import warnings
 
 from plumkeras.data_pipelines import DataError
-from plumkeras.recipes.runs import run_directory
+from plumkeras.recipes.runs import provenance, run_directory
 from plumkeras.recipes.runs.protocol import fold_dataset, fold_masks, fold_numbers
 
 
@@ -72,4 +72,4 @@ def fold_of(path, dataset):
     known = values.get("data", {}).get("sha256") if isinstance(values.get("data"), dict) else None
     if known in (None, dataset.sha256):
         return None
-    return next((n for n in numbers if run_directory.sha256(fold_dataset(dataset, n)) == known), None)
+    return next((n for n in numbers if provenance.sha256(fold_dataset(dataset, n)) == known), None)

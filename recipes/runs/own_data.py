@@ -5,7 +5,7 @@ from pathlib import Path
 from plumkeras.data_pipelines import DataError, Dataset, load, with_validation
 from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.models import is_synthetic
-from plumkeras.recipes.runs import fold_runs, run_directory
+from plumkeras.recipes.runs import fold_runs, provenance, run_directory
 from plumkeras.recipes.runs.protocol import fold_dataset, prepare
 from plumkeras.recipes.synthetic import generate
 
@@ -55,7 +55,7 @@ def is_own(path, config, dataset) -> bool:
             trained = with_validation(trained, config.validation_fraction)
     except DataError:
         return False  # Without the context, say, that the run's own data had.
-    return run_directory.sha256(trained) == known
+    return provenance.sha256(trained) == known
 
 
 def _known(path):

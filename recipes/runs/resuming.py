@@ -5,8 +5,9 @@ from pathlib import Path
 
 from plumkeras.files import replacing, write_json
 from plumkeras.recipes.config import ConfigError, read_json, to_dict
-from plumkeras.recipes.runs import run_directory
-from plumkeras.recipes.runs.run_directory import CHECKPOINT, CONFIG, METRICS, NETWORK, PACKAGES
+from plumkeras.recipes.runs import provenance, run_directory
+from plumkeras.recipes.runs.provenance import PACKAGES
+from plumkeras.recipes.runs.run_directory import CHECKPOINT, CONFIG, METRICS, NETWORK
 
 # Those of one backend alone.
 _BACKENDS = {"tensorflow": {"tensorflow", "tensorflow-cpu"}, "jax": {"jax"}, "torch": {"torch"}}
@@ -26,7 +27,7 @@ def warn_of_other_versions(path):
         ResumeWarning: a version differs; each that does is named.
     """
     values = run_directory.read_description(path)
-    then, now, backend = values.get("versions"), run_directory.versions(), values.get("backend")
+    then, now, backend = values.get("versions"), provenance.versions(), values.get("backend")
     others = set().union(*(packages for name, packages in _BACKENDS.items() if name != backend))
     changed = [
         f"{name} was {then.get(name, 'absent')} and is {now.get(name, 'absent')}"
@@ -62,7 +63,7 @@ def check_same(directory, config, dataset, backend=None):
         then["data.sha256"] = values["data"]["sha256"]
     except (KeyError, TypeError):
         raise ConfigError(f"{path}: says nothing of the data; is it the config.json of a run?") from None
-    now["data.sha256"] = run_directory.sha256(dataset)
+    now["data.sha256"] = provenance.sha256(dataset)
     if backend is not None:
         then["backend"], now["backend"] = values.get("backend", backend), backend
     last = config.STAGES[-1]

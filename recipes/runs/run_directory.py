@@ -1,19 +1,16 @@
-"""What a run leaves on disk, and the rules about not losing it."""
+"""The directory of a run: its files, and the rules about not losing them."""
 
 import contextlib
-import hashlib
-import platform
 import re
-import sys
 import uuid
-from importlib import metadata
 from pathlib import Path
 
 from plumkeras import locking
 from plumkeras.data_pipelines.inspection.fingerprint import fingerprint
 from plumkeras.files import partial_path, write_json
-from plumkeras.recipes.config import ConfigError, from_dict, read_json, to_dict
+from plumkeras.recipes.config import ConfigError, from_dict, read_json
 from plumkeras.recipes.models import STAGE_TITLES
+from plumkeras.recipes.runs.provenance import describe
 
 CONFIG, METRICS, NETWORK, LOGS, PICTURE = "config.json", "metrics.json", "network.keras", "logs", "losses.png"
 PREDICTIONS, DISAGREEMENT, TIMINGS = "predictions.png", "disagreement.png", "timings.json"
@@ -30,8 +27,6 @@ _FILES = (
     *(f"{stage}_history.csv" for stage in STAGE_TITLES),
     *("predictions_valid.csv", "predictions_test.csv"),
 )
-_ROWS = 256
-PACKAGES = ("plumkeras", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy")
 
 
 @contextlib.contextmanager
@@ -176,70 +171,6 @@ def holds_run(directory):
 def is_finished(directory):
     """Whether the directory's run came to its end: `metrics.json` is what it writes last."""
     return (Path(directory) / METRICS).is_file()
-
-
-def describe(config, dataset, network):
-    """What `config.json` holds: the resolved configuration, the data, the command, the backend and the versions."""
-    return {
-        "recipe": to_dict(config),
-        "seed": config.seed,
-        "network": {
-            "feature_dims": network.feature_dims,
-            "task": network.task,
-            "num_classes": network.num_classes,
-        },
-        **describe_surroundings(dataset),
-    }
-
-
-def describe_surroundings(dataset):
-    """The data, the command, the backend and the versions: a dict."""
-    import keras
-
-    return {
-        "data": {
-            "path": dataset.path and str(Path(dataset.path).absolute()),
-            "format": dataset.format,
-            "sha256": sha256(dataset),
-            "task": dataset.task,
-            "label_range": dataset.label_range and list(dataset.label_range),
-            "label_names": dataset.label_names and list(dataset.label_names),
-            "metric_report": dataset.metric_report,
-            "samples": {name: len(split) for name, split in dataset.items()},
-            "feature_dims": dataset.feature_dims,
-        },
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "backend": keras.backend.backend(),
-        "versions": versions(),
-    }
-
-
-def versions():
-    """Versions of Python and of the packages that matter, a dict."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def sha256(dataset):
-    """The SHA-256 of a data set's file, or of its samples where there is none."""
-    return dataset.sha256 or samples_sha256(dataset)
-
-
-def samples_sha256(dataset):
-    """SHA-256 over ids, features and labels of a data set that has no file."""
-    digest = hashlib.sha256()
-    for name, split in dataset.items():
-        digest.update(name.encode())
-        for array in (split.ids, *split.features.values(), *split.lengths.values(), split.labels):
-            # A few rows at a time: features may be larger than memory.
-            for start in range(0, 0 if array is None else len(array), _ROWS):
-                digest.update(array[start : start + _ROWS].tobytes())
-    return digest.hexdigest()
 
 
 def read_description(path):

@@ -13,7 +13,7 @@ import tyro
 
 from plumkeras.data_pipelines import Dataset
 from plumkeras.recipes.config import BaseRecipeConfig, ConfigError, to_dict, with_values
-from plumkeras.recipes.runs import resuming, run_directory
+from plumkeras.recipes.runs import provenance, resuming
 from plumkeras.recipes.runs.data_checks import check_dataset
 from plumkeras.recipes.runs.label_classes import with_label_classes
 from plumkeras.recipes.runs.protocol import fold_dataset, fold_numbers
@@ -125,7 +125,7 @@ class Search:
             "seeds_per_trial": self.seeds_per_trial,
             "fold": self.fold,
             "backend": backend,
-            "data.sha256": run_directory.sha256(self.dataset),
+            "data.sha256": provenance.sha256(self.dataset),
         }
         return json.loads(json.dumps(facts))
 

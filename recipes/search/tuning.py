@@ -8,7 +8,7 @@ import keras
 
 from plumkeras.files import partial_path, write_json
 from plumkeras.recipes.config import ConfigError, TrainingError, to_dict
-from plumkeras.recipes.runs import resuming, run_directory
+from plumkeras.recipes.runs import provenance, resuming, run_directory
 from plumkeras.recipes.runs.output_checks import check_search_output
 from plumkeras.recipes.runs.run_directory import SEARCH
 from plumkeras.recipes.search.oracle import STATE, make_oracle
@@ -93,7 +93,7 @@ def _start(directory, search):
         "seeds": search.seeds,
         "space": {name: kind.to_json() for name, kind in search.space.items()},
         "fold": search.fold,
-        **run_directory.describe_surroundings(search.dataset),
+        **provenance.describe_surroundings(search.dataset),
         "facts": search.facts(keras.backend.backend()),
     }
     write_json(directory / SEARCH, described)

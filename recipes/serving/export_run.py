@@ -10,7 +10,7 @@ import shlex
 from pathlib import Path
 
 from plumkeras.recipes.config import ConfigError
-from plumkeras.recipes.runs import run_directory
+from plumkeras.recipes.runs import provenance, run_directory
 from plumkeras.recipes.runs.output_checks import check_run
 from plumkeras.recipes.serving import read_export
 from plumkeras.recipes.serving.model_card import model_card
@@ -150,7 +150,7 @@ def _describe(run, loaded):
         "classes": get_task(network.task).class_meanings(network.num_classes, label_classes, loaded.class_names),
         "metrics": {name: report for name in ("valid", "test") if (report := metrics.get(name)) is not None},
         "warnings": metrics.get("warnings", []),
-        "exported_with": run_directory.versions(),
+        "exported_with": provenance.versions(),
         "fingerprint": loaded.fingerprint,
     }
 

@@ -11,7 +11,7 @@ from plumkeras.recipes import load_run
 from plumkeras.recipes.benchmarks.training import benchmark_data
 from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import NetworkConfig, RecipeConfig
-from plumkeras.recipes.runs.run_directory import samples_sha256
+from plumkeras.recipes.runs.provenance import samples_sha256
 from plumkeras.recipes.runs.training import train_run
 
 SMALL = [
