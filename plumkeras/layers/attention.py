@@ -72,9 +72,9 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
         logits = ops.matmul(query, ops.transpose(key, (0, 2, 3, 1)))
         logits = ops.cast(logits, keras.backend.result_type(logits.dtype, "float32"))
         if mask is not None:
-            logits = logits + ops.where(mask, 0.0, _MASKED)
-        # Keras warns of a softmax over one key, which is always 1.
-        weights = ops.ones_like(logits) if logits.shape[-1] == 1 else ops.softmax(logits)
+            logits = logits + ops.cast(ops.where(mask, 0.0, _MASKED), logits.dtype)
+        # Keras warns of a softmax over one key. It is always 1, with a gradient of 0.
+        weights = ops.exp(logits - logits) if logits.shape[-1] == 1 else ops.softmax(logits)
         attended = ops.matmul(ops.cast(weights, value.dtype), value)
         return ops.transpose(attended, (0, 2, 1, 3))
 

@@ -73,7 +73,7 @@ def benchmark_step(
         shape: `"reference"` (three modalities of 50 frames, two layers), `"mosi_frozen"` or `"unaligned"` (text 50,
             audio 375, vision 500 frames).
         against: folder of another checkout of plumkeras, whose trainers are timed too.
-        torch_network: path of a Python file that defines `PlumNet` in PyTorch.
+        torch_network: path of a Python file that defines `PlumNet` in PyTorch, see `step_process.PlainTorch`.
         rounds: int. How often each process has its turn.
         steps: int. Steps in a turn, after the first one, which does not count.
         progress: called with a line of text after each part.
@@ -108,6 +108,9 @@ def benchmark_step(
     try:
         for kind, own in kinds.items():
             processes[kind] = _Process(kind, _settings(SHAPES[shape], own))
+        # All of them have started before anything is timed, and what is wrong with one is said at once.
+        for process in processes.values():
+            process.ask("memory")
         for stage in STAGES:
             for kind, measured in _time_stage(processes, stage, rounds, steps, progress).items():
                 operations = flops(SHAPES[shape], stage)

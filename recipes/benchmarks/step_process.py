@@ -157,7 +157,12 @@ def _listed(batches):
 
 
 class PlainTorch:
-    """`PlumNet` of a Python file, trained as its authors would: eager, one module at a time, in float32."""
+    """`PlumNet` of a Python file, trained as its authors would: eager, one module at a time, in float32.
+
+    The file defines `MODALITIES`, which is set to the names that are measured, and a module `PlumNet(widths, dim=,
+    heads=, layers=, dropout=)` with `forward(x, mask, stage)`, a dict whose `y` is the prediction in stage 2,
+    `stage1_parameters()`, `stage1_loss(outputs, classes)` and `update_prototypes(outputs, classes)`.
+    """
 
     def __init__(self, settings):
         import runpy

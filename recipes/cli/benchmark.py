@@ -1,6 +1,7 @@
 """`plumkeras benchmark`."""
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -61,7 +62,7 @@ class ServingBenchmark:
 
 @dataclasses.dataclass(frozen=True)
 class StepBenchmark:
-    """Measures the first call and the steps of both stages, each kind of network in a process of its own, in turn.
+    """Measures the first call and the steps of both stages in CPU seconds, for several kinds of network in turn.
 
     plumkeras benchmark step --shape mosi_frozen --against ../plumkeras-0.1.0
     """
@@ -75,7 +76,7 @@ class StepBenchmark:
     against: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Another checkout of plumkeras, to be timed beside this one."""
     torch: Annotated[Path | None, tyro.conf.arg(metavar="FILE.py")] = None
-    """A Python file that defines the network in PyTorch, `PlumNet`, to be timed too."""
+    """A Python file that defines the network in PyTorch, `PlumNet`, to be timed too; see docs/performance.md."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE.json")] = None
     """Where to write everything that was measured."""
 
@@ -134,8 +135,12 @@ def _benchmark_serving(arguments):
 
 def _benchmark_step(arguments):
     options = _parse(StepBenchmark, arguments, "step")
-    if options.json is not None and not options.json.absolute().parent.is_dir():
-        raise UsageError(f"--json {options.json}: there is no folder {options.json.parent}")
+    if options.json is not None:
+        folder = options.json.absolute().parent
+        if not folder.is_dir():
+            raise UsageError(f"--json {options.json}: there is no folder {options.json.parent}")
+        if options.json.is_dir() or not os.access(folder, os.W_OK):
+            raise UsageError(f"--json {options.json}: no file can be written there")
     from plumkeras.recipes.benchmarks.step import benchmark_step
     from plumkeras.recipes.views import terminal
 

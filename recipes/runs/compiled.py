@@ -67,15 +67,17 @@ class CompiledStages:
 def graph_key(config, dataset, shape) -> str:
     """What the graphs of a run's stages depend on, as a text: runs of equal keys may share them.
 
-    The seed and constant learning rates are variables, and epochs are a loop around the graph; all else of a recipe
-    counts.
+    The seed and constant learning rates are variables, epochs and patience a loop around the graph; all else of a
+    recipe counts. Of the data count widths, task, classes and metrics; with a schedule the number of training samples,
+    with balanced classes their labels.
 
     Args:
         config, dataset: as `stages.Training` takes them.
         shape: what `stages.network_shape` gives for both.
     """
     values = to_dict(dataclasses.replace(config, seed=0))
-    of_data = [shape, dataset.metric_report]
+    # The order of the modalities counts.
+    of_data = [list(shape["feature_dims"].items()), shape, dataset.metric_report]
     for stage in config.STAGES:
         if values[stage]["schedule"] != "constant":
             of_data.append(len(dataset["train"]))

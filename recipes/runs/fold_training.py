@@ -70,6 +70,8 @@ def _cross_validate(config, dataset, directory, numbers, verbose, resume, warnin
     task = get_task(dataset.task)
     constants = {name: np.empty(dataset["all"].labels.shape) for name in ("valid", "test")}
     finished, compiled = {}, CompiledStages()
+    # A callback may change what is compiled, or what comes of it; each of several devices has its copy of a variable.
+    shares = not callbacks and config.devices == 1
     for number in numbers:
         if verbose:
             print(f"Fold {number} ({numbers.index(number) + 1} of {len(numbers)})", flush=True)
@@ -77,12 +79,11 @@ def _cross_validate(config, dataset, directory, numbers, verbose, resume, warnin
         described = describe_fold(dataset, number)
         where = fold_directory(directory, number)
         options = {"resume": True, "fold": described, "callbacks": callbacks, "init_from": init_from}
-        # A callback may change what is compiled, or what comes of it.
-        options["compiled"] = None if callbacks else compiled
+        options["compiled"] = compiled if shares else None
         finished[str(number)] = train_run(config, fold, where, verbose, **options)
         for name, values in constants.items():
             values[fold_masks(dataset, number)[name]] = task.constant(fold["train"].labels)
-        if callbacks:
+        if not shares:
             # What was compiled for the fold would be kept to the end otherwise.
             keras.utils.clear_session()
     metrics = {name: _pool(config, directory, dataset, numbers, name) for name in ("valid", "test")}

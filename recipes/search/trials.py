@@ -9,8 +9,8 @@ from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.errors import FailedTrialError
 
 from plumkeras.recipes.config import ConfigError, TrainingError
-from plumkeras.recipes.runs.compiled import CompiledStages
-from plumkeras.recipes.runs.stages import Training, seeded_network
+from plumkeras.recipes.runs.compiled import CompiledStages, graph_key
+from plumkeras.recipes.runs.stages import Training, network_shape, seeded_network
 from plumkeras.recipes.search.oracle import EMPTY_RECORD, make_report, values_of
 from plumkeras.recipes.search.plan import OBJECTIVE
 
@@ -52,10 +52,15 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         """
         config = self.trial_config(hp, seed)
         with _failures():
-            return seeded_network(config, self.search.dataset, self.compiled.is_empty)
+            dataset = self.search.dataset
+            # First what is held goes, where it is of no use: both might not fit into memory.
+            self.compiled.release_other(graph_key(config, dataset, network_shape(config, dataset)))
+            return seeded_network(config, dataset, self.compiled.is_empty)
 
     def fit(self, hp, network, seed=None, **options):
-        """Trains what `build` has just returned.
+        """Trains what `build` has just returned; or, with its weights, the equal network of an earlier trial.
+
+        Tracing and compiling again is what that saves: the trained network is that of `self.compiled`.
 
         Args:
             hp, seed: as in `build`.
@@ -99,7 +104,7 @@ def _is_out_of_memory(error):
 
 
 def run_trial(model, hp, worker=None):
-    """Trains a trial with every seed, and lets go of its memory.
+    """Trains a trial with every seed. What was compiled for it is held for the next, until that needs another.
 
     Args:
         model: `RecipeHyperModel`.
@@ -118,10 +123,11 @@ def run_trial(model, hp, worker=None):
             record["best_epochs"].append(found["best_epoch"])
         except FailedTrialError as error:
             record["reason"] = " ".join(str(error).split())[:_MAX_REASON]
-        if record["reason"] is not None:
-            # Only here: the error held on to what was being trained.
             model.compiled.release()
+        if model.compiled.is_empty:
+            # Only here: the error held on to what was being trained.
             keras.utils.clear_session()
+        if record["reason"] is not None:
             break
     else:
         record["objective"] = sum(record["objectives"]) / len(record["objectives"])

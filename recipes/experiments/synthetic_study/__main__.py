@@ -43,11 +43,11 @@ def main():
             "strength": study_strength(recipe),
             "modules": study_modules(recipe, has_branches),
         }
-    if "without_branches" not in results:
-        results["without_branches"] = study_modules(
-            synthetic, [modules for modules in ROWS if "psl_tfb" not in modules]
-        )
-    write_json(numbers, results, indent=1)
+        write_json(numbers, results, indent=1)
+    if results.get("without_branches", {}).get("version") != plumkeras.__version__:
+        plain = [modules for modules in ROWS if "psl_tfb" not in modules]
+        results["without_branches"] = {"version": plumkeras.__version__, "modules": study_modules(synthetic, plain)}
+        write_json(numbers, results, indent=1)
     page.write(results, options.output)
 
 

@@ -12,7 +12,23 @@ from plumkeras.recipes.views.pictures.losses import new_figure
 BRANCHES = {"shared": "one common branch for all modalities", "per_modality": "a common branch for each modality"}
 METRICS = ("mae", "corr", "acc7", "acc2_has0", "acc2_non0")
 # Written by hand under the numbers in `recipes/results`: other numbers need other words.
-READING = ""
+READING = """\
+## What version 0.1.0's run says
+
+Of networks with a common branch for each modality.
+
+- The contrast on the true label does not pull the prototype labels to the multimodal class. It makes the prototypes
+  better at both, and at the private class more: at strength 1 agreement rises from 68.4 to 77.9 % with the private
+  class, and from 61.2 to 66.3 % with the multimodal one. Later training changes little.
+- The labels stay 20 to 25 points short of the truth even at strength 0, where both classes are one: only 5 % of the
+  samples are exactly neutral, and the nearest of three prototypes gives that class far more (77 to 89 of 384 test
+  samples against 18 or 19 in truth: recipe `synthetic`, seed 0, strength 1/2).
+- Common embeddings are closer across modalities than private ones by linear CKA, by 0.01 to 0.07; the intervals part
+  after stage 1 at strengths 0 and 0.25 alone. By cosine neither is close: each modality has an encoder of its own, and
+  nothing ties their axes.
+- On these easy data `msa` is the best row; branches without refinement lose what it gained, and PRM regains most of
+  it. Of neighbouring rows, only `msa` and `msa psl_tfb` have MAE intervals that do not overlap.
+"""
 _COLOURS = ("#999999", "#E69F00", "#0072B2", "#D55E00")
 _STRENGTH = "relative strength of the private latents"
 
@@ -44,7 +60,7 @@ def _draw(axis, x, series, label, colour, style="-"):
 
 
 def _module_rows(results, branch):
-    return results["without_branches"] + results[branch]["modules"]
+    return results["without_branches"]["modules"] + results[branch]["modules"]
 
 
 def plot_agreement(results, path):
@@ -151,7 +167,7 @@ def write(results, directory):
         directory: path of the folder.
     """
     kinds = [branch for branch in BRANCHES if branch in results]
-    n = results["without_branches"][0]["n"]
+    n = results["without_branches"]["modules"][0]["n"]
     versions = " and ".join(f"version {results[b]['version']} ({b})" for b in kinds)
     lines = [
         "# What the modules find on data with a known truth",
@@ -196,7 +212,7 @@ def write(results, directory):
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     names = [" ".join(modules) or "none" for modules in ROWS]
-    lines += _module_lines(results["without_branches"], names[:2], "none")
+    lines += _module_lines(results["without_branches"]["modules"], names[:2], "none")
     for branch in kinds:
         lines += _module_lines(
             results[branch]["modules"], names[2:], "shared" if branch == "shared" else "per modality"

@@ -1,0 +1,73 @@
+"""The lean attention and layer normalisation against Keras's own layers over the same weights."""
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+
+import plumkeras
+from plumkeras.layers.attention import LayerNormalization, MultiHeadAttention
+
+RANDOM = np.random.default_rng(0)
+
+
+def array(*shape):
+    return RANDOM.normal(size=shape).astype("float32")
+
+
+@pytest.mark.parametrize("frames", [5, 1])
+@pytest.mark.parametrize("is_self", [True, False])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "mixed_bfloat16"])
+def test_attention_is_that_of_keras(is_self, frames, dtype):
+    keras.utils.set_random_seed(0)
+    query = keras.ops.convert_to_tensor(array(3, frames, 8))
+    value = query if is_self else keras.ops.convert_to_tensor(array(3, 4, 8))
+    mask = np.arange(value.shape[1])[None, None, :] < np.array([value.shape[1], 1, 1])[:, None, None]
+    ours, theirs = MultiHeadAttention(8, 2, dtype=dtype), keras.layers.MultiHeadAttention(2, 4, dtype=dtype)
+    for layer in (ours, theirs):
+        layer.build(query.shape, value.shape)
+    theirs.set_weights([array(*w.shape) for w in theirs.get_weights()])
+    ours.set_weights(theirs.get_weights())
+    assert [w.path.split("/", 1)[1] for w in ours.weights] == [w.path.split("/", 1)[1] for w in theirs.weights]
+    for given in (None, mask):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Keras's own layer warns of one key.
+            expected = theirs(query, value, attention_mask=given)
+        found = ours(query, value, attention_mask=given)
+        assert found.dtype == expected.dtype
+        tolerance = 0.2 if dtype == "mixed_bfloat16" else 1e-5
+        found, expected = (keras.ops.convert_to_numpy(keras.ops.cast(v, "float32")) for v in (found, expected))
+        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+
+
+def test_the_closed_gradient_is_that_of_keras():
+    tf = pytest.importorskip("tensorflow")
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("the closed form is TensorFlow's alone")
+    x, upstream = tf.constant(array(4, 3, 8)), tf.constant(array(4, 3, 8))
+    gradients = []
+    for layer in (LayerNormalization(), keras.layers.LayerNormalization()):
+        layer.build(x.shape)
+        layer.set_weights([np.linspace(0.5, 2, 8, dtype="float32"), np.linspace(-1, 1, 8, dtype="float32")])
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            options = {"training": True} if isinstance(layer, LayerNormalization) else {}
+            result = layer(x, **options)
+            loss = tf.reduce_sum(result * upstream)
+        gradients.append([result, *tape.gradient(loss, [x, *(w.value for w in layer.weights)])])
+    for found, expected in zip(*gradients, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("options, frames", [({"fusion": "vector"}, 4), ({}, 1)])
+def test_every_variable_has_a_gradient_where_there_is_one_key(options, frames):
+    """Keras leaves a variable without a gradient out of the step, weight decay and all, and warns."""
+    network = plumkeras.PLUMNet({"text": 4}, hidden_dim=8, num_layers=1, num_heads=2, **options)
+    x, y = {"text": array(8, frames, 4)}, np.linspace(-1, 1, 8)
+    network.adapt(x)
+    trainer = plumkeras.RefinementTrainer(network)
+    trainer.compile("adam")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        trainer.fit(x, y, epochs=1, verbose=0)
