@@ -16,8 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from plumkeras.recipes.config import ConfigError, TrainingError, with_values
-from plumkeras.recipes.runs import run_directory
+from plumkeras.recipes.config import ConfigError, TrainingError, from_dict, to_dict, with_values
 from plumkeras.recipes.search import trials as search_trials
 from plumkeras.recipes.search import tuning
 from plumkeras.recipes.search.oracle import STATE, make_oracle, make_report
@@ -147,7 +146,7 @@ def test_another_search_is_refused_by_name(changed, cheap, tmp_path):
     config, options = cheap_search.CONFIG, {"algorithm": "random", "trials": 2}
     (tmp_path / "space.json").write_text('{"network.dropout": {"min": 0.0, "max": 0.4}}')
     if changed == "recipe":
-        config = run_directory.from_dict({**run_directory.to_dict(config), "batch_size": 8}, "test")
+        config = from_dict({**to_dict(config), "batch_size": 8}, "test")
     elif changed == "space":
         options["space"] = tmp_path / "space.json"
     elif changed == "seeds":
