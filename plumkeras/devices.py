@@ -157,8 +157,8 @@ def enable_determinism() -> None:
 def without_graph_rewriting():
     """Context in which TensorFlow compiles new functions without Grappler, its rewriting of graphs.
 
-    Rewriting the graph of a step takes longer than the step gains by it: the layers are written in large operations as
-    they are. It is an option of the whole process, which is put back at the end. Other backends have no such thing.
+    The rewriting is much of a first call, and the layers are written in large operations as they are.
+    It is an option of the whole process, which is put back at the end. Other backends have no such thing.
     """
     if keras.backend.backend() != "tensorflow":
         yield

@@ -12,7 +12,8 @@ import tensorflow as tf
 import plumkeras
 from plumkeras import export
 from plumkeras.data_pipelines.features.cleaning import clean_array
-from tests.testing.serving_requests import WIDTHS, call, expected, make_network, make_request, run_without_us
+from tests.testing.networks import WIDTHS, make_network
+from tests.testing.serving_requests import call, expected, make_request, run_without_us
 
 NAMES = {
     "serving_default": ["prediction"],

@@ -1,4 +1,4 @@
-"""What the tests of exports share: a small network, requests, and a process without Keras and without us."""
+"""What the tests of exports share: requests, and a process without Keras and without us."""
 
 import subprocess
 import sys
@@ -6,9 +6,7 @@ import sys
 import keras
 import numpy as np
 
-from plumkeras.models.plum_net import PLUMNet
-
-WIDTHS = {"text": 4, "audio": 3}
+from tests.testing.networks import WIDTHS
 
 # Whoever imports what only training needs fails. TensorFlow asks where Keras is, and may have no answer.
 WITHOUT_US = """
@@ -32,23 +30,6 @@ for name in ("keras", "plumkeras"):
         continue
     raise SystemExit(f"{name} could be imported")
 """
-
-
-def make_network(widths=None, **options):
-    """A small network whose weights, statistics and prototypes are all away from their start."""
-    keras.utils.set_random_seed(0)
-    network = PLUMNet(widths or WIDTHS, **{"hidden_dim": 8, "num_layers": 1, "num_heads": 2, **options})
-    random = np.random.default_rng(0)
-    for variable in network.trainable_variables:
-        variable.assign(variable + random.normal(0, 0.2, variable.shape))
-    for m in network.modalities:
-        statistics = network.get_layer(f"{m}_encoder").standardization
-        statistics.mean.assign(random.normal(1, 0.2, statistics.mean.shape))
-        statistics.divisor.assign(random.uniform(1.0, 3.0, statistics.divisor.shape))
-    for generator in network.prototype_generators.values():
-        shape = generator.prototypes.shape
-        generator.assign_prototypes(random.normal(0, 1, shape), np.ones(shape[0]))
-    return network
 
 
 def make_request(batch, frames=None, widths=None, seed=0):

@@ -9,6 +9,7 @@ import pytest
 
 from plumkeras.data_pipelines import DataError, join_context, load, save_npz
 from tests.testing.dataset_pickles import hkt_tree, mag_tree, misa_list
+from tests.testing.refusals import check_refused
 
 NO_VECTORS = "text vectors are not in the file, only words, which are kept as raw_text"
 
@@ -225,11 +226,7 @@ def _whole(value):
 def test_bad_files(write_pickle, damage, parts):
     tree = mag_tree()
     damage(tree)
-    path = write_pickle(tree)
-    with pytest.raises(DataError) as caught:
-        load(path)
-    for part in (*parts, str(path)):
-        assert part in str(caught.value)
+    check_refused(write_pickle(tree), *parts)
 
 
 def test_hkt_labels_have_to_be_two_classes(write_pickle):

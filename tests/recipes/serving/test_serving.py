@@ -28,7 +28,8 @@ from plumkeras.recipes.serving import export_run as exporting
 from plumkeras.recipes.serving import model_card
 from plumkeras.recipes.serving.export_run import check_export, export_run
 from plumkeras.recipes.views.terminal import print_serving_benchmark
-from tests.testing.serving_requests import call, make_network
+from tests.testing.networks import make_network
+from tests.testing.serving_requests import call
 
 
 @pytest.fixture(scope="module")
