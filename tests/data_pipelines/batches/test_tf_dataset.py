@@ -92,6 +92,28 @@ def test_options_and_errors():
         make_dataset(split, batch_size=0)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="counts page faults as Linux does")
+def test_the_process_keeps_freed_memory_while_batches_are_read():
+    """`Dataset.from_generator` has TensorFlow 2.21 give it back after every operation."""
+    code = """
+import resource, numpy as np
+from plumkeras.data_pipelines import Split, make_dataset
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        np.ones(2**21, "float32")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults()
+dataset = make_dataset(Split(["a", "b"], {"text": np.ones((2, 3, 4))}, {"text": [3, 1]}, [0.5, -1.0]), 1, training=True)
+assert len(list(dataset)) == 2
+faults()
+print(faults())
+"""
+    out = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True)
+    # Each array has 2,048 pages.
+    assert int(out.stdout) < 2048, out.stderr
+
+
 def test_example():
     assert doctest.testmod(tf_dataset).failed == 0 and doctest.testmod(tf_dataset).attempted > 0
 
