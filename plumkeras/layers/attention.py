@@ -1,5 +1,7 @@
 """Multi-head attention and layer normalisation in fewer operations, over the variables of Keras's own layers."""
 
+import itertools
+
 import keras
 from keras import ops
 
@@ -9,8 +11,29 @@ _MASKED = -1e9
 
 def per_frame(layer, sequence):
     """Applies a layer of rows `[N, d]` to the frames of `[B, T, d]`, as one matrix product without batch axes."""
-    rows = layer(ops.reshape(sequence, (-1, sequence.shape[-1])))
+    rows = layer(join_frames([sequence]))
     return ops.reshape(rows, (*ops.shape(sequence)[:-1], rows.shape[-1]))
+
+
+def join_frames(sequences):
+    """The frames of several `[B, T, d]`, one sequence after another: `[N, d]`."""
+    rows = [ops.reshape(sequence, (-1, sequence.shape[-1])) for sequence in sequences]
+    return rows[0] if len(rows) == 1 else ops.concatenate(rows)
+
+
+def split_frames(rows, shapes):
+    """The inverse of `join_frames`: a list of `[B, T, d]`, whose `(B, T)` are `shapes`."""
+    parts = _split(rows, [batch * frames for batch, frames in shapes]) if len(shapes) > 1 else [rows]
+    return [ops.reshape(part, (*shape, rows.shape[-1])) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def _split(rows, sizes):
+    if keras.backend.backend() == "tensorflow":
+        # Sizes are tensors in a graph, which `keras.ops.split` does not take.
+        import tensorflow as tf
+
+        return tf.split(rows, sizes)
+    return ops.split(rows, list(itertools.accumulate(sizes))[:-1])
 
 
 class MultiHeadAttention(keras.layers.MultiHeadAttention):
@@ -24,12 +47,12 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
         num_heads: int, a divisor of `hidden_dim`.
 
     Call arguments:
-        query: `[B, T, d]`.
-        value: `[B, S, d]`, also the keys.
-        attention_mask: `[B, 1, S]` bool, the frames that may be read, or `None`.
+        query: `[B, T, d]`, or `[1, T, d]`, the same for every sample.
+        value: `[B, S, d]`, also the keys; or a list of several, which the same query reads one by one.
+        mask: `[B, S]` bool, the frames of `value` that may be read, or `None`; a list for several.
 
     Returns:
-        `[B, T, d]`.
+        `[B, T, d]`; of `M` values `[M * B, T, d]`, one after another.
 
     Reference: Vaswani et al. 2017.
     """
@@ -37,74 +60,108 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
     def __init__(self, hidden_dim, num_heads, **kwargs):
         super().__init__(num_heads, hidden_dim // num_heads, **kwargs)
 
-    def call(self, query, value, attention_mask=None):
-        if query is value:
-            q, k, v = self._project(query, self.query_dense, self.key_dense, self.value_dense)
-        else:
-            (q,) = self._project(query, self.query_dense)
-            k, v = self._project(value, self.key_dense, self.value_dense)
-        attended = self._attend(q, k, v, attention_mask)
-        width = attended.shape[-1] * attended.shape[-2]
-        rows = ops.reshape(attended, (-1, width))
-        kernel = ops.reshape(ops.convert_to_tensor(self.output_dense.kernel), (width, -1))
-        rows = ops.add(ops.matmul(rows, kernel), ops.convert_to_tensor(self.output_dense.bias))
-        return ops.reshape(rows, (*ops.shape(query)[:-1], rows.shape[-1]))
+    def call(self, query, value, mask=None, training=False):
+        values, masks = (value, mask) if isinstance(value, list) else ([value], [mask])
+        (queries,) = self._heads(self._project(join_frames([query]), self.query_dense), ops.shape(query)[:-1])
+        shapes = [ops.shape(value)[:-1] for value in values]
+        projected = self._project(join_frames(values), self.key_dense, self.value_dense)
+        attended = []
+        for part, shape, mask in zip(split_frames(projected, shapes), shapes, masks, strict=True):
+            if query.shape[0] == 1:
+                queries = ops.broadcast_to(queries[:1], (shape[0], *queries.shape[1:]))
+            attended.append(self._attend(queries, *self._heads(part, shape), mask, training))
+        rows = self._merge(attended)
+        return ops.reshape(rows, (-1, ops.shape(query)[1], rows.shape[-1]))
 
-    def _project(self, sequence, *projections):
-        """A list of `[B, T, heads, d / heads]`, one for each projection."""
-        width = sequence.shape[-1]
+    def _project(self, rows, *projections):
+        """The projections of rows `[N, d]`, side by side: `[N, d * len(projections)]`."""
+        width = rows.shape[-1]
         kernels = [ops.reshape(ops.convert_to_tensor(p.kernel), (width, -1)) for p in projections]
         biases = [ops.reshape(ops.convert_to_tensor(p.bias), (-1,)) for p in projections]
-        rows = ops.reshape(sequence, (-1, width))
-        rows = ops.add(ops.matmul(rows, ops.concatenate(kernels, axis=1)), ops.concatenate(biases))
-        batch, frames = ops.shape(sequence)[:2]
-        parts = ops.split(rows, len(projections), axis=-1) if len(projections) > 1 else [rows]
-        return [ops.reshape(part, (batch, frames, self.num_heads, self.key_dim)) for part in parts]
+        return ops.add(ops.matmul(rows, ops.concatenate(kernels, axis=1)), ops.concatenate(biases))
 
-    def _attend(self, query, key, value, mask):
+    def _heads(self, projected, shape):
+        """The projections of `[B, T, d]` that stand side by side, `shape` being `(B, T)`.
+
+        Each is `[B, T, heads, d / heads]`, with `T` and heads exchanged on TensorFlow.
+        """
+        count = projected.shape[-1] // (self.num_heads * self.key_dim)
+        heads = ops.reshape(projected, (*shape, count, self.num_heads, self.key_dim))
+        if keras.backend.backend() != "tensorflow":
+            return ops.unstack(heads, axis=2)
+        return ops.unstack(ops.transpose(heads, (2, 0, 3, 1, 4)), axis=0)
+
+    def _attend(self, query, key, value, mask, training):
         """`[B, T, heads, d / heads]`: the values by the softmax of the scaled products, in float32 at least."""
         scale = self.key_dim**-0.5
-        if mask is not None:
-            mask = mask[:, None]
         if keras.backend.backend() != "tensorflow":
+            mask = None if mask is None else mask[:, None, None, :]
             return ops.dot_product_attention(query, key, value, mask=mask, scale=scale)
-        query, value = (ops.transpose(part, (0, 2, 1, 3)) for part in (query * scale, value))
-        logits = ops.matmul(query, ops.transpose(key, (0, 2, 3, 1)))
-        logits = ops.cast(logits, keras.backend.result_type(logits.dtype, "float32"))
+        bias = None
         if mask is not None:
-            logits = logits + ops.cast(ops.where(mask, 0.0, _MASKED), logits.dtype)
-        # Keras warns of a softmax over one key. It is always 1, with a gradient of 0.
-        weights = ops.exp(logits - logits) if logits.shape[-1] == 1 else ops.softmax(logits)
-        attended = ops.matmul(ops.cast(weights, value.dtype), value)
+            bias = ops.where(mask, 0.0, _MASKED)[:, None, None, :]
+            bias = ops.cast(bias, keras.backend.result_type(query.dtype, "float32"))
+        if training and key.shape[2] != 1:
+            from plumkeras.layers.closed_gradients import attention
+
+            attended = attention(query * scale, key, value, bias)
+        else:
+            attended = _attention(query * scale, key, value, bias)
         return ops.transpose(attended, (0, 2, 1, 3))
+
+    def _merge(self, attended):
+        """The output projection of several `[B, T, heads, d / heads]`, joined: `[N, d]`."""
+        width = self.num_heads * self.key_dim
+        rows = [ops.reshape(part, (-1, width)) for part in attended]
+        rows = rows[0] if len(rows) == 1 else ops.concatenate(rows)
+        kernel = ops.reshape(ops.convert_to_tensor(self.output_dense.kernel), (width, -1))
+        return ops.add(ops.matmul(rows, kernel), ops.convert_to_tensor(self.output_dense.bias))
+
+
+class SelfAttention(MultiHeadAttention):
+    """Attention within each of several sequences, whose frames are joined.
+
+    Call arguments:
+        rows: `[N, d]`, from `join_frames`.
+        masks: list of `[B, T]` bool, one for each sequence, the frames that may be read.
+
+    Returns:
+        `[N, d]`.
+    """
+
+    def call(self, rows, masks, training=False):
+        shapes = [ops.shape(mask) for mask in masks]
+        projected = self._project(rows, self.query_dense, self.key_dense, self.value_dense)
+        parts = zip(split_frames(projected, shapes), shapes, masks, strict=True)
+        return self._merge([self._attend(*self._heads(part, shape), mask, training) for part, shape, mask in parts])
+
+
+def _attention(query, key, value, bias):
+    logits = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
+    if bias is not None:
+        logits = ops.cast(logits, bias.dtype) + bias
+    # Keras warns of a softmax over one key. It is always 1, with a gradient of 0.
+    weights = ops.exp(logits - logits) if logits.shape[-1] == 1 else ops.softmax(logits)
+    return ops.matmul(ops.cast(weights, value.dtype), value)
 
 
 class LayerNormalization(keras.layers.LayerNormalization):
-    """`keras.layers.LayerNormalization` over the last axis, whose gradient on TensorFlow is the closed form.
-
-    TensorFlow would differentiate its ten operations one by one, and keep what each has computed.
-    """
+    """`keras.layers.LayerNormalization` over the last axis, whose gradient on TensorFlow is the closed form."""
 
     def call(self, inputs, training=False):
         if not training or keras.backend.backend() != "tensorflow":
             return super().call(inputs)
+        from plumkeras.layers.closed_gradients import layer_normalization
+
         inputs = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
         gamma, beta = (ops.cast(ops.convert_to_tensor(w), inputs.dtype) for w in (self.gamma, self.beta))
+        return ops.cast(layer_normalization(inputs, gamma, beta, self.epsilon), self.compute_dtype)
 
-        @ops.custom_gradient
-        def normalize(x, gamma, beta):
-            centred = x - ops.mean(x, axis=-1, keepdims=True)
-            scale = ops.rsqrt(ops.mean(centred * centred, axis=-1, keepdims=True) + self.epsilon)
-            normal = centred * scale
 
-            def gradient(upstream):
-                axes = tuple(range(len(x.shape) - 1))
-                inner = upstream * gamma
-                across = ops.mean(inner, axis=-1, keepdims=True)
-                along = ops.mean(inner * normal, axis=-1, keepdims=True)
-                d_gamma, d_beta = ops.sum(upstream * normal, axis=axes), ops.sum(upstream, axis=axes)
-                return scale * (inner - across - normal * along), d_gamma, d_beta
+def gelu(x, training=False):
+    """The exact GELU, whose gradient on TensorFlow is the closed form."""
+    if not training or keras.backend.backend() != "tensorflow":
+        return ops.gelu(x, approximate=False)
+    from plumkeras.layers.closed_gradients import gelu as closed
 
-            return normal * gamma + beta, gradient
-
-        return ops.cast(normalize(inputs, gamma, beta), self.compute_dtype)
+    return closed(x)

@@ -1,9 +1,10 @@
 """Multilevel Semantic Alignment, the paper's eq. 1-3: the projections; the losses are `SupervisedContrastiveLoss`."""
 
 import keras
+from keras import ops
 
 from plumkeras.arguments import known_arguments_only
-from plumkeras.layers.attention import per_frame
+from plumkeras.layers.attention import join_frames, per_frame, split_frames
 from plumkeras.layers.masking import PACKAGE, attended_frames, masked_mean
 
 
@@ -50,17 +51,18 @@ class MultilevelSemanticAlignment(keras.layers.Layer):
         self.built = True
 
     def call(self, sequences, lengths):
-        aligned = {}
-        for modality, sequence in sequences.items():
-            mask = attended_frames(sequence, lengths[modality])
-            own = per_frame(self.projections[modality], sequence)
-            common = per_frame(self.shared_projection, own)
-            aligned[modality] = {
-                "common_sequence": common,
-                "aligned_embedding": masked_mean(own, mask),
-                "aligned_common": masked_mean(common, mask),
+        masks = {m: attended_frames(sequences[m], lengths[m]) for m in sequences}
+        own = {m: per_frame(self.projections[m], sequences[m]) for m in sequences}
+        rows = self.shared_projection(join_frames(own.values()))
+        common = dict(zip(own, split_frames(rows, [ops.shape(mask) for mask in masks.values()]), strict=True))
+        return {
+            m: {
+                "common_sequence": common[m],
+                "aligned_embedding": masked_mean(own[m], masks[m]),
+                "aligned_common": masked_mean(common[m], masks[m]),
             }
-        return aligned
+            for m in sequences
+        }
 
     def get_config(self):
         return {**super().get_config(), "hidden_dim": self.hidden_dim}

@@ -81,14 +81,13 @@ class PrivateRefinement(keras.layers.Layer):
             common, private = common[:, None, :], private[:, None, :]
             length = ops.ones_like(length)
         mask = attended_frames(common, length)
-        keys = mask[:, None, :]
-        toward_private = self.common_to_private(common, private, attention_mask=keys)
-        toward_common = self.private_to_common(private, common, attention_mask=keys)
+        toward_private = self.common_to_private(common, private, mask, training=training)
+        toward_common = self.private_to_common(private, common, mask, training=training)
         fused = per_frame(self.merge, ops.concatenate([toward_private, toward_common], axis=-1))
         fused = self.merge_norm(fused, training=training)
         embedding = ops.cast(ops.convert_to_tensor(self.class_embedding), fused.dtype)
         tokens = ops.cast(ops.stop_gradient(soft_label), fused.dtype)[:, :, None] * embedding[None]
-        enhanced = self.label_attention(per_frame(self.label_query, fused), tokens)
+        enhanced = self.label_attention(per_frame(self.label_query, fused), tokens, training=training)
         return masked_mean(fused + enhanced, mask)
 
     def compute_output_spec(self, common, private, soft_label, length, training=False):

@@ -25,11 +25,12 @@ class TaskConditionedBranch(keras.layers.Layer):
         dropout: float. Defaults to `0.1`.
 
     Call arguments:
-        sequence: `[B, T, d]`.
-        length: `[B]` int.
+        sequence: `[B, T, d]`, or a dict of them by modality, which go through every layer at once.
+        length: `[B]` int, or a dict.
 
     Returns:
-        Dict: `sequence` `[B, T, d]` (encoded), `embedding` `[B, d]` and `logits` `[B, C]` float32.
+        Dict: `sequence` `[B, T, d]` (encoded), `embedding` `[B, d]` and `logits` `[B, C]` float32; with several
+        modalities each of the three is a dict.
 
     Example:
         >>> layer = TaskConditionedBranch(hidden_dim=8, num_classes=3, num_layers=1, num_heads=2)
@@ -66,15 +67,23 @@ class TaskConditionedBranch(keras.layers.Layer):
 
     def call(self, sequence, length, training=False):
         encoded = self.encoder(sequence, length, training=training)
-        pooled = _pooled(self.pool, self.task_embedding, encoded, length)
-        return {"sequence": encoded, "embedding": pooled, "logits": self.classifier(pooled)}
+        pooled = _pooled(self.pool, self.task_embedding, encoded, length, training)
+        logits = self.classifier(pooled)
+
+        def by_modality(rows):
+            count = len(keras.tree.flatten(sequence))
+            return keras.tree.pack_sequence_as(sequence, ops.split(rows, count) if count > 1 else [rows])
+
+        return {"sequence": encoded, "embedding": by_modality(pooled), "logits": by_modality(logits)}
 
     def compute_output_spec(self, sequence, length, training=False):
-        batch = sequence.shape[0]
+        def of_every(shape, dtype):
+            return keras.tree.map_structure(lambda s: keras.KerasTensor(shape(s), dtype=dtype), sequence)
+
         return {
-            "sequence": keras.KerasTensor(sequence.shape, dtype=self.compute_dtype),
-            "embedding": keras.KerasTensor((batch, self.hidden_dim), dtype=self.compute_dtype),
-            "logits": keras.KerasTensor((batch, self.num_classes), dtype="float32"),
+            "sequence": of_every(lambda s: s.shape, self.compute_dtype),
+            "embedding": of_every(lambda s: (s.shape[0], self.hidden_dim), self.compute_dtype),
+            "logits": of_every(lambda s: (s.shape[0], self.num_classes), "float32"),
         }
 
     def get_config(self):
@@ -94,12 +103,11 @@ def _task_embedding(layer):
     return layer.add_weight(shape=(1, layer.hidden_dim), initializer=normal, name="task_embedding")
 
 
-def _pooled(pool, task_embedding, encoded, length):
-    """`[B, d]`: attention over the valid frames, whose query is the task embedding."""
-    task = ops.convert_to_tensor(task_embedding)
-    query = ops.broadcast_to(task[None], (ops.shape(encoded)[0], 1, encoded.shape[-1]))
-    mask = attended_frames(encoded, length)[:, None, :]
-    return pool(query, encoded, attention_mask=mask)[:, 0]
+def _pooled(pool, task_embedding, encoded, length, training):
+    """`[M * B, d]` of `M` sequences: attention over the valid frames, whose query is the task embedding."""
+    sequences = keras.tree.flatten(encoded)
+    masks = [attended_frames(*pair) for pair in zip(sequences, keras.tree.flatten(length), strict=True)]
+    return pool(ops.convert_to_tensor(task_embedding)[None], sequences, masks, training=training)[:, 0]
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -180,7 +188,7 @@ class TaskConditionedBifurcator(keras.layers.Layer):
         results = {}
         for branch, sequence in (("common", common_sequence), ("private", single_sequence)):
             encoded = self.encoders[branch](sequence, length, training=training)
-            pooled = _pooled(self.pools[branch], self.task_embedding, encoded, length)
+            pooled = _pooled(self.pools[branch], self.task_embedding, encoded, length, training)
             results[f"{branch}_sequence"] = encoded
             results[f"{branch}_embedding"] = pooled
             results[f"{branch}_logits"] = self.classifiers[branch](pooled)

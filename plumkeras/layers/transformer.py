@@ -1,9 +1,10 @@
 """Pre-norm Transformer encoder with a padding mask."""
 
 import keras
+from keras import ops
 
 from plumkeras.arguments import known_arguments_only
-from plumkeras.layers.attention import LayerNormalization, MultiHeadAttention, per_frame
+from plumkeras.layers.attention import LayerNormalization, SelfAttention, gelu, join_frames, split_frames
 from plumkeras.layers.dropout import Dropout
 from plumkeras.layers.masking import PACKAGE, attended_frames, check_divisible
 
@@ -13,9 +14,14 @@ from plumkeras.layers.masking import PACKAGE, attended_frames, check_divisible
 class TransformerBlock(keras.layers.Layer):
     """`x + drop(attention(norm(x)))`, then `x + drop(feed_forward(norm(x)))`; feed-forward `4d` with GELU.
 
+    Several sequences go through it at once, so that a layer is one matrix product for all of them.
+
     Call arguments:
-        sequence: `[B, T, d]`.
-        mask: `[B, T]` bool, the frames that may be read.
+        rows: `[N, d]`, the frames of the sequences, one sequence after another.
+        masks: list of `[B, T]` bool, one for each sequence, the frames that may be read.
+
+    Returns:
+        `[N, d]`.
 
     Reference: Vaswani et al. 2017, in the pre-norm form of Xiong et al. 2020.
     """
@@ -28,33 +34,30 @@ class TransformerBlock(keras.layers.Layer):
         self.dropout = dropout
         policy = self.dtype_policy
         self.attention_norm = LayerNormalization(dtype=policy, name="attention_norm")
-        self.attention = MultiHeadAttention(hidden_dim, num_heads, dtype=policy, name="attention")
+        self.attention = SelfAttention(hidden_dim, num_heads, dtype=policy, name="attention")
         self.feed_forward_norm = LayerNormalization(dtype=policy, name="feed_forward_norm")
-        self.expand = keras.layers.Dense(4 * hidden_dim, activation="gelu", dtype=policy, name="expand")
+        self.expand = keras.layers.Dense(4 * hidden_dim, dtype=policy, name="expand")
         self.contract = keras.layers.Dense(hidden_dim, dtype=policy, name="contract")
         self.attention_drop = Dropout(dropout, dtype=policy, name="attention_drop")
         self.feed_forward_drop = Dropout(dropout, dtype=policy, name="feed_forward_drop")
 
-    def build(self, sequence_shape, mask_shape=None):
-        self.attention_norm.build(sequence_shape)
-        self.attention.build(sequence_shape, sequence_shape)
-        self.feed_forward_norm.build(sequence_shape)
-        self.expand.build(sequence_shape)
-        self.contract.build((*sequence_shape[:-1], 4 * self.hidden_dim))
+    def build(self, rows_shape, masks_shape=None):
+        self.attention_norm.build(rows_shape)
+        self.attention.build((None, *rows_shape), (None, *rows_shape))
+        self.feed_forward_norm.build(rows_shape)
+        self.expand.build(rows_shape)
+        self.contract.build((None, 4 * self.hidden_dim))
         self.built = True
 
-    def call(self, sequence, mask, training=False):
-        hidden = self.attention_norm(sequence, training=training)
-        hidden = self.attention(hidden, hidden, attention_mask=mask[:, None, :])
-        sequence = sequence + self.attention_drop(hidden, training=training)
+    def call(self, rows, masks, training=False):
+        hidden = self.attention(self.attention_norm(rows, training=training), masks, training=training)
+        rows = rows + self.attention_drop(hidden, training=training)
+        hidden = self.expand(self.feed_forward_norm(rows, training=training))
+        hidden = self.contract(gelu(hidden, training))
+        return rows + self.feed_forward_drop(hidden, training=training)
 
-        def feed_forward(rows):
-            return self.contract(self.expand(self.feed_forward_norm(rows, training=training)))
-
-        return sequence + self.feed_forward_drop(per_frame(feed_forward, sequence), training=training)
-
-    def compute_output_spec(self, sequence, mask, training=False):
-        return keras.KerasTensor(sequence.shape, dtype=self.compute_dtype)
+    def compute_output_spec(self, rows, masks, training=False):
+        return keras.KerasTensor(rows.shape, dtype=self.compute_dtype)
 
     def get_config(self):
         return {
@@ -77,11 +80,11 @@ class TransformerEncoder(keras.layers.Layer):
         dropout: float, on the residual branches. Defaults to `0.1`.
 
     Call arguments:
-        sequence: `[B, T, d]`.
-        length: `[B]` int, valid leading frames.
+        sequence: `[B, T, d]`, or a list or dict of several.
+        length: `[B]` int, valid leading frames; a list or dict of them for several sequences.
 
     Returns:
-        `[B, T, d]`; rows past the length are finite and mean nothing.
+        `[B, T, d]`, or a list or dict; rows past the length are finite and mean nothing.
     """
 
     def __init__(self, hidden_dim, num_layers=2, num_heads=8, dropout=0.1, **kwargs):
@@ -98,19 +101,23 @@ class TransformerEncoder(keras.layers.Layer):
         self.final_norm = LayerNormalization(dtype=self.dtype_policy, name="final_norm")
 
     def build(self, sequence_shape, length_shape=None):
+        rows = (None, self.hidden_dim)
         for block in self.blocks:
-            block.build(sequence_shape)
-        self.final_norm.build(sequence_shape)
+            block.build(rows)
+        self.final_norm.build(rows)
         self.built = True
 
     def call(self, sequence, length, training=False):
-        mask = attended_frames(sequence, length)
+        sequences = keras.tree.flatten(sequence)
+        masks = [attended_frames(*pair) for pair in zip(sequences, keras.tree.flatten(length), strict=True)]
+        rows = join_frames(sequences)
         for block in self.blocks:
-            sequence = block(sequence, mask, training=training)
-        return self.final_norm(sequence, training=training)
+            rows = block(rows, masks, training=training)
+        rows = self.final_norm(rows, training=training)
+        return keras.tree.pack_sequence_as(sequence, split_frames(rows, [ops.shape(mask) for mask in masks]))
 
     def compute_output_spec(self, sequence, length, training=False):
-        return keras.KerasTensor(sequence.shape, dtype=self.compute_dtype)
+        return keras.tree.map_structure(lambda s: keras.KerasTensor(s.shape, dtype=self.compute_dtype), sequence)
 
     def get_config(self):
         return {

@@ -117,12 +117,12 @@ class PLUMNet(MultimodalNetwork):
         }
         absent = {m: AbsentVector(dtype=dtype, name=f"{m}_absent") for m in modalities}
         head = Prediction(task, hidden_dim, num_classes, dropout, dtype=dtype, name="prediction")
-        alignment, prototype_labels, private, bifurcators, refinements = None, {}, {}, {}, {}
+        alignment, common, prototype_labels, private, bifurcators, refinements = None, None, {}, {}, {}, {}
         if "msa" in modules:
             alignment = MultilevelSemanticAlignment(hidden_dim, dtype=dtype, name="alignment")
         if "psl_tfb" in modules:
             shape = {"num_layers": num_layers, "num_heads": num_heads, "dropout": dropout, "dtype": dtype}
-            common = common_encoder = None
+            common_encoder = None
             if common_branch == "shared":
                 common = TaskConditionedBranch(hidden_dim, num_classes, name="common_branch", **shape)
             elif common_branch == "shared_encoder":
@@ -150,16 +150,17 @@ class PLUMNet(MultimodalNetwork):
             lengths = hide(lengths)
         single = {m: encoders[m](inputs[m], lengths[m]) for m in modalities}
         aligned = alignment(single, lengths) if alignment else {}
+        commons = common({m: aligned[m]["common_sequence"] for m in modalities}, lengths) if common else {}
 
         def joined(vectors, name):
             return keras.layers.Concatenate(dtype=dtype, name=name)(vectors) if len(vectors) > 1 else vectors[0]
 
         def bifurcate(m):
-            shared_sequence, own_sequence, length = aligned[m]["common_sequence"], single[m], lengths[m]
             if m in bifurcators:
-                return bifurcators[m](shared_sequence, own_sequence, length)
-            branches = {"common": common(shared_sequence, length), "private": private[m](own_sequence, length)}
-            return {f"{kind}_{name}": value for kind, branch in branches.items() for name, value in branch.items()}
+                return bifurcators[m](aligned[m]["common_sequence"], single[m], lengths[m])
+            own = private[m](single[m], lengths[m])
+            shared = {name: of_every[m] for name, of_every in commons.items()}
+            return {f"{kind}_{name}": b[name] for kind, b in (("common", shared), ("private", own)) for name in b}
 
         outputs, represented = {}, []
         for m in modalities:

@@ -74,25 +74,21 @@ class Stages:
             trainer.compile(adam(**options))
 
     def _batches(self, count):
+        """Some batches, by the version's own pipeline where it is the one of TensorFlow."""
         import keras
         import numpy as np
 
         rows = np.arange(count * self.batch_size) % len(self.labels)
-        arrays = [
-            ({name: values[part] for name, values in self.inputs.items()}, self.labels[part])
-            for part in np.split(rows, count)
-        ]
         if keras.backend.backend() != "tensorflow":
-            return arrays
-        import tensorflow as tf
+            return [
+                ({name: values[part] for name, values in self.inputs.items()}, self.labels[part])
+                for part in np.split(rows, count)
+            ]
+        from plumkeras.data_pipelines import Split, make_dataset
 
-        # Of free batch and time, as the batches of a recipe are.
-        inputs = {
-            name: tf.TensorSpec((None, None, value.shape[-1]) if value.ndim == 3 else (None,), value.dtype)
-            for name, value in self.inputs.items()
-        }
-        signature = (inputs, tf.TensorSpec((None,), "float32"))
-        return tf.data.Dataset.from_generator(lambda: iter(arrays), output_signature=signature)
+        features = {m: self.inputs[m][rows] for m in self.settings["feature_dims"]}
+        lengths = {m: self.inputs[f"{m}_length"][rows] for m in features}
+        return make_dataset(Split([str(i) for i in range(len(rows))], features, lengths, self.labels[rows]), self.batch_size)
 
     def fit(self, stage, steps):
         """Trains some steps; wall and CPU seconds of the whole call, and of each step after the first."""

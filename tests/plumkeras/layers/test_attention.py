@@ -23,7 +23,7 @@ def test_attention_is_that_of_keras(is_self, frames, dtype):
     keras.utils.set_random_seed(0)
     query = keras.ops.convert_to_tensor(array(3, frames, 8))
     value = query if is_self else keras.ops.convert_to_tensor(array(3, 4, 8))
-    mask = np.arange(value.shape[1])[None, None, :] < np.array([value.shape[1], 1, 1])[:, None, None]
+    mask = np.arange(value.shape[1])[None, :] < np.array([value.shape[1], 1, 1])[:, None]
     ours, theirs = MultiHeadAttention(8, 2, dtype=dtype), keras.layers.MultiHeadAttention(2, 4, dtype=dtype)
     for layer in (ours, theirs):
         layer.build(query.shape, value.shape)
@@ -33,8 +33,8 @@ def test_attention_is_that_of_keras(is_self, frames, dtype):
     for given in (None, mask):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Keras's own layer warns of one key.
-            expected = theirs(query, value, attention_mask=given)
-        found = ours(query, value, attention_mask=given)
+            expected = theirs(query, value, attention_mask=None if given is None else given[:, None, :])
+        found = ours(query, value, given)
         assert found.dtype == expected.dtype
         tolerance = 0.2 if dtype == "mixed_bfloat16" else 1e-5
         found, expected = (keras.ops.convert_to_numpy(keras.ops.cast(v, "float32")) for v in (found, expected))

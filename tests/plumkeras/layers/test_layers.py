@@ -103,19 +103,12 @@ CASES = {
         (B, D),
         (31, 0),
     ),
-    "TransformerBlock": (
-        transformer.TransformerBlock,
-        {"hidden_dim": D, "num_heads": 2, "dropout": 0.2},
-        {"sequence": array(B, T, D), "mask": np.arange(T)[None] < np.maximum(LENGTH, 1)[:, None]},
-        (B, T, D),
-        (16, 2),
-    ),
     "TransformerEncoder": (
         transformer.TransformerEncoder,
-        {"hidden_dim": D, "num_layers": 2, "num_heads": 4, "dropout": 0.0},
+        {"hidden_dim": D, "num_layers": 2, "num_heads": 4, "dropout": 0.2},
         SEQUENCE,
         (B, T, D),
-        (34, 0),
+        (34, 4),
     ),
     "Presence": (missing_modality.Presence, {}, {"length": LENGTH}, (B,), (0, 0)),
     "SequenceMean": (masking.SequenceMean, {}, SEQUENCE, (B, D), (0, 0)),
@@ -171,9 +164,19 @@ def test_a_given_common_encoder_is_used_and_not_copied():
     assert np.abs(to_numpy(first["private_sequence"]) - to_numpy(second["private_sequence"])).max() > 0.1
 
 
+def test_sequences_that_go_through_a_branch_together_come_out_as_alone():
+    layer = layers.TaskConditionedBranch(hidden_dim=D, num_classes=C, num_layers=2, num_heads=2, dropout=0.0)
+    sequences = {"text": array(B, T, D), "audio": array(B, 1, D), "vision": array(B, 7, D)}
+    lengths = {"text": LENGTH, "audio": np.minimum(LENGTH, 1), "vision": LENGTH + 1}
+    together = layer(sequences, lengths)
+    for modality, sequence in sequences.items():
+        alone = layer(sequence, lengths[modality])
+        assert_close({name: to_numpy(together[name][modality]) for name in alone}, alone)
+
+
 def test_dropout_acts_in_training_only():
     keras.utils.set_random_seed(0)
-    for case in ("ModalityEncoder", "TransformerBlock", "TaskConditionedBifurcator"):
+    for case in ("ModalityEncoder", "TransformerEncoder", "TaskConditionedBifurcator"):
         layer_class, init, call, _, _ = CASES[case]
         layer = layer_class(**init)
         first, again, training = (layer(*call.values(), training=flag) for flag in (False, False, True))

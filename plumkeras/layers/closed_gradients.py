@@ -1,0 +1,83 @@
+"""What a layer computes in training on TensorFlow, with its gradient in closed form.
+
+TensorFlow would differentiate one operation after the other, and keep what each has computed.
+"""
+
+import math
+
+import tensorflow as tf
+
+
+def gelu(x):
+    """`x * Phi(x)`, with the normal distribution's `Phi`. Reference: Hendrycks and Gimpel 2016."""
+
+    @tf.custom_gradient
+    def activate(x):
+        below = 0.5 + 0.5 * tf.math.erf(x * 0.5**0.5)
+
+        def gradient(upstream):
+            density = (2 * math.pi) ** -0.5 * tf.exp(-0.5 * tf.square(x))
+            return upstream * (below + x * density)
+
+        return x * below, gradient
+
+    return activate(x)
+
+
+def layer_normalization(x, gamma, beta, epsilon):
+    """`x` over its last axis. Reference: Ba et al. 2016."""
+
+    @tf.custom_gradient
+    def normalize(x, gamma, beta):
+        centred = x - tf.reduce_mean(x, axis=-1, keepdims=True)
+        scale = tf.math.rsqrt(tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True) + epsilon)
+        normal = centred * scale
+
+        def gradient(upstream):
+            axes = list(range(len(x.shape) - 1))
+            inner = upstream * gamma
+            across = tf.reduce_mean(inner, axis=-1, keepdims=True)
+            along = tf.reduce_mean(inner * normal, axis=-1, keepdims=True)
+            d_gamma, d_beta = tf.reduce_sum(upstream * normal, axis=axes), tf.reduce_sum(upstream, axis=axes)
+            return scale * (inner - across - normal * along), d_gamma, d_beta
+
+        return normal * gamma + beta, gradient
+
+    return normalize(x, gamma, beta)
+
+
+def attention(query, key, value, bias):
+    """Attention of heads: `query` `[B, H, T, d / H]` scaled, `key` and `value` `[B, H, S, d / H]`.
+
+    The weights `[B, H, T, S]` are computed again for the gradient, which is less work than it is memory to keep them.
+
+    Args:
+        bias: `[B, 1, 1, S]` in float32 at least, added to the products; or `None`.
+
+    Reference: Dao et al. 2022, section 3.1 and appendix B.
+    """
+
+    def softmax(query, key):
+        logits = tf.matmul(query, key, transpose_b=True)
+        if bias is not None:
+            logits = tf.cast(logits, bias.dtype) + bias
+        return tf.nn.softmax(logits)
+
+    @tf.custom_gradient
+    def attend(query, key, value):
+        result = tf.matmul(tf.cast(softmax(query, key), value.dtype), value)
+
+        def gradient(upstream):
+            # Not before its turn, when the executor would keep the weights after all.
+            with tf.control_dependencies([upstream]):
+                again = tf.identity(query)
+            weights = softmax(again, key)
+            d_weights = tf.cast(tf.matmul(upstream, value, transpose_b=True), weights.dtype)
+            mean = tf.cast(tf.reduce_sum(upstream * result, axis=-1, keepdims=True), weights.dtype)
+            d_logits = tf.cast(weights * (d_weights - mean), query.dtype)
+            d_value = tf.matmul(tf.cast(weights, value.dtype), upstream, transpose_a=True)
+            return tf.matmul(d_logits, key), tf.matmul(d_logits, query, transpose_a=True), d_value
+
+        return result, gradient
+
+    return attend(query, key, value)
