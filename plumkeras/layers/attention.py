@@ -138,8 +138,9 @@ class SelfAttention(MultiHeadAttention):
 
 def _attention(query, key, value, bias):
     logits = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
+    logits = ops.cast(logits, keras.backend.result_type(logits.dtype, "float32"))
     if bias is not None:
-        logits = ops.cast(logits, bias.dtype) + bias
+        logits = logits + bias
     # Keras warns of a softmax over one key. It is always 1, with a gradient of 0.
     weights = ops.exp(logits - logits) if logits.shape[-1] == 1 else ops.softmax(logits)
     return ops.matmul(ops.cast(weights, value.dtype), value)

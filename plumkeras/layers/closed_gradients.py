@@ -59,9 +59,8 @@ def attention(query, key, value, bias):
 
     def softmax(query, key):
         logits = tf.matmul(query, key, transpose_b=True)
-        if bias is not None:
-            logits = tf.cast(logits, bias.dtype) + bias
-        return tf.nn.softmax(logits)
+        logits = tf.cast(logits, tf.float64 if logits.dtype == tf.float64 else tf.float32)
+        return tf.nn.softmax(logits if bias is None else logits + bias)
 
     @tf.custom_gradient
     def attend(query, key, value):

@@ -35,17 +35,17 @@ def flops(shape: dict, stage: str) -> int:
 
     - stem `T F d`, the two alignment projections `2 T d^2`;
     - each of its two branches `L (12 T d^2 + 2 T^2 d)`: query, key, value and output `4 T d^2`, feed-forward
-      `8 T d^2`, attention `2 T^2 d`; pool `2 T d^2 + 2 d^2 + 2 T d`, classifier `C d`;
+      `8 T d^2`, attention `2 T^2 d`; pool `2 T d^2 + d^2 + 2 T d`, classifier `C d`;
     - in stage 2, refinement `2 (4 T d^2 + 2 T^2 d)`, merge `2 T d^2`, label query, and attention to `C` labels
       `3 T d^2 + 2 C d^2 + 2 T C d`; the head `M d^2 + d`, of `M` modalities.
 
-    Normalisation, softmax, dropout and the losses do not count.
+    Normalisation, softmax, dropout, the losses and the pools' query, one for all samples, do not count.
     """
     d, layers = shape["network"]["hidden_dim"], shape["network"]["num_layers"]
     count = 0
     for modality, width in shape["feature_dims"].items():
         t = shape["frames"][modality]
-        branch = layers * (12 * t * d**2 + 2 * t**2 * d) + 2 * t * d**2 + 2 * d**2 + 2 * t * d + CLASSES * d
+        branch = layers * (12 * t * d**2 + 2 * t**2 * d) + 2 * t * d**2 + d**2 + 2 * t * d + CLASSES * d
         count += t * width * d + 2 * t * d**2 + 2 * branch
         if stage == "refinement":
             count += 2 * (4 * t * d**2 + 2 * t**2 * d) + 2 * t * d**2

@@ -64,7 +64,8 @@ def test_distances_softmax_and_predictions_stay_float32(policy):
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_every_exponential_is_taken_in_float32(policy):
+@pytest.mark.parametrize("training", [False, True])
+def test_every_exponential_is_taken_in_float32(policy, training):
     network = make_network(dtype=policy)
     specification = {
         name: tf.TensorSpec((None,) * len(value.shape[:-1]) + value.shape[-1:] if value.ndim == 3 else (None,))
@@ -74,7 +75,7 @@ def test_every_exponential_is_taken_in_float32(policy):
         name: tf.TensorSpec(spec.shape, tf.int32 if name.endswith("_length") else tf.float32)
         for name, spec in specification.items()
     }
-    graph = tf.function(network).get_concrete_function(specification).graph
+    graph = tf.function(lambda x: network(x, training=training)).get_concrete_function(specification).graph
     found = [op for op in graph.get_operations() if op.type in ("Softmax", "LogSoftmax", "Exp")]
     # Two encoders, two poolings, three attentions of the refinement and the soft labels, per modality, at the least.
     assert len(found) >= 8 * len(WIDTHS)

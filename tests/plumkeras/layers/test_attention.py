@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import plumkeras
-from plumkeras.layers.attention import LayerNormalization, MultiHeadAttention
+from plumkeras.layers.attention import LayerNormalization, MultiHeadAttention, gelu
 
 RANDOM = np.random.default_rng(0)
 
@@ -71,3 +71,28 @@ def test_every_variable_has_a_gradient_where_there_is_one_key(options, frames):
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         trainer.fit(x, y, epochs=1, verbose=0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "mixed_bfloat16"])
+@pytest.mark.parametrize("masked", [True, False])
+def test_the_closed_gradients_are_those_of_the_plain_operations(masked, dtype):
+    """`training=True` takes the closed forms, `training=False` the operations that TensorFlow differentiates."""
+    tf = pytest.importorskip("tensorflow")
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("the closed forms are TensorFlow's alone")
+    layer = MultiHeadAttention(8, 2, dtype=dtype)
+    width = "float64" if dtype == "float64" else "float32"
+    query, value = (tf.constant(array(3, frames, 8), width) for frames in (5, 4))
+    layer.build(query.shape, value.shape)
+    mask = np.arange(4)[None, :] < np.array([4, 1, 2])[:, None] if masked else None
+    found = {}
+    for training in (True, False):
+        with tf.GradientTape() as tape:
+            tape.watch([query, value])
+            result = gelu(layer(query, value, mask, training=training), training)
+            loss = tf.reduce_sum(tf.sin(tf.cast(result, width)))
+        found[training] = [loss, *tape.gradient(loss, [query, value, *(w.value for w in layer.weights)])]
+    # TensorFlow has a constant of its GELU in float32.
+    tolerance = {"float64": 1e-7, "float32": 1e-5, "mixed_bfloat16": 0.1}[dtype]
+    for closed, plain in zip(found[True], found[False], strict=True):
+        np.testing.assert_allclose(closed, plain, rtol=tolerance, atol=tolerance)
