@@ -88,7 +88,9 @@ class Stages:
 
         features = {m: self.inputs[m][rows] for m in self.settings["feature_dims"]}
         lengths = {m: self.inputs[f"{m}_length"][rows] for m in features}
-        return make_dataset(Split([str(i) for i in range(len(rows))], features, lengths, self.labels[rows]), self.batch_size)
+        return make_dataset(
+            Split([str(i) for i in range(len(rows))], features, lengths, self.labels[rows]), self.batch_size
+        )
 
     def fit(self, stage, steps):
         """Trains some steps; wall and CPU seconds of the whole call, and of each step after the first."""

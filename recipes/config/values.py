@@ -131,13 +131,15 @@ def _convert(hint, value, where, field):
     """`value`, from JSON, as the annotated type `hint`."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        # Not None when it isn't: the error is to name the type that a value has.
-        for part in (part for part in parts if value is None or part is not type(None)):
+        # Not None when it isn't: the error is to name the types that a value has.
+        kinds = [part for part in parts if value is None or part is not type(None)]
+        for part in kinds:
             try:
                 return _convert(part, value, where, field)
-            except ConfigError as error:
-                last = error
-        raise last
+            except ConfigError:
+                if len(kinds) == 1:
+                    raise
+        hint = kinds
     if origin is Literal and value in parts:
         return value
     if origin is tuple and isinstance(value, (list, tuple)):
@@ -150,8 +152,16 @@ def _convert(hint, value, where, field):
         return None
     if isinstance(hint, type) and type(value) is hint:
         return value
-    wanted = " or ".join(repr(part) for part in parts) if origin is Literal else getattr(hint, "__name__", str(hint))
-    raise ConfigError(f"{where}: field {field} must be {wanted}. Received: {value!r:.80}")
+    expected = " or ".join(map(_named, hint if isinstance(hint, list) else [hint]))
+    raise ConfigError(f"{where}: field {field} must be {expected}. Received: {value!r:.80}")
+
+
+def _named(hint):
+    """A type as an error message calls it."""
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return " or ".join(map(repr, parts))
+    return f"a list of {_named(parts[0])}" if origin is tuple else getattr(hint, "__name__", str(hint))
 
 
 def read_json(path):

@@ -8,6 +8,7 @@ import pytest
 from plumkeras import json_text
 from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import ConfigError, read_json
+from plumkeras.recipes.config.values import from_dict
 from plumkeras.recipes.runs import run_directory
 
 DEEP = {"beyond the stack": 100_000, "within the stack": 900, "one too deep": json_text.MAX_DEPTH + 1}
@@ -67,3 +68,9 @@ def test_what_is_read():
     assert json_text.parse(b"null") is None and json_text.parse("[9223372036854775807, -9223372036854775808]")
     with pytest.raises(ValueError, match="nested"):
         json_text.parse("[" * 101 + "]" * 101)
+
+
+@pytest.mark.parametrize("value", ["Balanced", ["a"]])
+def test_a_field_of_several_types_names_them_all(value):
+    with pytest.raises(ConfigError, match=r"class_weight must be 'none' or 'balanced' or a list of float\. Received"):
+        from_dict({"name": "x", "class_weight": value}, "config.json")
