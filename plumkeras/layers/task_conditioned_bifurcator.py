@@ -30,7 +30,7 @@ class TaskConditionedBranch(keras.layers.Layer):
 
     Returns:
         Dict: `sequence` `[B, T, d]` (encoded), `embedding` `[B, d]` and `logits` `[B, C]` float32; with several
-        modalities each of the three is a dict.
+        modalities a dict of such dicts.
 
     Example:
         >>> layer = TaskConditionedBranch(hidden_dim=8, num_classes=3, num_layers=1, num_heads=2)
@@ -66,24 +66,27 @@ class TaskConditionedBranch(keras.layers.Layer):
         self.built = True
 
     def call(self, sequence, length, training=False):
-        encoded = self.encoder(sequence, length, training=training)
-        pooled = _pooled(self.pool, self.task_embedding, encoded, length, training)
-        logits = self.classifier(pooled)
+        if not isinstance(sequence, dict):
+            return self._branches([sequence], [length], training)[0]
+        branches = self._branches(list(sequence.values()), [length[m] for m in sequence], training)
+        return dict(zip(sequence, branches, strict=True))
 
-        def by_modality(rows):
-            count = len(keras.tree.flatten(sequence))
-            return keras.tree.pack_sequence_as(sequence, ops.split(rows, count) if count > 1 else [rows])
-
-        return {"sequence": encoded, "embedding": by_modality(pooled), "logits": by_modality(logits)}
+    def _branches(self, sequences, lengths, training):
+        encoded = self.encoder(sequences, lengths, training=training)
+        pooled = _pooled(self.pool, self.task_embedding, encoded, lengths, training)
+        rows = pooled, self.classifier(pooled)
+        embeddings, logits = (ops.split(r, len(encoded)) if len(encoded) > 1 else [r] for r in rows)
+        names = ("sequence", "embedding", "logits")
+        return [dict(zip(names, branch, strict=True)) for branch in zip(encoded, embeddings, logits, strict=True)]
 
     def compute_output_spec(self, sequence, length, training=False):
-        def of_every(shape, dtype):
-            return keras.tree.map_structure(lambda s: keras.KerasTensor(shape(s), dtype=dtype), sequence)
-
+        if isinstance(sequence, dict):
+            return {m: self.compute_output_spec(sequence[m], length[m]) for m in sequence}
+        batch = sequence.shape[0]
         return {
-            "sequence": of_every(lambda s: s.shape, self.compute_dtype),
-            "embedding": of_every(lambda s: (s.shape[0], self.hidden_dim), self.compute_dtype),
-            "logits": of_every(lambda s: (s.shape[0], self.num_classes), "float32"),
+            "sequence": keras.KerasTensor(sequence.shape, dtype=self.compute_dtype),
+            "embedding": keras.KerasTensor((batch, self.hidden_dim), dtype=self.compute_dtype),
+            "logits": keras.KerasTensor((batch, self.num_classes), dtype="float32"),
         }
 
     def get_config(self):
@@ -103,11 +106,10 @@ def _task_embedding(layer):
     return layer.add_weight(shape=(1, layer.hidden_dim), initializer=normal, name="task_embedding")
 
 
-def _pooled(pool, task_embedding, encoded, length, training):
+def _pooled(pool, task_embedding, encoded, lengths, training):
     """`[M * B, d]` of `M` sequences: attention over the valid frames, whose query is the task embedding."""
-    sequences = keras.tree.flatten(encoded)
-    masks = [attended_frames(*pair) for pair in zip(sequences, keras.tree.flatten(length), strict=True)]
-    return pool(ops.convert_to_tensor(task_embedding)[None], sequences, masks, training=training)[:, 0]
+    masks = [attended_frames(*pair) for pair in zip(encoded, lengths, strict=True)]
+    return pool(ops.convert_to_tensor(task_embedding)[None], encoded, masks, training=training)[:, 0]
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -188,7 +190,7 @@ class TaskConditionedBifurcator(keras.layers.Layer):
         results = {}
         for branch, sequence in (("common", common_sequence), ("private", single_sequence)):
             encoded = self.encoders[branch](sequence, length, training=training)
-            pooled = _pooled(self.pools[branch], self.task_embedding, encoded, length, training)
+            pooled = _pooled(self.pools[branch], self.task_embedding, [encoded], [length], training)
             results[f"{branch}_sequence"] = encoded
             results[f"{branch}_embedding"] = pooled
             results[f"{branch}_logits"] = self.classifiers[branch](pooled)

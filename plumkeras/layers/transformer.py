@@ -80,11 +80,11 @@ class TransformerEncoder(keras.layers.Layer):
         dropout: float, on the residual branches. Defaults to `0.1`.
 
     Call arguments:
-        sequence: `[B, T, d]`, or a list or dict of several.
-        length: `[B]` int, valid leading frames; a list or dict of them for several sequences.
+        sequence: `[B, T, d]`, or a list of several.
+        length: `[B]` int, valid leading frames; a list for several sequences.
 
     Returns:
-        `[B, T, d]`, or a list or dict; rows past the length are finite and mean nothing.
+        `[B, T, d]`, or a list; rows past the length are finite and mean nothing.
     """
 
     def __init__(self, hidden_dim, num_layers=2, num_heads=8, dropout=0.1, **kwargs):
@@ -108,16 +108,20 @@ class TransformerEncoder(keras.layers.Layer):
         self.built = True
 
     def call(self, sequence, length, training=False):
-        sequences = keras.tree.flatten(sequence)
-        masks = [attended_frames(*pair) for pair in zip(sequences, keras.tree.flatten(length), strict=True)]
+        several = isinstance(sequence, list)
+        sequences, lengths = (sequence, length) if several else ([sequence], [length])
+        masks = [attended_frames(*pair) for pair in zip(sequences, lengths, strict=True)]
         rows = join_frames(sequences)
         for block in self.blocks:
             rows = block(rows, masks, training=training)
         rows = self.final_norm(rows, training=training)
-        return keras.tree.pack_sequence_as(sequence, split_frames(rows, [ops.shape(mask) for mask in masks]))
+        encoded = split_frames(rows, [ops.shape(mask) for mask in masks])
+        return encoded if several else encoded[0]
 
     def compute_output_spec(self, sequence, length, training=False):
-        return keras.tree.map_structure(lambda s: keras.KerasTensor(s.shape, dtype=self.compute_dtype), sequence)
+        if isinstance(sequence, list):
+            return [self.compute_output_spec(one, length) for one in sequence]
+        return keras.KerasTensor(sequence.shape, dtype=self.compute_dtype)
 
     def get_config(self):
         return {

@@ -158,9 +158,8 @@ class PLUMNet(MultimodalNetwork):
         def bifurcate(m):
             if m in bifurcators:
                 return bifurcators[m](aligned[m]["common_sequence"], single[m], lengths[m])
-            own = private[m](single[m], lengths[m])
-            shared = {name: of_every[m] for name, of_every in commons.items()}
-            return {f"{kind}_{name}": b[name] for kind, b in (("common", shared), ("private", own)) for name in b}
+            branches = {"common": commons[m], "private": private[m](single[m], lengths[m])}
+            return {f"{kind}_{name}": value for kind, branch in branches.items() for name, value in branch.items()}
 
         outputs, represented = {}, []
         for m in modalities:
