@@ -126,6 +126,7 @@ class BatchStream:
         self.window = _at_least("window", window, 1)
         self.length_multiple = _at_least("length_multiple", length_multiple, 1)
         self.error = None
+        self._latest_order = None, []
         self._totals = np.sum([self.split.lengths[m] for m in modalities], axis=0, dtype="int64")
         if not len(self):
             raise ValueError(
@@ -137,18 +138,28 @@ class BatchStream:
         return whole + bool(rest and not self.drop_remainder)
 
     def __iter__(self):
+        epoch = self.begin()
+        for position in range(len(self)):
+            yield self.read(epoch, position)
+
+    def begin(self):
+        """Starts an iteration: the number of its epoch."""
         self.error = None
-        epoch = self.epoch
-        last = len(self) - 1
-        for position, indices in enumerate(self.order(epoch)):
-            if position == last and self.training:
-                self.epoch = epoch + 1
-            try:
-                batch = self.batch(indices)
-            except Exception as error:
-                self.error = error
-                raise
-            yield batch
+        return self.epoch
+
+    def read(self, epoch, position):
+        """The batch at a position of an epoch."""
+        if self.training and position == len(self) - 1:
+            self.epoch = epoch + 1
+        known, order = self._latest_order
+        if known != epoch:
+            order = self.order(epoch)
+            self._latest_order = epoch, order
+        try:
+            return self.batch(order[position])
+        except Exception as error:
+            self.error = error
+            raise
 
     def order(self, epoch):
         """The sample numbers of each batch of an epoch, as a list of arrays."""

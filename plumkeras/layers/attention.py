@@ -15,6 +15,14 @@ def per_frame(layer, sequence):
     return ops.reshape(rows, (*ops.shape(sequence)[:-1], rows.shape[-1]))
 
 
+def processed_together(modalities):
+    """Groups of modalities whose frames go through weights that they share as one: all of them on TensorFlow.
+
+    On JAX every modality is a group: rows of several, joined, would move between the devices of a batch.
+    """
+    return [list(modalities)] if keras.backend.backend() == "tensorflow" else [[m] for m in modalities]
+
+
 def join_frames(sequences):
     """The frames of several `[B, T, d]`, one sequence after another: `[N, d]`."""
     rows = [ops.reshape(sequence, (-1, sequence.shape[-1])) for sequence in sequences]
@@ -49,7 +57,7 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
     Call arguments:
         query: `[B, T, d]`, or `[1, T, d]`, the same for every sample.
         value: `[B, S, d]`, also the keys; or a list of several, which the same query reads one by one.
-        mask: `[B, S]` bool, the frames of `value` that may be read, or `None`; a list for several.
+        mask: `[B, S]` bool, the frames of `value` that may be read, or a list for several values. `None`: every frame.
 
     Returns:
         `[B, T, d]`; of `M` values `[M * B, T, d]`, one after another.
@@ -61,15 +69,16 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
         super().__init__(num_heads, hidden_dim // num_heads, **kwargs)
 
     def call(self, query, value, mask=None, training=False):
-        values, masks = (value, mask) if isinstance(value, list) else ([value], [mask])
+        values = value if isinstance(value, list) else [value]
+        masks = mask if isinstance(mask, list) else [mask] * len(values)
         (queries,) = self._heads(self._project(join_frames([query]), self.query_dense), ops.shape(query)[:-1])
-        shapes = [ops.shape(value)[:-1] for value in values]
+        shapes = [ops.shape(one)[:-1] for one in values]
         projected = self._project(join_frames(values), self.key_dense, self.value_dense)
         attended = []
-        for part, shape, mask in zip(split_frames(projected, shapes), shapes, masks, strict=True):
+        for part, shape, readable in zip(split_frames(projected, shapes), shapes, masks, strict=True):
             if query.shape[0] == 1:
-                queries = ops.broadcast_to(queries[:1], (shape[0], *queries.shape[1:]))
-            attended.append(self._attend(queries, *self._heads(part, shape), mask, training))
+                queries = ops.broadcast_to(queries[:1], (shape[0], *ops.shape(queries)[1:]))
+            attended.append(self._attend(queries, *self._heads(part, shape), readable, training))
         rows = self._merge(attended)
         return ops.reshape(rows, (-1, ops.shape(query)[1], rows.shape[-1]))
 

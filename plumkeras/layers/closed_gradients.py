@@ -47,9 +47,10 @@ def layer_normalization(x, gamma, beta, epsilon):
 
 
 def attention(query, key, value, bias):
-    """Attention of heads: `query` `[B, H, T, d / H]` scaled, `key` and `value` `[B, H, S, d / H]`.
+    """Multi-head attention: `query` `[B, H, T, d / H]` scaled, `key` and `value` `[B, H, S, d / H]`.
 
-    The weights `[B, H, T, S]` are computed again for the gradient, which is less work than it is memory to keep them.
+    The weights `[B, H, T, S]` are computed again for the gradient; the extra work costs less than the memory to keep
+    them.
 
     Args:
         bias: `[B, 1, 1, S]` in float32 at least, added to the products; or `None`.
@@ -67,12 +68,13 @@ def attention(query, key, value, bias):
         result = tf.matmul(tf.cast(softmax(query, key), value.dtype), value)
 
         def gradient(upstream):
-            # Not before its turn, when the executor would keep the weights after all.
+            # Wait for the upstream gradient: the executor would otherwise compute the weights early and hold them.
             with tf.control_dependencies([upstream]):
                 again = tf.identity(query)
             weights = softmax(again, key)
             d_weights = tf.cast(tf.matmul(upstream, value, transpose_b=True), weights.dtype)
-            mean = tf.cast(tf.reduce_sum(upstream * result, axis=-1, keepdims=True), weights.dtype)
+            wide = tf.cast(upstream, weights.dtype) * tf.cast(result, weights.dtype)
+            mean = tf.reduce_sum(wide, axis=-1, keepdims=True)
             d_logits = tf.cast(weights * (d_weights - mean), query.dtype)
             d_value = tf.matmul(tf.cast(weights, value.dtype), upstream, transpose_a=True)
             return tf.matmul(d_logits, key), tf.matmul(d_logits, query, transpose_a=True), d_value

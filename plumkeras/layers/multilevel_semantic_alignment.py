@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from plumkeras.arguments import known_arguments_only
-from plumkeras.layers.attention import join_frames, per_frame, split_frames
+from plumkeras.layers.attention import join_frames, per_frame, processed_together, split_frames
 from plumkeras.layers.masking import PACKAGE, attended_frames, masked_mean
 
 
@@ -53,8 +53,10 @@ class MultilevelSemanticAlignment(keras.layers.Layer):
     def call(self, sequences, lengths):
         masks = {m: attended_frames(sequences[m], lengths[m]) for m in sequences}
         own = {m: per_frame(self.projections[m], sequences[m]) for m in sequences}
-        rows = self.shared_projection(join_frames(own.values()))
-        common = dict(zip(own, split_frames(rows, [ops.shape(mask) for mask in masks.values()]), strict=True))
+        common = {}
+        for group in processed_together(own):
+            rows = self.shared_projection(join_frames([own[m] for m in group]))
+            common.update(zip(group, split_frames(rows, [ops.shape(masks[m]) for m in group]), strict=True))
         return {
             m: {
                 "common_sequence": common[m],

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from plumkeras.arguments import known_arguments_only
-from plumkeras.layers.attention import MultiHeadAttention
+from plumkeras.layers.attention import MultiHeadAttention, processed_together
 from plumkeras.layers.masking import PACKAGE, attended_frames, check_divisible
 from plumkeras.layers.transformer import TransformerEncoder
 
@@ -68,8 +68,11 @@ class TaskConditionedBranch(keras.layers.Layer):
     def call(self, sequence, length, training=False):
         if not isinstance(sequence, dict):
             return self._branches([sequence], [length], training)[0]
-        branches = self._branches(list(sequence.values()), [length[m] for m in sequence], training)
-        return dict(zip(sequence, branches, strict=True))
+        results = {}
+        for group in processed_together(sequence):
+            branches = self._branches([sequence[m] for m in group], [length[m] for m in group], training)
+            results.update(zip(group, branches, strict=True))
+        return results
 
     def _branches(self, sequences, lengths, training):
         encoded = self.encoder(sequences, lengths, training=training)

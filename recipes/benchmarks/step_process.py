@@ -74,7 +74,7 @@ class Stages:
             trainer.compile(adam(**options))
 
     def _batches(self, count):
-        """Some batches, by the version's own pipeline where it is the one of TensorFlow."""
+        """Some batches; on TensorFlow, from the version's own pipeline."""
         import keras
         import numpy as np
 

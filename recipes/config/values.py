@@ -139,7 +139,7 @@ def _convert(hint, value, where, field):
             except ConfigError:
                 if len(kinds) == 1:
                     raise
-        hint = kinds
+        raise _wrong(where, field, kinds, value)
     if origin is Literal and value in parts:
         return value
     if origin is tuple and isinstance(value, (list, tuple)):
@@ -152,8 +152,12 @@ def _convert(hint, value, where, field):
         return None
     if isinstance(hint, type) and type(value) is hint:
         return value
-    expected = " or ".join(map(_named, hint if isinstance(hint, list) else [hint]))
-    raise ConfigError(f"{where}: field {field} must be {expected}. Received: {value!r:.80}")
+    raise _wrong(where, field, [hint], value)
+
+
+def _wrong(where, field, hints, value):
+    expected = " or ".join(map(_named, hints))
+    return ConfigError(f"{where}: field {field} must be {expected}. Received: {value!r:.80}")
 
 
 def _named(hint):
@@ -161,7 +165,7 @@ def _named(hint):
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         return " or ".join(map(repr, parts))
-    return f"a list of {_named(parts[0])}" if origin is tuple else getattr(hint, "__name__", str(hint))
+    return f"a list of {_named(parts[0])}s" if origin is tuple else getattr(hint, "__name__", str(hint))
 
 
 def read_json(path):

@@ -1,9 +1,11 @@
 """`make_dataset` carries over what `BatchStream` yields."""
 
 import doctest
+import gc
 import os
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -50,6 +52,32 @@ def test_a_look_at_the_first_batch_is_not_an_epoch(count):
     dataset = make_dataset(make_split(count), 8, training=True)
     first = next(iter(dataset))[1].numpy()
     np.testing.assert_array_equal(next(iter(dataset))[1].numpy(), first)
+
+
+def test_an_iteration_that_is_given_up_holds_no_batch(monkeypatch):
+    batches = []
+    original = BatchStream.batch
+
+    def batch(self, indices):
+        inputs, labels = original(self, indices)
+        batches.append(weakref.ref(inputs["text"]))
+        return inputs, labels
+
+    monkeypatch.setattr(BatchStream, "batch", batch)
+    dataset = make_dataset(make_split(), 8, training=True)
+    for _ in range(3):
+        next(iter(dataset))
+    assert len(list(dataset.take(2))) == 2
+    gc.collect()
+    assert len(batches) >= 5 and not any(batch() is not None for batch in batches)
+
+
+def test_two_iterations_at_once_are_the_same_epoch():
+    dataset = make_dataset(make_split(), 8, training=True, seed=3)
+    for first, second in zip(dataset, dataset, strict=True):
+        np.testing.assert_array_equal(first[1], second[1])
+    stream = BatchStream(make_split(), 8, True, seed=3, initial_epoch=1)
+    np.testing.assert_array_equal(next(iter(dataset))[1], next(iter(stream))[1])
 
 
 def test_keras_fit_sees_each_epoch_once():
@@ -110,8 +138,9 @@ faults()
 print(faults())
 """
     out = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True)
+    assert out.returncode == 0, out.stderr
     # Each array has 2,048 pages.
-    assert int(out.stdout) < 2048, out.stderr
+    assert int(out.stdout) < 2048
 
 
 def test_example():

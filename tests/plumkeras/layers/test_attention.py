@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 import plumkeras
-from plumkeras.layers.attention import LayerNormalization, MultiHeadAttention, gelu
+from plumkeras.layers.attention import (
+    LayerNormalization,
+    MultiHeadAttention,
+    SelfAttention,
+    gelu,
+    join_frames,
+    split_frames,
+)
 
 RANDOM = np.random.default_rng(0)
 
@@ -24,17 +31,21 @@ def test_attention_is_that_of_keras(is_self, frames, dtype):
     query = keras.ops.convert_to_tensor(array(3, frames, 8))
     value = query if is_self else keras.ops.convert_to_tensor(array(3, 4, 8))
     mask = np.arange(value.shape[1])[None, :] < np.array([value.shape[1], 1, 1])[:, None]
-    ours, theirs = MultiHeadAttention(8, 2, dtype=dtype), keras.layers.MultiHeadAttention(2, 4, dtype=dtype)
+    ours = (SelfAttention if is_self else MultiHeadAttention)(8, 2, dtype=dtype)
+    theirs = keras.layers.MultiHeadAttention(2, 4, dtype=dtype)
     for layer in (ours, theirs):
         layer.build(query.shape, value.shape)
     theirs.set_weights([array(*w.shape) for w in theirs.get_weights()])
     ours.set_weights(theirs.get_weights())
     assert [w.path.split("/", 1)[1] for w in ours.weights] == [w.path.split("/", 1)[1] for w in theirs.weights]
-    for given in (None, mask):
+    for given in (mask,) if is_self else (None, mask):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Keras's own layer warns of one key.
             expected = theirs(query, value, attention_mask=None if given is None else given[:, None, :])
-        found = ours(query, value, given)
+        if is_self:
+            found = split_frames(ours(join_frames([query]), [given]), [query.shape[:2]])[0]
+        else:
+            found = ours(query, value, given)
         assert found.dtype == expected.dtype
         tolerance = 0.2 if dtype == "mixed_bfloat16" else 1e-5
         found, expected = (keras.ops.convert_to_numpy(keras.ops.cast(v, "float32")) for v in (found, expected))
@@ -96,3 +107,15 @@ def test_the_closed_gradients_are_those_of_the_plain_operations(masked, dtype):
     tolerance = {"float64": 1e-7, "float32": 1e-5, "mixed_bfloat16": 0.1}[dtype]
     for closed, plain in zip(found[True], found[False], strict=True):
         np.testing.assert_allclose(closed, plain, rtol=tolerance, atol=tolerance)
+
+
+def test_one_query_reads_several_values_as_it_reads_each():
+    layer = MultiHeadAttention(8, 2)
+    query, values = array(1, 1, 8), [array(3, 5, 8), array(3, 2, 8)]
+    layer.build(query.shape, values[0].shape)
+    masks = [np.arange(v.shape[1])[None, :] < np.array([2, 1, 1])[:, None] for v in values]
+    for given in (masks, None):
+        for training in (False, True):
+            together = layer(query, values, given, training=training)
+            alone = [layer(query, v, given and m, training=training) for v, m in zip(values, masks, strict=True)]
+            np.testing.assert_allclose(together, keras.ops.concatenate(alone), rtol=1e-5, atol=1e-5)

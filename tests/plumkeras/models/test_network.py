@@ -297,3 +297,12 @@ def test_variables_have_paths_of_their_own():
     paths = [v.path for v in network.variables if "seed" not in v.path]
     repeated = [path for path, group in itertools.groupby(sorted(paths)) if len(list(group)) > 1]
     assert repeated == []
+
+
+def test_one_sample_of_any_length_after_another():
+    network = make_network()
+    every = make_inputs()
+    for frames in (5, 3, 4):
+        one = {k: v[:1, :frames] if v.ndim == 3 else np.minimum(v[:1], frames) for k, v in every.items()}
+        two = {k: np.concatenate([v, v]) for k, v in one.items()}
+        assert_close(network.predict(one, verbose=0), network.predict(two, verbose=0), rows=slice(0, 1))

@@ -212,7 +212,7 @@ def test_words_on_the_line(arguments, told, capsys, tmp_path, monkeypatch):
         ('{"name": "x", "network": {"hidden_dim": "wide"}}', ["network.hidden_dim", "wide"]),
         ('{"batch_size": 4}', ["name"]),
         ('{"name": "x", "label_range": [1]}', ["label_range", "two finite numbers"]),
-        ('{"name": "x", "label_range": "wide"}', ["label_range must be a list of float", "wide"]),
+        ('{"name": "x", "label_range": "wide"}', ["label_range must be a list of floats", "wide"]),
         ('{"name": "x", "label_range": [0, "high"]}', ["label_range must be float", "high"]),
     ],
 )

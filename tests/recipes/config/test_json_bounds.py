@@ -72,5 +72,5 @@ def test_what_is_read():
 
 @pytest.mark.parametrize("value", ["Balanced", ["a"]])
 def test_a_field_of_several_types_names_them_all(value):
-    with pytest.raises(ConfigError, match=r"class_weight must be 'none' or 'balanced' or a list of float\. Received"):
+    with pytest.raises(ConfigError, match=r"class_weight must be 'none' or 'balanced' or a list of floats\. Received"):
         from_dict({"name": "x", "class_weight": value}, "config.json")
