@@ -1,9 +1,11 @@
-"""Multi-head attention and layer normalisation in fewer operations, over the variables of Keras's own layers."""
+"""Multi-head attention, layer normalisation and GELU in fewer operations, over the variables of Keras's own layers."""
 
 import itertools
 
 import keras
 from keras import ops
+
+from plumkeras.layers import closed_gradients
 
 # Far below any logit, and finite: a softmax gives such a frame exactly 0.
 _MASKED = -1e9
@@ -111,9 +113,7 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
             bias = ops.where(mask, 0.0, _MASKED)[:, None, None, :]
             bias = ops.cast(bias, keras.backend.result_type(query.dtype, "float32"))
         if training and key.shape[2] != 1:
-            from plumkeras.layers.closed_gradients import attention
-
-            attended = attention(query * scale, key, value, bias)
+            attended = closed_gradients.attention(query * scale, key, value, bias)
         else:
             attended = _attention(query * scale, key, value, bias)
         return ops.transpose(attended, (0, 2, 1, 3))
@@ -161,17 +161,13 @@ class LayerNormalization(keras.layers.LayerNormalization):
     def call(self, inputs, training=False):
         if not training or keras.backend.backend() != "tensorflow":
             return super().call(inputs)
-        from plumkeras.layers.closed_gradients import layer_normalization
-
         inputs = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
         gamma, beta = (ops.cast(ops.convert_to_tensor(w), inputs.dtype) for w in (self.gamma, self.beta))
-        return ops.cast(layer_normalization(inputs, gamma, beta, self.epsilon), self.compute_dtype)
+        return ops.cast(closed_gradients.layer_normalization(inputs, gamma, beta, self.epsilon), self.compute_dtype)
 
 
 def gelu(x, training=False):
     """The exact GELU, whose gradient on TensorFlow is the closed form."""
     if not training or keras.backend.backend() != "tensorflow":
         return ops.gelu(x, approximate=False)
-    from plumkeras.layers.closed_gradients import gelu as closed
-
-    return closed(x)
+    return closed_gradients.gelu(x)

@@ -5,11 +5,10 @@ TensorFlow would differentiate one operation after the other, and keep what each
 
 import math
 
-import tensorflow as tf
-
 
 def gelu(x):
     """`x * Phi(x)`, with the normal distribution's `Phi`. Reference: Hendrycks and Gimpel 2016."""
+    import tensorflow as tf
 
     @tf.custom_gradient
     def activate(x):
@@ -26,6 +25,7 @@ def gelu(x):
 
 def layer_normalization(x, gamma, beta, epsilon):
     """`x` over its last axis. Reference: Ba et al. 2016."""
+    import tensorflow as tf
 
     @tf.custom_gradient
     def normalize(x, gamma, beta):
@@ -57,6 +57,7 @@ def attention(query, key, value, bias):
 
     Reference: Dao et al. 2022, section 3.1 and appendix B.
     """
+    import tensorflow as tf
 
     def softmax(query, key):
         logits = tf.matmul(query, key, transpose_b=True)
