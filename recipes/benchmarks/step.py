@@ -26,6 +26,7 @@ SHAPES = {
 }
 BATCH_SIZE, CLASSES = 32, 3
 STAGES = ("alignment", "refinement")
+CLOCKS = ("wall", "CPU")  # As every time is given.
 
 
 def flops(shape: dict, stage: str) -> int:
@@ -79,11 +80,12 @@ def benchmark_step(
         progress: called with a line of text after each part.
 
     Returns:
-        Dict: `shape`; `batch_size`; `kinds`, by kind a dict by stage of `first` and `step` (`[wall, CPU]` seconds; a
-        first call is the whole `fit` of one step, a step the median of all), `all_steps`, `flops`, `matmul` (median of
-        the operations a second of a float32 product of two matrices, by wall and by CPU seconds, measured before each
-        turn), `share_of_peak` (operations of the step a CPU second over those of the product) and `nodes` of the
-        graph; and `peak_memory` in bytes.
+        Dict: `shape`; `batch_size`; `device`, `"cpu"` or `"gpu"`; `clock`, the seconds that count there, `"CPU"` or
+        `"wall"`; `kinds`, by kind a dict by stage of `first` and `step` (`[wall, CPU]` seconds; a first call is the
+        whole `fit` of one step, a step the median of all), `all_steps`, `flops`, `matmul` (median of the operations a
+        second of a float32 product of two matrices, by wall and by CPU seconds, measured before each turn),
+        `share_of_peak` (operations of the step a second over those of the product, by the clock that counts) and
+        `nodes` of the graph; and `peak_memory` in bytes, of the process or of the GPU.
 
     Raises:
         ConfigError: an unknown shape, or a folder or file that is not what it is said to be.
@@ -111,10 +113,13 @@ def benchmark_step(
         # All of them have started before anything is timed, and what is wrong with one is said at once.
         for process in processes.values():
             process.ask("memory")
+        result["device"] = processes["shared"].ask("device")
+        result["clock"] = "wall" if result["device"] == "gpu" else "CPU"
+        clock = CLOCKS.index(result["clock"])
         for stage in STAGES:
             for kind, measured in _time_stage(processes, stage, rounds, steps, progress).items():
                 operations = flops(SHAPES[shape], stage)
-                share = operations / measured["step"][1] / measured["matmul"][1]
+                share = operations / measured["step"][clock] / measured["matmul"][clock]
                 result["kinds"][kind][stage] = {**measured, "flops": operations, "share_of_peak": share}
         for kind, process in processes.items():
             result["kinds"][kind]["peak_memory"] = process.ask("memory")

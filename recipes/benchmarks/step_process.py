@@ -43,6 +43,9 @@ class Stages:
 
     def __init__(self, settings):
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        # Several processes share a GPU.
+        os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         import keras
         import numpy as np
 
@@ -102,6 +105,8 @@ class Stages:
                 self.clock, self.seconds = Clock(), []
 
             def on_train_batch_end(self, batch, logs=None):
+                # A GPU goes on by itself until a value is read.
+                float(keras.ops.convert_to_numpy(logs["loss"]))
                 self.seconds.append(self.clock.ask())
 
         data = self._batches(steps)
@@ -122,22 +127,44 @@ class Stages:
         graph = tf.function(trainer.train_step, autograph=False).get_concrete_function(spec).graph.as_graph_def()
         return len(graph.node) + sum(len(function.node_def) for function in graph.library.function)
 
-    def matmul(self, size=2048):
+    def matmul(self):
         """Floating-point operations a second of a product of two float32 matrices, by wall and by CPU seconds."""
         import keras
 
+        size = product_size(self.device())
         if not hasattr(self, "_product"):
             matrices = keras.random.normal((2, size, size), dtype="float32")
             first, second = keras.ops.unstack(matrices)
-            self._product = lambda: keras.ops.convert_to_numpy(keras.ops.matmul(first, second))[0, 0]
+            self._product = lambda: keras.ops.convert_to_numpy(keras.ops.matmul(first, second)[0, 0])
             self._product()
         clock = Clock()
         self._product()
         return [2 * size**3 / seconds for seconds in clock.ask()]
 
+    def device(self):
+        """What the steps run on, `"gpu"` or `"cpu"`."""
+        import keras
+
+        place = keras.ops.convert_to_tensor([0.0]).device
+        return "cpu" if "cpu" in str(place() if callable(place) else place).lower() else "gpu"
+
     def memory(self):
-        """Peak of this process's memory in bytes."""
-        return peak_memory()
+        """Peak memory in bytes: on a GPU that of the backend there, otherwise that of this process."""
+        import keras
+
+        if self.device() == "cpu":
+            return peak_memory()
+        if keras.backend.backend() == "jax":
+            import jax
+
+            return jax.local_devices()[0].memory_stats()["peak_bytes_in_use"]
+        if keras.backend.backend() == "torch":
+            import torch
+
+            return torch.cuda.max_memory_allocated()
+        import tensorflow as tf
+
+        return tf.config.experimental.get_memory_info("GPU:0")["peak"]
 
 
 def _listed(batches):
@@ -170,6 +197,7 @@ class PlainTorch:
 
         torch.manual_seed(0)
         self.torch, self.settings = torch, settings
+        self.place = "cuda" if torch.cuda.is_available() else "cpu"
         frames, widths, network = settings["frames"], settings["feature_dims"], settings["network"]
         names = runpy.run_path(settings["torch_network"])
         # The functions of the file read the name from here.
@@ -180,7 +208,7 @@ class PlainTorch:
             heads=network["num_heads"],
             layers=network["num_layers"],
             dropout=network["dropout"],
-        )
+        ).to(self.place)
         options = settings["optimizer"]
         adam = torch.optim.AdamW if options.get("weight_decay") else torch.optim.Adam
         rest = {"lr": options["learning_rate"], "weight_decay": options.get("weight_decay", 0.0)}
@@ -192,10 +220,11 @@ class PlainTorch:
         self.parameters = parameters
         random, count = np.random.default_rng(0), settings["batch_size"]
         self.x = {
-            m: torch.tensor(random.standard_normal((count, frames[m], width), "float32")) for m, width in widths.items()
+            m: torch.tensor(random.standard_normal((count, frames[m], width), "float32"), device=self.place)
+            for m, width in widths.items()
         }
-        self.mask = {m: torch.ones(count, frames[m], dtype=torch.bool) for m in widths}
-        self.y = torch.tensor(random.uniform(-3, 3, count).astype("float32"))
+        self.mask = {m: torch.ones(count, frames[m], dtype=torch.bool, device=self.place) for m in widths}
+        self.y = torch.tensor(random.uniform(-3, 3, count).astype("float32"), device=self.place)
 
     def fit(self, stage, steps):
         self.network.train()
@@ -212,21 +241,31 @@ class PlainTorch:
             if clipnorm := self.settings["optimizer"].get("clipnorm"):
                 self.torch.nn.utils.clip_grad_norm_(self.parameters[stage], clipnorm)
             self.optimizers[stage].step()
+            loss.item()
             seconds.append(clock.ask())
         return {"call": whole.ask(), "steps": seconds[1:]}
 
     def nodes(self, stage):
         return None
 
-    def matmul(self, size=2048):
-        first, second = self.torch.randn(2, size, size)
-        first @ second
+    def matmul(self):
+        size = product_size(self.device())
+        first, second = self.torch.randn(2, size, size, device=self.place)
+        (first @ second)[0, 0].item()
         clock = Clock()
-        first @ second
+        (first @ second)[0, 0].item()
         return [2 * size**3 / seconds for seconds in clock.ask()]
 
+    def device(self):
+        return "gpu" if self.place == "cuda" else "cpu"
+
     def memory(self):
-        return peak_memory()
+        return peak_memory() if self.place == "cpu" else self.torch.cuda.max_memory_allocated()
+
+
+def product_size(device):
+    """Rows and columns of the matrices whose product is timed."""
+    return 8192 if device == "gpu" else 2048
 
 
 def peak_memory():

@@ -75,21 +75,24 @@ def print_step_benchmark(result, console=None):
         "against": "the other checkout",
         "torch": "PyTorch",
     }
-    kinds = result["kinds"]
+    kinds, clock = result["kinds"], ("wall", "CPU").index(result["clock"])
     base = kinds["against" if "against" in kinds else "shared"]
+    seconds = f"{result['clock']} seconds{' on a GPU' if result['device'] == 'gpu' else ''}"
     for stage in ("alignment", "refinement"):
-        title = f"{stage}, shape {result['shape']}, batch {result['batch_size']}: CPU seconds, ratio"
+        title = f"{stage}, shape {result['shape']}, batch {result['batch_size']}: {seconds}, ratio"
         table = make_table(title, "", "first call", "ratio", "step", "ratio", "of peak", "nodes", "memory, MB")
         for kind, measured in kinds.items():
             values = measured[stage]
-            cells = [f"{values['first'][1]:.1f}", f"{values['first'][1] / base[stage]['first'][1]:.2f}"]
-            cells += [f"{values['step'][1]:.3f}", f"{values['step'][1] / base[stage]['step'][1]:.2f}"]
+            cells = []
+            for what, digits in (("first", 1), ("step", 4 if clock == 0 else 3)):
+                value = values[what][clock]
+                cells += [f"{value:.{digits}f}", f"{value / base[stage][what][clock]:.2f}"]
             cells += [f"{values['share_of_peak']:.2f}", f"{values['nodes'] or '-'}"]
             table.add_row(names[kind], *cells, f"{measured['peak_memory'] / 1e6:.0f}")
         console.print(table)
     first = names["against" if "against" in kinds else "shared"]
     console.print(
-        f"Ratios to {first}. A first call is a fit of one step; of peak: the step's operations a CPU second over those "
+        f"Ratios to {first}. A first call is a fit of one step; of peak: the step's operations a second over those "
         "of a float32 matrix product in the same process, measured in turn; memory: the peak after both stages.",
         style="dim",
         highlight=False,
