@@ -23,6 +23,14 @@ TINY = [
 ]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_stages_are_shared():
+    """Most tests train one of a few tiny networks, whose compiled steps a process keeps for the next."""
+    from plumkeras.recipes.runs import compiled
+
+    compiled.MOST_HELD = 3
+
+
 @pytest.fixture(scope="session")
 def repository():
     return REPOSITORY

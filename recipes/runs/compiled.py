@@ -1,12 +1,45 @@
 """Compiled stages that runs of one process share: seeds, folds and trials whose graphs are the same."""
 
-import dataclasses
+import contextlib
 import hashlib
 import json
+import threading
 
 import keras
 
 from plumkeras.recipes.config import to_dict
+
+# How many `CompiledStages` a process keeps for later runs. Each holds a network, its optimizers and its graphs.
+MOST_HELD = 1
+_HELD, _LOCK = [], threading.Lock()
+
+
+@contextlib.contextmanager
+def compiled_before(key: str | None):
+    """What an earlier run of the process compiled, lent to another one and kept for the next unless that one fails.
+
+    Runs of several threads at a time share nothing.
+
+    Args:
+        key: what `graph_key` says of the run, or None: it shares nothing, and has the memory of what is held.
+
+    Yields:
+        `CompiledStages`, perhaps of another key, or None.
+    """
+    with _LOCK:
+        held = next((held for held in _HELD if held.key == key), None)
+        if held is None and len(_HELD) >= MOST_HELD:
+            held = _HELD[0]
+        if held is not None:
+            _HELD.remove(held)
+    if key is None:
+        del held
+        yield None
+        return
+    held = held or CompiledStages()
+    yield held
+    with _LOCK:
+        _HELD[:] = [*_HELD, held][-MOST_HELD:]
 
 
 class CompiledStages:
@@ -67,15 +100,17 @@ class CompiledStages:
 def graph_key(config, dataset, shape) -> str:
     """What the graphs of a run's stages depend on, as a text: runs of equal keys may share them.
 
-    The seed and constant learning rates are variables, epochs and patience a loop around the graph; all else of a
-    recipe counts. Of the data count widths, task, classes and metrics; with a schedule the number of training samples,
-    with balanced classes their labels.
+    The seed and constant learning rates are variables, epochs and patience a loop around the graph, its name and what
+    its data are no part of it; all else of a recipe counts. Of the data count widths, task, classes and metrics; with a
+    schedule the number of training samples, with balanced classes their labels.
 
     Args:
         config, dataset: as `stages.Training` takes them.
         shape: what `stages.network_shape` gives for both.
     """
-    values = to_dict(dataclasses.replace(config, seed=0))
+    values = to_dict(config)
+    for name in ("name", "seed", "synthetic", "validation_fraction"):
+        values.pop(name, None)
     # The order of the modalities counts.
     of_data = [list(shape["feature_dims"].items()), shape, dataset.metric_report]
     for stage in config.STAGES:

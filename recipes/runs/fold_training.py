@@ -9,7 +9,6 @@ import numpy as np
 
 from plumkeras.files import write_csv, write_json
 from plumkeras.recipes.runs import predictions, resuming, run_directory
-from plumkeras.recipes.runs.compiled import CompiledStages
 from plumkeras.recipes.runs.data_checks import check_dataset
 from plumkeras.recipes.runs.earlier_network import recorded_source
 from plumkeras.recipes.runs.protocol import describe_fold, fold_dataset, fold_masks, fold_numbers
@@ -69,9 +68,7 @@ def _cross_validate(config, dataset, directory, numbers, verbose, resume, warnin
         run_directory.start(directory, config, dataset, types.SimpleNamespace(**shape), warnings, None, init_from)
     task = get_task(dataset.task)
     constants = {name: np.empty(dataset["all"].labels.shape) for name in ("valid", "test")}
-    finished, compiled = {}, CompiledStages()
-    # A callback may change what is compiled, or what comes of it; each of several devices has its copy of a variable.
-    shares = not callbacks and config.devices == 1
+    finished = {}
     for number in numbers:
         if verbose:
             print(f"Fold {number} ({numbers.index(number) + 1} of {len(numbers)})", flush=True)
@@ -79,12 +76,11 @@ def _cross_validate(config, dataset, directory, numbers, verbose, resume, warnin
         described = describe_fold(dataset, number)
         where = fold_directory(directory, number)
         options = {"resume": True, "fold": described, "callbacks": callbacks, "init_from": init_from}
-        options["compiled"] = compiled if shares else None
         finished[str(number)] = train_run(config, fold, where, verbose, **options)
         for name, values in constants.items():
             values[fold_masks(dataset, number)[name]] = task.constant(fold["train"].labels)
-        if not shares:
-            # What was compiled for the fold would be kept to the end otherwise.
+        if callbacks or config.devices > 1:
+            # What was compiled for the fold, and is not shared, would be kept to the end otherwise.
             keras.utils.clear_session()
     metrics = {name: _pool(config, directory, dataset, numbers, name) for name in ("valid", "test")}
     metrics["baseline"] = {

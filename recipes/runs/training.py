@@ -11,11 +11,12 @@ from plumkeras.files import replacing, write_json
 from plumkeras.recipes.config import TrainingError
 from plumkeras.recipes.runs import predictions, resuming, run_directory
 from plumkeras.recipes.runs.checkpoint import CheckpointFile
+from plumkeras.recipes.runs.compiled import compiled_before, graph_key
 from plumkeras.recipes.runs.data_checks import check_dataset, measured_splits, training_warnings
 from plumkeras.recipes.runs.earlier_network import recorded_source
 from plumkeras.recipes.runs.label_classes import with_label_classes
 from plumkeras.recipes.runs.output_checks import check_output
-from plumkeras.recipes.runs.stages import Training
+from plumkeras.recipes.runs.stages import Training, network_shape
 from plumkeras.recipes.views.pictures import plot_losses
 from plumkeras.recipes.views.pictures.runs import write_pictures
 
@@ -31,7 +32,6 @@ def train_run(
     warnings=None,
     callbacks=None,
     init_from=None,
-    compiled=None,
 ):
     """A whole run: trains both stages, measures `valid` and `test` once, and writes the run directory.
 
@@ -49,7 +49,6 @@ def train_run(
         warnings: what `data_checks.training_warnings` says of the data, where it is known already.
         callbacks: as in `plumkeras.train`.
         init_from: path of an earlier run from whose network this one starts, or None.
-        compiled: as in `stages.Training`.
 
     Returns:
         Dict of what `metrics.json` holds: `valid` and `test` (None where it was not measured); `baseline`, the same
@@ -64,7 +63,7 @@ def train_run(
     directory = Path(directory)
     check_dataset(config, dataset)
     with opened(config, dataset, directory, resume, overwrite, warnings) as (config, warnings):
-        return _train(config, dataset, directory, verbose, resume, fold, warnings, callbacks, init_from, compiled)
+        return _train(config, dataset, directory, verbose, resume, fold, warnings, callbacks, init_from)
 
 
 @contextlib.contextmanager
@@ -87,7 +86,7 @@ def opened(config, dataset, directory, resume, overwrite, warnings):
         yield with_label_classes(config, dataset, resumed), warnings
 
 
-def _train(config, dataset, directory, verbose, resume, fold, warnings, callbacks, init_from, compiled):
+def _train(config, dataset, directory, verbose, resume, fold, warnings, callbacks, init_from):
     going_on = resume and run_directory.holds_run(directory)
     if going_on:
         resuming.check_same(directory, config, dataset, keras.backend.backend())
@@ -102,12 +101,16 @@ def _train(config, dataset, directory, verbose, resume, fold, warnings, callback
             resuming.warn_of_other_versions(directory / run_directory.CONFIG)
             if CheckpointFile(directory).path.exists():
                 init_from = None  # The checkpoint holds every weight.
-        training = Training(config, dataset, init_from=init_from, compiled=compiled)
-        with _writing(directory):
-            if not going_on:
-                # Only now, when nothing of the user's can be wrong any more, does an earlier run make place.
-                run_directory.start(directory, config, dataset, training.network, warnings, fold, init_from)
-            _finish(directory, training, training.fit(directory, verbose, callbacks), dataset, warnings)
+        # A callback may change what is compiled or what comes of it; several devices have their copies of variables.
+        shares = not callbacks and config.devices == 1
+        key = graph_key(config, dataset, network_shape(config, dataset)) if shares else None
+        with compiled_before(key) as compiled:
+            training = Training(config, dataset, init_from=init_from, compiled=compiled)
+            with _writing(directory):
+                if not going_on:
+                    # Only now, when nothing of the user's can be wrong any more, does an earlier run make place.
+                    run_directory.start(directory, config, dataset, training.network, warnings, fold, init_from)
+                _finish(directory, training, training.fit(directory, verbose, callbacks), dataset, warnings)
     return run_directory.read_metrics(directory / run_directory.METRICS)
 
 

@@ -6,9 +6,11 @@ import keras
 import numpy as np
 import pytest
 
+import plumkeras
 from plumkeras.data_pipelines import make_synthetic
 from plumkeras.recipes.config import AlignmentConfig, NetworkConfig, ObjectiveConfig, RecipeConfig, RefinementConfig
-from plumkeras.recipes.runs.compiled import CompiledStages, graph_key
+from plumkeras.recipes.runs import compiled as compiled_runs
+from plumkeras.recipes.runs.compiled import CompiledStages, compiled_before, graph_key
 from plumkeras.recipes.runs.stages import Training, network_shape
 
 CONFIG = RecipeConfig(
@@ -80,6 +82,68 @@ def test_keys_of_different_graphs_differ(change):
         return graph_key(config, data, network_shape(config, data))
 
     assert key(dataclasses.replace(CONFIG, **change)) != key(CONFIG)
+
+
+@pytest.fixture
+def nothing_held(monkeypatch):
+    monkeypatch.setattr(compiled_runs, "_HELD", [])
+    monkeypatch.setattr(compiled_runs, "MOST_HELD", 1)
+
+
+def test_seeds_of_one_process_share_what_was_compiled(nothing_held, tmp_path, monkeypatch):
+    built = []
+    hold = CompiledStages.hold
+    monkeypatch.setattr(CompiledStages, "hold", lambda self, *given: (built.append(given), hold(self, *given)))
+
+    def files(name, seed):
+        run = plumkeras.train(CONFIG, _data(), tmp_path / name, seed=seed, verbose=0)
+        tables = sorted(p for p in run.directory.glob("*.csv"))
+        assert len(tables) == 4  # Two histories, predictions of two splits.
+        return [path.read_bytes() for path in tables]
+
+    files("first", 0)
+    shared = files("second", 1)
+    assert len(built) == 1
+    compiled_runs._HELD.clear()
+    assert shared == files("alone", 1)
+    assert len(built) == 2
+
+
+def test_what_is_held_is_lent_to_one_run_at_a_time_and_dropped_after_an_error(nothing_held):
+    def run(key):
+        with compiled_before(key) as compiled:
+            if compiled is not None:
+                compiled.key = key
+        return compiled
+
+    first = run("a")
+    with compiled_before("a") as lent:
+        assert lent is first
+        beside = run("a")
+        assert beside is not first
+    with pytest.raises(RuntimeError), compiled_before("a"):
+        raise RuntimeError
+    third = run("a")
+    assert third is not first and third is not beside
+    assert run(None) is None
+    assert run("a") is not third
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_no_more_is_held_than_the_limit_says(nothing_held, monkeypatch, most):
+    monkeypatch.setattr(compiled_runs, "MOST_HELD", most)
+    for key in ("a", "b", "c", "b"):
+        with compiled_before(key) as compiled:
+            compiled.key = key
+        assert len(compiled_runs._HELD) <= most
+    assert [held.key for held in compiled_runs._HELD] == ["c", "b"][-most:]
+
+
+@pytest.mark.parametrize("change", [{"name": "other"}, {"seed": 1}, {"validation_fraction": 0.5}])
+def test_keys_of_equal_graphs_are_equal(change):
+    data = _data()
+    other = dataclasses.replace(CONFIG, **change)
+    assert graph_key(other, data, network_shape(other, data)) == graph_key(CONFIG, data, network_shape(CONFIG, data))
 
 
 def test_a_schedule_holds_the_number_of_its_steps():
