@@ -7,7 +7,7 @@ import keras
 from plumkeras.arguments import known_arguments_only
 from plumkeras.layers.masking import PACKAGE, SequenceMean
 from plumkeras.layers.missing_modality import AbsentVector, ModalityDropout, Presence, ZeroWhenMissing
-from plumkeras.layers.modality_encoder import ModalityEncoder
+from plumkeras.layers.modality_encoder import ModalityEncoder, StridedLength
 from plumkeras.layers.multilevel_semantic_alignment import MultilevelSemanticAlignment
 from plumkeras.layers.prediction import Prediction
 from plumkeras.layers.private_refinement import PrivateRefinement
@@ -43,6 +43,8 @@ class PLUMNet(MultimodalNetwork):
         modules: the modules in use, a leading part of `("msa", "psl_tfb", "prm")`: the rows of the paper's Table 3.
             Defaults to all.
         compression: dict from modality to `"signed_log1p"` or `None`, see `layers.FeatureStandardization`.
+        strides: dict from modality to how many frames the stem projects as one, by default 1, for long sequences. See
+            `layers.ModalityEncoder`.
         label_temperature, normalize_labels: `temperature` and `normalize` of `layers.PrototypeLabelGenerator`.
         fusion: `"sequence"` or `"vector"`, see `layers.PrivateRefinement`.
         common_branch: `"shared"`: one common branch for all modalities; `"per_modality"`: each has its own;
@@ -91,6 +93,7 @@ class PLUMNet(MultimodalNetwork):
         fusion: str = "sequence",
         common_branch: str = "shared",
         modality_dropout: float = 0.0,
+        strides: dict[str, int] | None = None,
         name: str = "plum_net",
         dtype=None,
         trainable: bool = True,
@@ -98,13 +101,15 @@ class PLUMNet(MultimodalNetwork):
         modules = tuple(modules)
         feature_dims = check_widths(feature_dims)
         compression = dict(compression or {})
+        strides = dict(strides or {})
         get_task(task)
         if common_branch not in COMMON_BRANCHES:
             raise ValueError(f"`common_branch` must be one of {COMMON_BRANCHES}. Received: {common_branch!r}")
         if modules != MODULES[: len(modules)]:
             raise ValueError(f"`modules` must be a leading part of {MODULES}. Received: modules={modules}")
-        if unknown := sorted(set(compression) - set(feature_dims)):
-            raise ValueError(f"`compression` names {unknown}, which `feature_dims` lacks: {sorted(feature_dims)}")
+        for argument, by_modality in (("compression", compression), ("strides", strides)):
+            if unknown := sorted(set(by_modality) - set(feature_dims)):
+                raise ValueError(f"`{argument}` names {unknown}, which `feature_dims` lacks: {sorted(feature_dims)}")
         dtype = keras.dtype_policies.get(dtype)
         modalities = tuple(feature_dims)
 
@@ -112,7 +117,9 @@ class PLUMNet(MultimodalNetwork):
         hide = ModalityDropout(modality_dropout, dtype=dtype, name="modality_dropout")
         presence = {m: Presence(name=f"{m}_presence") for m in modalities}
         encoders = {
-            m: ModalityEncoder(hidden_dim, compression.get(m), dropout, dtype=dtype, name=f"{m}_encoder")
+            m: ModalityEncoder(
+                hidden_dim, compression.get(m), dropout, strides.get(m, 1), dtype=dtype, name=f"{m}_encoder"
+            )
             for m in modalities
         }
         absent = {m: AbsentVector(dtype=dtype, name=f"{m}_absent") for m in modalities}
@@ -149,6 +156,7 @@ class PLUMNet(MultimodalNetwork):
         if modality_dropout:
             lengths = hide(lengths)
         single = {m: encoders[m](inputs[m], lengths[m]) for m in modalities}
+        lengths |= {m: StridedLength(s, name=f"{m}_strided_length")(lengths[m]) for m, s in strides.items() if s > 1}
         aligned = alignment(single, lengths) if alignment else {}
         commons = common({m: aligned[m]["common_sequence"] for m in modalities}, lengths) if common else {}
 
@@ -204,6 +212,7 @@ class PLUMNet(MultimodalNetwork):
         self.fusion = fusion
         self.common_branch = common_branch
         self.modality_dropout = modality_dropout
+        self.strides = strides
         self.policy = dtype
 
     @property
@@ -243,6 +252,7 @@ class PLUMNet(MultimodalNetwork):
             "fusion": self.fusion,
             "common_branch": self.common_branch,
             "modality_dropout": self.modality_dropout,
+            "strides": dict(self.strides),
             "name": self.name,
             "dtype": keras.saving.serialize_keras_object(self.policy),
             "trainable": self.trainable,

@@ -136,7 +136,7 @@ _RANGES = {
     (0, None): "alignment_weight branch_weight clipnorm context_frames epochs label_noise label_warmup_epochs "
     "learning_rate noise patience relative_strength weight_decay",
     (1e-6, None): "label_temperature temperature",
-    (1, None): "devices num_heads num_layers",
+    (1, None): "devices num_heads num_layers stride",
     (2, None): "batch_size hidden_dim test train valid",
     (0, 1): "dropout label_smoothing missing_rate modality_dropout prototype_momentum validation_fraction",
     (0, 2**32): "data_seed seed",

@@ -38,6 +38,10 @@ class NetworkConfig:
     """One common branch for all modalities, one for each, or one encoder with a pool and a classifier for each."""
     modality_dropout: float = 0.0
     """Probability of hiding a modality of a sample in training."""
+    strided: tuple[str, ...] = ()
+    """Modalities whose frames the stem projects `stride` at a time, for long sequences."""
+    stride: int = 4
+    """Frames that the stem projects as one, of strided modalities."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,9 +151,11 @@ def build_network(config, shape):
         shape: dict of `feature_dims`, `task` and `num_classes`.
     """
     options = dict(vars(config.network))
-    compressed = options.pop("signed_log1p")
-    compression = {m: "signed_log1p" for m in shape["feature_dims"] if m in compressed}
-    return network_class()(**shape, **options, compression=compression, dtype=config.precision)
+    modalities = shape["feature_dims"]
+    compressed, strided, stride = (options.pop(name) for name in ("signed_log1p", "strided", "stride"))
+    compression = {m: "signed_log1p" for m in modalities if m in compressed}
+    strides = {m: stride for m in modalities if m in strided}
+    return network_class()(**shape, **options, compression=compression, strides=strides, dtype=config.precision)
 
 
 def build_trainers(config, network, class_weight):

@@ -40,9 +40,10 @@ def check_dataset(config, dataset):
     for m in config.modalities:
         if m not in dataset.modalities:
             raise DataError(f"{where}: no modality {m!r}, which `modalities` asks for; it has {has}")
-    for m in getattr(config.network, "signed_log1p", ()):
-        if m not in (*MODALITIES, *dataset.modalities):
-            raise ConfigError(f"network.signed_log1p names {m!r}, which is no modality; {where} has {has}")
+    for field in ("signed_log1p", "strided"):
+        for m in getattr(config.network, field, ()):
+            if m not in (*MODALITIES, *dataset.modalities):
+                raise ConfigError(f"network.{field} names {m!r}, which is no modality; {where} has {has}")
     for m in config.modalities or dataset.modalities:
         if not re.fullmatch(r"[A-Za-z]\w*", m):
             raise DataError(f"{where}: a modality named {m!r}; letters, digits and _ are expected")

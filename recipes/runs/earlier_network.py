@@ -55,7 +55,10 @@ def check_source(source, config, dataset):
 
 def _shape(config, modalities):
     values = {name: value for name, value in to_dict(config)["network"].items() if name not in _WEIGHTLESS}
-    values["signed_log1p"] = sorted(m for m in values["signed_log1p"] if m in modalities)
+    for name in {"signed_log1p", "strided"} & values.keys():
+        values[name] = sorted(m for m in values[name] if m in modalities)
+    if not values.get("strided"):
+        values.pop("stride", None)
     return {"model": config.model, **{f"network.{name}": value for name, value in values.items()}}
 
 

@@ -158,7 +158,7 @@ def plan(config, dataset, options):
     epochs = f"{config.STAGES[-1]}.epochs"
     if options.algorithm == "hyperband" and epochs in space:
         raise ConfigError(f"{options.space}: {epochs} is what hyperband itself sets, up to the recipe's; leave it out")
-    for field in space.keys() & {"modalities", "network.signed_log1p"}:
+    for field in space.keys() & {"modalities", "network.signed_log1p", "network.strided"}:
         for value in space[field].values:
             check_dataset(with_values(config, {field: value}, str(options.space)), dataset)
     held_out = before - sum(map(len, dataset.values()))

@@ -17,6 +17,7 @@ CONFIGURATIONS = {
     "bfloat16": {"dtype": "mixed_bfloat16"},
     "shared_encoder_bfloat16": {"common_branch": "shared_encoder", "dtype": "mixed_bfloat16"},
     "vector": {"fusion": "vector", "normalize_labels": False, "label_temperature": 2.0},
+    "strides": {"strides": {"audio": 3}},
     "dropouts": {"modality_dropout": 0.3, "dropout": 0.4, "compression": {"audio": "signed_log1p"}},
 }
 
@@ -92,7 +93,7 @@ def test_it_is_a_functional_model():
 @pytest.mark.parametrize("modules", [(), ("msa", "psl_tfb", "prm")])
 def test_a_part_is_serialized_from_its_layers_configurations(modules, tmp_path):
     """A plain functional model, so every layer, the small ones too, must come back from `get_config`."""
-    network, inputs = make_network(modules=modules), make_inputs()
+    network, inputs = make_network(modules=modules, strides={"text": 2}), make_inputs()
     part = network.select(*network.output)
     rebuilt = keras.Model.from_config(json.loads(json.dumps(part.get_config())))
     assert type(rebuilt) is not PLUMNet

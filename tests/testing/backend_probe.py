@@ -65,7 +65,7 @@ CASES = {
             "batch_size": BATCH,
             "prototype_policy": "ema",
             "prototype_momentum": 0.8,
-            "network": _NETWORK,
+            "network": {**_NETWORK, "strided": ["text"], "stride": 2},
             "objective": {
                 "private_target": "soft",
                 "warmup_target": "none",

@@ -190,6 +190,7 @@ def test_dropout_acts_in_training_only():
     ("build", "match"),
     [
         (lambda: layers.ModalityEncoder(7), "`hidden_dim`.*hidden_dim=7"),
+        (lambda: layers.ModalityEncoder(8, stride=0), "`stride`.*stride=0"),
         (lambda: layers.ModalityEncoder(0), "`hidden_dim`.*hidden_dim=0"),
         (lambda: layers.FeatureStandardization("log"), "`compression`.*compression='log'"),
         (lambda: layers.PrototypeLabelGenerator(1), "`num_classes`.*num_classes=1"),

@@ -2,11 +2,12 @@
 
 import keras
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plumkeras.layers import masking, missing_modality
-from plumkeras.layers.modality_encoder import ModalityEncoder, sinusoidal_positions
+from plumkeras.layers.modality_encoder import ModalityEncoder, StridedLength, sinusoidal_positions
 from plumkeras.layers.multilevel_semantic_alignment import MultilevelSemanticAlignment
 from tests.testing import oracles
 from tests.testing.networks import make_inputs, to_numpy
@@ -99,10 +100,11 @@ def test_positions_are_sinusoids():
     np.testing.assert_allclose(positions, np.concatenate([np.sin(angle), np.cos(angle)], axis=1), atol=1e-5)
 
 
-def test_the_stem_equals_its_formula():
+@pytest.mark.parametrize("stride", [1, 2, 3, 7])
+def test_the_stem_equals_its_formula(stride):
     keras.utils.set_random_seed(1)
     inputs = make_inputs()
-    layer = ModalityEncoder(8, dropout=0.5)
+    layer = ModalityEncoder(8, dropout=0.5, stride=stride)
     layer.build(inputs["text"].shape, (None,))
     random = np.random.default_rng(2)
     for variable in layer.trainable_variables:
@@ -113,8 +115,13 @@ def test_the_stem_equals_its_formula():
     positions = np.array(sinusoidal_positions(5, 8), "float64")
     for row, length in enumerate(inputs["text_length"]):
         x = (inputs["text"][row, :length].astype("float64") - [1, 2, 3, 4]) / [4, 3, 2, 1]
-        expected = oracles.layer_norm(layer.normalization, oracles.dense(layer.projection, x)) + positions[:length]
-        np.testing.assert_allclose(result[row, :length], expected, rtol=1e-4, atol=1e-5)
+        # Several frames are projected as one; those that the last one lacks are zero.
+        frames = -(-length // stride)
+        assert frames == StridedLength(stride)(inputs["text_length"])[row]
+        x = np.concatenate([x, np.zeros((frames * stride - length, 4))]).reshape(frames, stride * 4)
+        expected = oracles.layer_norm(layer.normalization, oracles.dense(layer.projection, x)) + positions[:frames]
+        assert result.shape == (len(inputs["text"]), -(-5 // stride), 8)
+        np.testing.assert_allclose(result[row, :frames], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_alignment_projects_by_own_weights_and_then_by_shared_ones():

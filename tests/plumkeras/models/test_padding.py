@@ -16,9 +16,12 @@ BOTH = pytest.mark.parametrize("task", TASKS)
 
 
 @functools.cache
-def network_of(modules, task):
+def network_of(modules, task, stride=1):
     """One network for all tests, which leave it as it was."""
-    return make_network(modules=modules, task=task, num_classes=3, compression={"audio": "signed_log1p"})
+    compression, strides = {"audio": "signed_log1p"}, {"text": stride, "audio": stride + 1}
+    return make_network(
+        modules=modules, task=task, num_classes=3, compression=compression, strides=strides if stride > 1 else None
+    )
 
 
 def longer(inputs, garbage, extra=4):
@@ -34,8 +37,9 @@ def longer(inputs, garbage, extra=4):
 
 @ALL
 @BOTH
-def test_no_output_depends_on_the_padding(modules, task):
-    network, inputs = network_of(modules, task), make_inputs()
+@pytest.mark.parametrize("stride", [1, 2])
+def test_no_output_depends_on_the_padding(modules, task, stride):
+    network, inputs = network_of(modules, task, stride), make_inputs()
     expected = to_numpy(network(inputs))
     assert all(np.isfinite(v).all() for v in expected.values())
     for garbage in (0.0, np.nan, np.inf, -np.inf, -1e30):

@@ -178,6 +178,8 @@ def test_a_wrong_value_is_told_by_tyro(capsys, arguments, told):
         (["train", "absent.py", "--output", "run"], ["absent.py"]),
         (["train", "synthetic", "--output", "run", "--network.hiden-dim", "8"], ["--network.hiden-dim", "hidden-dim"]),
         (["train", "synthetic", "--output", "run", "--network.signed-log1p", "adio"], ["signed_log1p", "adio"]),
+        (["train", "synthetic", "--output", "run", "--network.strided", "vison"], ["network.strided", "vison"]),
+        (["train", "synthetic", "--output", "run", "--network.stride", "0"], ["network.stride", "0"]),
         (["train", "synthetic", "--output", "run", "--network.hidden-dim", "30"], ["hidden_dim", "30"]),
         (["train", "synthetic", "--output", "run", "--network.dropout", "1.5"], ["network.dropout", "1.5"]),
         (["train", "synthetic", "--output", "run", "--network.modules", "prm"], ["network.modules", "prm"]),
