@@ -81,9 +81,18 @@ class MultimodalNetwork(keras.Model):
         """
         if isinstance(x, dict):
             x = self.complete_arrays(x, may_be_absent=True)
+        self._trace_predictions(x)
         outputs = super().predict(x, *args, **kwargs)
         features.warn_of_lacking_all(outputs[f"{m}_present"] for m in self.modalities)
         return outputs
+
+    def _trace_predictions(self, x):
+        """Traces the graph of `tf.data` batches of any length; otherwise the first batch would have one of its own."""
+        one_device = getattr(getattr(self, "distribute_strategy", None), "num_replicas_in_sync", 1) == 1
+        if hasattr(x, "element_spec") and self.predict_function is None and one_device:
+            self.make_predict_function()
+            if hasattr(self.predict_function, "get_concrete_function"):
+                self.predict_function.get_concrete_function([x.element_spec])
 
     def complete_arrays(self, arrays, where="the dict of arrays", **options):
         """`features.complete_inputs` of arrays or tensors, for this network."""

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from keras import ops
 
+from plumkeras.data_pipelines import make_dataset, make_synthetic
 from plumkeras.layers.transformer import TransformerEncoder
 from plumkeras.models.plum_net import PLUMNet
 from tests.testing import oracles
 from tests.testing.networks import (
     MODULE_ROWS,
+    WIDTHS,
     assert_close,
     dtypes,
     gradients,
@@ -306,3 +308,14 @@ def test_one_sample_of_any_length_after_another():
         one = {k: v[:1, :frames] if v.ndim == 3 else np.minimum(v[:1], frames) for k, v in every.items()}
         two = {k: np.concatenate([v, v]) for k, v in one.items()}
         assert_close(network.predict(one, verbose=0), network.predict(two, verbose=0), rows=slice(0, 1))
+
+
+def test_predictions_of_batches_of_any_length_are_traced_once():
+    network = make_network()
+    split = make_synthetic({"train": 21, "valid": 1, "test": 1}, feature_dims=WIDTHS, seed=0)[0]["train"]
+    batches = make_dataset(split, 8)
+    assert len({batch["text"].shape for batch, _ in batches}) > 1
+    predicted = network.predict(batches, verbose=0)["prediction"]
+    assert network.predict_function.experimental_get_tracing_count() == 1
+    alone = [network({k: np.array(v) for k, v in batch.items()})["prediction"] for batch, _ in batches]
+    np.testing.assert_allclose(predicted, np.concatenate(alone), rtol=1e-5, atol=1e-6)
