@@ -49,9 +49,11 @@ def model(version):
 
 
 def _assert_equal(actual, wanted, names, tolerance=1e-6):
+    """To a part of each output's largest value, as float32 sums in another order differ."""
     assert set(actual) == set(names)
     for name in names:
-        np.testing.assert_allclose(actual[name], wanted[name], rtol=tolerance, atol=tolerance, err_msg=name)
+        largest = max(1.0, np.abs(wanted[name]).max(initial=0))
+        np.testing.assert_allclose(actual[name], wanted[name], rtol=tolerance, atol=tolerance * largest, err_msg=name)
 
 
 def test_outputs_are_those_of_the_network_in_a_process_without_us(network, version, tmp_path):
