@@ -79,7 +79,8 @@ class BestEpoch(keras.callbacks.Callback):
         self.reset()
 
     def reset(self):
-        self.best, self.best_epoch, self.best_weights = float("inf"), None, None
+        self.best, self.best_epoch = float("inf"), None
+        self.best_weights = self.measured_weights = None
 
     def on_train_begin(self, logs=None):
         self.reset()

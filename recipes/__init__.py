@@ -27,7 +27,7 @@ _TASKS = {
 # What each is, for which data, and how long it takes.
 _SUMMARIES = {
     "mosi": "the paper's settings for CMU-MOSI (aligned_50.pkl); 160 + 140 epochs, best on a GPU",
-    "mosi_frozen": "ours, for CMU-MOSI with frozen text vectors (mosi_text_audio.npz); 3 to 5 minutes on two cores",
+    "mosi_frozen": "ours, for CMU-MOSI with frozen text vectors (mosi_text_audio.npz); 2 to 5 minutes on two cores",
     "mosi_trimodal": "ours, for the same with vision and folds (mosi_trimodal_752.npz); 6 + 16 epochs a fold",
     "mosei": "the paper's settings for CMU-MOSEI, a file or shards; 50 + 50 epochs, best on a GPU",
     "ur_funny": "humor, for the folder of UR-FUNNY; at most 20 + 20 epochs, best on a GPU",

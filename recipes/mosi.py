@@ -8,15 +8,15 @@ ACC-7 do not fit its own correlation, and nothing reaches them on public feature
     plumkeras train mosi --data aligned_50.pkl --output runs/mosi
 
 `mosi_frozen` is ours, for files of frozen text vectors and utterance-level acoustics such as `mosi_text_audio.npz`;
-three to five minutes on two CPU cores. Its values were chosen inside the training split, by four folds grouped by
+two to five minutes on two CPU cores. Its values were chosen inside the training split, by four folds grouped by
 video, each fold predicted by networks that were trained on the other three and stopped on `valid`; the test split had
 no part in it. Figures there are of n = 1284, ACC-2 non0 of 1231. Wider does better: with a common branch for each
 modality, widths 64, 128 and 256 reach Corr 0.658, 0.668 and 0.671 and ACC-2 non0 76.9, 78.1 and 78.6 %; at width 64,
 dropout 0.7, longer training, a cosine schedule, seven classes or label smoothing gained nothing. One common branch for
 all modalities does better than one for each (version 0.1.0): MAE 0.851 against 0.867, Corr 0.676 against 0.663,
-ACC-2 non0 78.3 against 76.9 % (seeds 0 to 2). The test split disagrees, see docs/results.md. Around it,
-two layers (seed 0: 0.875, 0.658, 79.0 %) and width 128 (seed 0: 0.865, 0.670, 78.0 %) gained nothing, and `branch_weight`
-0.3 (0.835 and 0.847, 0.678 and 0.682, 78.6 and 78.9 %) no more than noise.
+ACC-2 non0 78.3 against 76.9 % (seeds 0 to 2). The test split disagrees, see docs/results.md. Around it, two layers
+(seed 0: 0.875, 0.658, 79.0 %) and width 128 (seed 0: 0.865, 0.670, 78.0 %) gained nothing, and `branch_weight` 0.3
+(0.835 and 0.847, 0.678 and 0.682, 78.6 and 78.9 %) no more than noise.
 
     plumkeras train mosi_frozen --data mosi_text_audio.npz --output runs/mosi_frozen
 

@@ -56,8 +56,8 @@ class ModalityEncoder(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)
         if hidden_dim < 2 or hidden_dim % 2:
             raise ValueError(f"`hidden_dim` must be even and positive. Received: hidden_dim={hidden_dim}")
-        if stride < 1:
-            raise ValueError(f"`stride` must be at least 1. Received: stride={stride}")
+        if not isinstance(stride, int) or stride < 1:
+            raise ValueError(f"`stride` must be a whole number of at least 1. Received: stride={stride}")
         self.hidden_dim = hidden_dim
         self.compression = compression
         self.dropout = dropout

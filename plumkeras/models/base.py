@@ -88,11 +88,20 @@ class MultimodalNetwork(keras.Model):
 
     def _trace_predictions(self, x):
         """Traces the graph of `tf.data` batches of any length; otherwise the first batch would have one of its own."""
-        one_device = getattr(getattr(self, "distribute_strategy", None), "num_replicas_in_sync", 1) == 1
-        if hasattr(x, "element_spec") and self.predict_function is None and one_device:
-            self.make_predict_function()
-            if hasattr(self.predict_function, "get_concrete_function"):
-                self.predict_function.get_concrete_function([x.element_spec])
+        spec = getattr(x, "element_spec", None)
+        named = spec[0] if isinstance(spec, tuple) else spec
+        if self.predict_function is not None or self.steps_per_execution > 1 or not isinstance(named, dict):
+            return
+        if getattr(getattr(self, "distribute_strategy", None), "num_replicas_in_sync", 1) > 1:
+            return
+        for m, width in self.feature_dims.items():
+            # Data of unknown shape are traced by their first batch.
+            shape = getattr(named.get(m), "shape", None)
+            if m in named and (shape is None or shape.rank is None or shape[-1] != width):
+                return
+        self.make_predict_function()
+        if hasattr(self.predict_function, "get_concrete_function"):
+            self.predict_function.get_concrete_function([spec])
 
     def complete_arrays(self, arrays, where="the dict of arrays", **options):
         """`features.complete_inputs` of arrays or tensors, for this network."""

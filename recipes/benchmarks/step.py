@@ -85,7 +85,8 @@ def benchmark_step(
         whole `fit` of one step, a step the median of all), `all_steps`, `flops`, `matmul` (median of the operations a
         second of a float32 product of two matrices, by wall and by CPU seconds, measured before each turn),
         `share_of_peak` (operations of the step a second over those of the product, by the clock that counts) and
-        `nodes` of the graph; and `peak_memory` in bytes, of the process or of the GPU.
+        `nodes` of the graph; and `peak_memory` in bytes, of the process or of the GPU, the
+        matrices of the product included.
 
     Raises:
         ConfigError: an unknown shape, or a folder or file that is not what it is said to be.
@@ -113,7 +114,10 @@ def benchmark_step(
         # All of them have started before anything is timed, and what is wrong with one is said at once.
         for process in processes.values():
             process.ask("memory")
-        result["device"] = processes["shared"].ask("device")
+        devices = {kind: process.ask("device") for kind, process in processes.items()}
+        if len(set(devices.values())) > 1:
+            raise ConfigError(f"the networks must run on one kind of device. Received: {devices}")
+        result["device"] = devices["shared"]
         result["clock"] = "wall" if result["device"] == "gpu" else "CPU"
         clock = CLOCKS.index(result["clock"])
         for stage in STAGES:

@@ -1,11 +1,13 @@
 """Compiled stages that runs of one process share: seeds, folds and trials whose graphs are the same."""
 
 import contextlib
+import gc
 import hashlib
 import json
 import threading
 
 import keras
+import numpy as np
 
 from plumkeras.recipes.config import to_dict
 
@@ -33,11 +35,13 @@ def compiled_before(key: str | None):
         if held is not None:
             _HELD.remove(held)
     if key is None:
-        del held
+        if held is not None:
+            held.release()
         yield None
         return
     held = held or CompiledStages()
     yield held
+    held.rest()
     with _LOCK:
         _HELD[:] = [*_HELD, held][-MOST_HELD:]
 
@@ -54,8 +58,12 @@ class CompiledStages:
         self.release()
 
     def release(self):
-        """Lets go of what is held."""
+        """Lets go of what is held, and of its memory."""
+        held_something = getattr(self, "network", None) is not None
         self.key = self.network = self.trainers = self._beginning = None
+        if held_something:
+            # A network refers to itself. `clear_session` would take the user's settings of Keras too.
+            gc.collect()
 
     @property
     def is_empty(self) -> bool:
@@ -63,9 +71,8 @@ class CompiledStages:
 
     def release_other(self, key) -> None:
         """Lets go of what is held, and of its memory, unless it has the key."""
-        if not self.is_empty and self.key != key:
+        if self.key != key:
             self.release()
-            keras.utils.clear_session()
 
     def hold(self, key, network, trainers) -> None:
         """Keeps the network and the compiled trainers of a run that begins."""
@@ -74,7 +81,8 @@ class CompiledStages:
         own = {id(variable) for variable in network.variables}
         self.key, self.network, self.trainers = key, network, trainers
         self._beginning = [
-            (variable, keras.ops.convert_to_numpy(variable))
+            # Most are moments, and zero.
+            (variable, value if np.any(value := keras.ops.convert_to_numpy(variable)) else None)
             for trainer in trainers.values()
             for variable in (*trainer.variables, *trainer.optimizer.variables)
             if id(variable) not in own
@@ -85,10 +93,15 @@ class CompiledStages:
         for variable, value in zip(self.network.variables, fresh.variables, strict=True):
             variable.assign(value)
         for variable, value in self._beginning:
-            variable.assign(value)
+            variable.assign(keras.ops.zeros(variable.shape, variable.dtype) if value is None else value)
         for trainer in self.trainers.values():
             trainer.keep_best.reset()
         return self.network
+
+    def rest(self) -> None:
+        """Lets go of what is of the run alone: the weights of its best epoch."""
+        for trainer in (self.trainers or {}).values():
+            trainer.keep_best.reset()
 
     def set_learning_rates(self, config) -> None:
         """Gives the optimizers the constant learning rates of a recipe."""

@@ -319,3 +319,20 @@ def test_predictions_of_batches_of_any_length_are_traced_once():
     assert network.predict_function.experimental_get_tracing_count() == 1
     alone = [network({k: np.array(v) for k, v in batch.items()})["prediction"] for batch, _ in batches]
     np.testing.assert_allclose(predicted, np.concatenate(alone), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [None, (None, None, None)])
+def test_tf_data_batches_of_unknown_shape_are_predicted(shape):
+    tf = pytest.importorskip("tensorflow")
+    network, inputs = make_network(), make_inputs()
+
+    def forget(batch):
+        def read(values):
+            values = tf.numpy_function(lambda v: v, [values], values.dtype)
+            return values if shape is None or len(values.shape or (1, 1, 1)) != 3 else tf.ensure_shape(values, shape)
+
+        return {name: read(values) if name in WIDTHS else values for name, values in batch.items()}
+
+    batches = tf.data.Dataset.from_tensor_slices(inputs).batch(4).map(forget)
+    assert batches.element_spec["text"].shape.as_list() == [None] * 3 if shape else True
+    assert_close(network.predict(batches, verbose=0), network.predict(inputs, verbose=0))

@@ -63,6 +63,16 @@ def test_a_process_that_ends_says_why():
     process.close()
 
 
+def test_another_checkout_is_fed_by_its_own_pipeline(tmp_path, repository):
+    (tmp_path / "plumkeras").symlink_to(repository / "plumkeras")
+    (tmp_path / "data_pipelines").mkdir()
+    (tmp_path / "data_pipelines" / "__init__.py").write_text("raise RuntimeError('the pipeline of the checkout')")
+    process = step._Process("against", step._settings(TINY, {"checkout": str(tmp_path)}))
+    with pytest.raises(step.ConfigError, match=r"the process that times against ended: .*the pipeline of the checkout"):
+        process.ask("fit", stage="alignment", steps=1)
+    process.close()
+
+
 @pytest.mark.verify
 def test_the_command_measures_each_kind(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(step.SHAPES, "reference", TINY)

@@ -1,6 +1,7 @@
 """Runs that take over what another run compiled give the same bits as runs of their own."""
 
 import dataclasses
+import weakref
 
 import keras
 import numpy as np
@@ -129,6 +130,19 @@ def test_what_is_held_is_lent_to_one_run_at_a_time_and_dropped_after_an_error(no
     assert third is not first and third is not beside
     assert run(None) is None
     assert run("a") is not third
+
+
+def test_what_is_let_go_takes_no_setting_of_keras_with_it():
+    compiled = CompiledStages()
+    Training(CONFIG, _data(), compiled=compiled)
+    network = weakref.ref(compiled.network)
+    keras.config.disable_interactive_logging()
+    try:
+        compiled.release_other("another key")
+        assert network() is None
+        assert not keras.config.is_interactive_logging_enabled()
+    finally:
+        keras.config.enable_interactive_logging()
 
 
 @pytest.mark.parametrize("most", [1, 2])
