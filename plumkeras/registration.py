@@ -14,7 +14,7 @@ _CLASSES = {
     "layers.feature_standardization": ("FeatureStandardization",),
     "layers.masking": ("SequenceMean",),
     "layers.missing_modality": ("AbsentVector", "ModalityDropout", "Presence", "ZeroWhenMissing"),
-    "layers.modality_encoder": ("ModalityEncoder",),
+    "layers.modality_encoder": ("ModalityEncoder", "StridedLength"),
     "layers.multilevel_semantic_alignment": ("MultilevelSemanticAlignment",),
     "layers.prediction": ("Prediction",),
     "layers.private_refinement": ("PrivateRefinement",),

@@ -6,28 +6,47 @@ TensorFlow would differentiate one operation after the other, and keep what each
 import math
 
 
+def _with_gradient(function, *tensors):
+    """`tf.custom_gradient(function)(*tensors)`, which does not outlive its graph.
+
+    TensorFlow registers the gradient of each call of a graph for good, and with it the graph, hundreds of megabytes. A
+    tape does not need what is registered; for others it is replaced by one that reads the operation's inputs.
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework import ops
+
+    def gradient(operation, upstream, *_):
+        return [None, *function(*operation.inputs[1:])[1](upstream)]
+
+    registered = getattr(ops.gradient_registry, "_registry", {})
+    before = set(registered)
+    result = tf.custom_gradient(function)(*tensors)
+    for name in set(registered) - before:
+        del registered[name]
+        tf.RegisterGradient(name)(gradient)
+    return result
+
+
 def gelu(x):
     """`x * Phi(x)`, with the normal distribution's `Phi`. Reference: Hendrycks and Gimpel 2016."""
     import tensorflow as tf
 
-    @tf.custom_gradient
     def activate(x):
         below = 0.5 + 0.5 * tf.math.erf(x * 0.5**0.5)
 
         def gradient(upstream):
             density = (2 * math.pi) ** -0.5 * tf.exp(-0.5 * tf.square(x))
-            return upstream * (below + x * density)
+            return (upstream * (below + x * density),)
 
         return x * below, gradient
 
-    return activate(x)
+    return _with_gradient(activate, x)
 
 
 def layer_normalization(x, gamma, beta, epsilon):
     """`x` over its last axis. Reference: Ba et al. 2016."""
     import tensorflow as tf
 
-    @tf.custom_gradient
     def normalize(x, gamma, beta):
         centred = x - tf.reduce_mean(x, axis=-1, keepdims=True)
         scale = tf.math.rsqrt(tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True) + epsilon)
@@ -43,7 +62,7 @@ def layer_normalization(x, gamma, beta, epsilon):
 
         return normal * gamma + beta, gradient
 
-    return normalize(x, gamma, beta)
+    return _with_gradient(normalize, x, gamma, beta)
 
 
 def attention(query, key, value, bias):
@@ -59,27 +78,27 @@ def attention(query, key, value, bias):
     """
     import tensorflow as tf
 
-    def softmax(query, key):
+    def softmax(query, key, bias):
         logits = tf.matmul(query, key, transpose_b=True)
         logits = tf.cast(logits, tf.float64 if logits.dtype == tf.float64 else tf.float32)
-        return tf.nn.softmax(logits if bias is None else logits + bias)
+        return tf.nn.softmax(logits + bias[0] if bias else logits)
 
-    @tf.custom_gradient
-    def attend(query, key, value):
-        result = tf.matmul(tf.cast(softmax(query, key), value.dtype), value)
+    def attend(query, key, value, *bias):
+        result = tf.matmul(tf.cast(softmax(query, key, bias), value.dtype), value)
 
         def gradient(upstream):
             # Wait for the upstream gradient: the executor would otherwise compute the weights early and hold them.
             with tf.control_dependencies([upstream]):
                 again = tf.identity(query)
-            weights = softmax(again, key)
+            weights = softmax(again, key, bias)
             d_weights = tf.cast(tf.matmul(upstream, value, transpose_b=True), weights.dtype)
             wide = tf.cast(upstream, weights.dtype) * tf.cast(result, weights.dtype)
             mean = tf.reduce_sum(wide, axis=-1, keepdims=True)
             d_logits = tf.cast(weights * (d_weights - mean), query.dtype)
             d_value = tf.matmul(tf.cast(weights, value.dtype), upstream, transpose_a=True)
-            return tf.matmul(d_logits, key), tf.matmul(d_logits, query, transpose_a=True), d_value
+            d_query, d_key = tf.matmul(d_logits, key), tf.matmul(d_logits, query, transpose_a=True)
+            return (d_query, d_key, d_value, *(None for _ in bias))
 
         return result, gradient
 
-    return attend(query, key, value)
+    return _with_gradient(attend, query, key, value, *([] if bias is None else [bias]))

@@ -22,7 +22,11 @@ class _OneKernel:
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
         variables = [getattr(v, "value", v) for v in trainable_variables]
-        pairs = self._all_reduce_sum_gradients(zip(grads, variables, strict=True))
+        pairs = list(zip(grads, variables, strict=True))
+        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            # TensorFlow registers the gradient of a reduction for good, and with it the graph.
+            pairs = self._all_reduce_sum_gradients(pairs)
+        pairs = [(gradient, variable) for gradient, variable in pairs if gradient is not None]
         if self._clips_here(grads):
             # The gradient of the whole batch: Keras would clip each replica's part of it, and then add.
             reduced = [gradient for gradient, _ in pairs]

@@ -1,6 +1,7 @@
 """Runs that take over what another run compiled give the same bits as runs of their own."""
 
 import dataclasses
+import gc
 import weakref
 
 import keras
@@ -143,6 +144,19 @@ def test_what_is_let_go_takes_no_setting_of_keras_with_it():
         assert not keras.config.is_interactive_logging_enabled()
     finally:
         keras.config.enable_interactive_logging()
+
+
+def test_the_graphs_of_a_run_are_freed_with_it():
+    """Those of two stages take hundreds of megabytes, and a search has many; TensorFlow is apt to register them."""
+    func_graph = pytest.importorskip("tensorflow.python.framework.func_graph")
+
+    def graphs():
+        gc.collect()
+        return [found for found in gc.get_objects() if isinstance(found, func_graph.FuncGraph)]
+
+    before = graphs()
+    _trained(dataclasses.replace(CONFIG, network=dataclasses.replace(CONFIG.network, dropout=0.2)), _data())
+    assert [graph.name for graph in graphs() if not any(graph is other for other in before)] == []
 
 
 @pytest.mark.parametrize("most", [1, 2])
