@@ -617,9 +617,13 @@ def rewrite(folder, change):
 
 
 def flip(path, position):
-    data = bytearray(path.read_bytes())
-    data[position] ^= 4
-    path.write_bytes(data)
+    """In place: a file that is written anew is empty for a moment, which kills a process that has it mapped."""
+    with path.open("r+b") as file:
+        position %= path.stat().st_size
+        file.seek(position)
+        byte = file.read(1)[0]
+        file.seek(position)
+        file.write(bytes([byte ^ 4]))
 
 
 def cut(path, size):
