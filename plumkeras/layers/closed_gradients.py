@@ -18,12 +18,12 @@ def _with_gradient(function, *tensors):
     def gradient(operation, upstream, *_):
         return [None, *function(*operation.inputs[1:])[1](upstream)]
 
-    registered = getattr(ops.gradient_registry, "_registry", {})
-    before = set(registered)
     result = tf.custom_gradient(function)(*tensors)
-    for name in set(registered) - before:
-        del registered[name]
-        tf.RegisterGradient(name)(gradient)
+    if not tf.executing_eagerly():
+        name = result.op.get_attr("_gradient_op_type").decode()
+        registered = getattr(getattr(ops, "gradient_registry", None), "_registry", {})
+        if registered.pop(name, None) is not None:
+            tf.RegisterGradient(name)(gradient)
     return result
 
 

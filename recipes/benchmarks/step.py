@@ -85,8 +85,8 @@ def benchmark_step(
         whole `fit` of one step, a step the median of all), `all_steps`, `flops`, `matmul` (median of the operations a
         second of a float32 product of two matrices, by wall and by CPU seconds, measured before each turn),
         `share_of_peak` (operations of the step a second over those of the product, by the clock that counts) and
-        `nodes` of the graph; and `peak_memory` in bytes, of the process or of the GPU, the
-        matrices of the product included.
+        `nodes` of the graph; and `peak_memory` in bytes, of the process or of the GPU, the matrices of the product
+        included.
 
     Raises:
         ConfigError: an unknown shape, or a folder or file that is not what it is said to be.

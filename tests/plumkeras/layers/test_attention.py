@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import plumkeras
+from plumkeras.layers import closed_gradients
 from plumkeras.layers.attention import (
     LayerNormalization,
     MultiHeadAttention,
@@ -119,3 +120,29 @@ def test_one_query_reads_several_values_as_it_reads_each():
             together = layer(query, values, given, training=training)
             alone = [layer(query, v, given and m, training=training) for v, m in zip(values, masks, strict=True)]
             np.testing.assert_allclose(together, keras.ops.concatenate(alone), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_the_closed_gradients_of_a_graph_are_those_of_a_tape(masked):
+    """Differentiated from outside, a function asks what TensorFlow has registered, which must hold no graph."""
+    tf = pytest.importorskip("tensorflow")
+    heads = [tf.constant(array(2, 2, 4, 3)) for _ in range(3)]
+    bias = tf.where(tf.constant([[[[True, True, False, True]]]]), 0.0, -1e9) if masked else None
+    cases = {
+        "gelu": (closed_gradients.gelu, [tf.constant(array(3, 4))]),
+        "layer_normalization": (
+            lambda *tensors: closed_gradients.layer_normalization(*tensors, 1e-3),
+            [tf.constant(array(3, 4)), tf.constant(array(4)), tf.constant(array(4))],
+        ),
+        "attention": (lambda *tensors: closed_gradients.attention(*tensors, bias), heads),
+    }
+    for name, (function, inputs) in cases.items():
+        found = []
+        for call in (function, tf.function(function)):
+            with tf.GradientTape() as tape:
+                tape.watch(inputs)
+                value = tf.reduce_sum(tf.square(call(*inputs)))
+            found.append(tape.gradient(value, inputs))
+        for own, expected in zip(found[1], found[0], strict=True):
+            assert np.abs(expected).max() > 0.01, name
+            np.testing.assert_allclose(own, expected, rtol=1e-5, atol=1e-6, err_msg=name)
