@@ -79,15 +79,25 @@ def short_metrics(report):
     return f"{', '.join(first)}, n {report['n']}"
 
 
+def metric_titles(report, task):
+    """The titles of a report's metrics, a dict by metric in their usual order, and their conventions, a text.
+
+    Args:
+        report: what `predictions.report` gives.
+        task: a name of `plumkeras.tasks`.
+    """
+    usual = {"regression": "acc7", "classification": "f1_macro", "multilabel": "wa"}[task]
+    titles, convention = next((kind for key, kind in _KINDS.items() if key in report), _KINDS[usual])
+    return (_label_titles(report) if titles is _MULTILABEL else titles), convention
+
+
 def metric_rows(reports, task):
     """The rows of a table of metrics, each its name and a text per report; and their conventions, a text."""
-    keys = dict.fromkeys(key for report in reports.values() for key in report)
     # Of the first report: one beside it may be an earlier version's.
     first = next(iter(reports.values()), {})
-    usual = {"regression": "acc7", "classification": "f1_macro", "multilabel": "wa"}[task]
-    titles, convention = next((kind for key, kind in _KINDS.items() if key in first), _KINDS[usual])
-    if titles is _MULTILABEL:
-        titles = _label_titles(keys)
+    titles, convention = metric_titles(first, task)
+    if task == "multilabel":
+        titles = _label_titles(dict.fromkeys(key for report in reports.values() for key in report))
     rows = [[title, *(_metric(title, report.get(key)) for report in reports.values())] for key, title in titles.items()]
     baseline = f" Baseline: {get_task(task).baseline}." if any("baseline" in r for r in reports) else ""
     return rows, f"{convention}{baseline}"
