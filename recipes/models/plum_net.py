@@ -99,6 +99,9 @@ class RecipeConfig(BaseRecipeConfig):
     """When prototypes are computed: from the whole training split before each epoch, or from batches."""
     prototype_momentum: float = 0.99
     """Momentum of the "ema" policy."""
+    record: tuple[Literal["similarity", "labels"], ...] = ()
+    """What the history holds beside the losses, after each epoch: similarity, the cosines between the modalities'
+    embeddings on valid; labels, how many samples of train get which prototype label."""
     network: NetworkConfig = dataclasses.field(default_factory=NetworkConfig)
     objective: ObjectiveConfig = dataclasses.field(default_factory=ObjectiveConfig)
     alignment: AlignmentConfig = dataclasses.field(default_factory=AlignmentConfig)
@@ -116,6 +119,8 @@ class RecipeConfig(BaseRecipeConfig):
             raise ConfigError(
                 f"network.modules must be a leading part of msa psl_tfb prm. Received: {' '.join(modules)}"
             )
+        if self.record and "psl_tfb" not in modules:
+            raise ConfigError("record needs the module psl_tfb, whose branches it measures; leave it out, or add that")
         edges = self.objective.label_classes
         finite = isinstance(edges, str) or all(map(math.isfinite, edges))
         if not isinstance(edges, str) and (not edges or not finite or list(edges) != sorted(set(edges))):

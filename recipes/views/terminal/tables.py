@@ -60,6 +60,14 @@ def _width(rows):
     return sum(max(map(cell_len, column)) + 3 for column in columns) + 1
 
 
+def print_result(table, console=None):
+    """Prints a `ResultTable` with its notes."""
+    console = console or Console()
+    print_table(table.title, [table.header, *table.texts()], console)
+    for note in table.notes:
+        console.print(escape(note), style="dim", highlight=False)
+
+
 def print_line(text, console=None):
     """Prints a line of plain text as it is; wrapped where it goes to a terminal."""
     console = console or Console()
