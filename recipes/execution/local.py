@@ -136,7 +136,7 @@ def _shares(workers, devices):
     cores, gpus = machine.cores(), machine.gpus()
     shares = []
     for i in range(workers):
-        own = cores[i * len(cores) // workers : (i + 1) * len(cores) // workers] or [cores[i % len(cores)]]
+        own = cores[i * len(cores) // workers : (i + 1) * len(cores) // workers] or [cores[i * len(cores) // workers]]
         shares.append((own, [gpus[(i * devices + j) % len(gpus)] for j in range(min(devices, len(gpus)))] or None))
     return shares
 
