@@ -150,7 +150,7 @@ def train_seeds(plans, jobs=None, scheduler=None, resume=False, overwrite=False,
             with open_executor(jobs, scheduler, len(todo), paths, devices) as executor:
                 if verbose:
                     at_a_time = f", {executor.workers} at a time" if executor.workers > 1 else ""
-                    print_line(f"{len(todo)} runs to train{at_a_time}")
+                    print_line(f"{len(todo)} {'run' if len(todo) == 1 else 'runs'} to train{at_a_time}")
                 run_tasks(executor, run_job, todo, _Progress(todo, len(plans) > 1) if verbose else None)
         return [plan.finish() for plan in plans]
 
