@@ -95,8 +95,9 @@ class RecipeConfig(BaseRecipeConfig):
 
     STAGES: ClassVar[tuple[str, ...]] = tuple(STAGES)
 
-    prototype_policy: Literal["epoch", "ema", "batch"] = "epoch"
-    """When prototypes are computed: from the whole training split before each epoch, or from batches."""
+    prototype_policy: Literal["epoch", "ema", "batch", "none"] = "epoch"
+    """When prototypes are computed: from the whole training split before each epoch, from batches, or never, so that
+    soft labels stay uniform (with objective.private_target class)."""
     prototype_momentum: float = 0.99
     """Momentum of the "ema" policy."""
     record: tuple[Literal["similarity", "labels"], ...] = ()
@@ -118,6 +119,10 @@ class RecipeConfig(BaseRecipeConfig):
         if modules != ("msa", "psl_tfb", "prm")[: len(modules)]:
             raise ConfigError(
                 f"network.modules must be a leading part of msa psl_tfb prm. Received: {' '.join(modules)}"
+            )
+        if self.prototype_policy == "none" and self.objective.private_target != "class":
+            raise ConfigError(
+                "prototype_policy=none leaves no label but the true class; set objective.private_target=class too"
             )
         if self.record and "psl_tfb" not in modules:
             raise ConfigError("record needs the module psl_tfb, whose branches it measures; leave it out, or add that")
