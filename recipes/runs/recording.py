@@ -7,6 +7,7 @@ import numpy as np
 
 from plumkeras.recipes.runs import predictions
 
+
 class Recorder(keras.callbacks.Callback):
     """Adds to the logs of each epoch, before they go into the history. The training itself is not touched.
 

@@ -1,6 +1,5 @@
 """A finished run, or an export of one: its configuration and its network, ready to predict."""
 
-import csv
 import functools
 import html
 import os
@@ -69,15 +68,8 @@ class Run:
     @property
     def history(self) -> dict:
         """Dict by stage of dicts of float arrays `[epochs]`, by quantity."""
-        found = {}
-        for stage in self.config.STAGES:
-            path = self.directory / f"{stage}_history.csv"
-            if path.is_file():
-                with path.open(newline="", encoding="utf-8") as file:
-                    header, *rows = csv.reader(file)
-                columns = np.array(rows, dtype="float64").reshape(len(rows), len(header)).T
-                found[stage] = dict(zip(header, columns, strict=True))
-        return found
+        found = {stage: run_directory.read_history(self.directory, stage) for stage in self.config.STAGES}
+        return {stage: history for stage, history in found.items() if history}
 
     def __repr__(self):
         return f"<{type(self).__name__} {self.config.name}, seed {self.config.seed}: {self._told()}>"

@@ -1,9 +1,12 @@
 """The directory of a run: its files, and the rules about not losing them."""
 
 import contextlib
+import csv
 import re
 import uuid
 from pathlib import Path
+
+import numpy as np
 
 from plumkeras import locking
 from plumkeras.data_pipelines.inspection.fingerprint import fingerprint
@@ -221,6 +224,17 @@ def read_metrics(path):
     except (TypeError, AttributeError):
         raise ConfigError(f"{path}: holds no metrics; is it damaged? Delete it and resume with --resume") from None
     return values
+
+
+def read_history(directory, stage):
+    """The history of a stage: dict of float arrays `[epochs]`, by quantity; empty where there is none."""
+    path = Path(directory) / f"{stage}_history.csv"
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    columns = np.array(rows, dtype="float64").reshape(len(rows), len(header)).T
+    return dict(zip(header, columns, strict=True))
 
 
 def read_config(path):

@@ -12,8 +12,8 @@ from plumkeras.recipes.runs import provenance, resuming, run_directory
 from plumkeras.recipes.runs.data_checks import training_warnings
 from plumkeras.recipes.runs.jobs import DataSource, Job, check_trainable, run_job
 from plumkeras.recipes.runs.label_classes import with_label_classes
-from plumkeras.recipes.runs.protocol import fold_numbers
 from plumkeras.recipes.runs.output_checks import check_seeds_output
+from plumkeras.recipes.runs.protocol import fold_numbers
 from plumkeras.recipes.runs.run_directory import METRICS, SEEDS
 from plumkeras.recipes.views.tables import ResultTable, Spread
 from plumkeras.recipes.views.terminal.metrics import metric_titles, short_metrics
@@ -72,7 +72,7 @@ class SeedPlan:
                 )
         else:
             directory.mkdir(parents=True, exist_ok=True)
-            _clear(directory)
+            self.clear(directory)
         if {name: known.get(name) for name in asked} != asked:
             (directory / METRICS).unlink(missing_ok=True)
             surroundings = provenance.describe_surroundings(dataset)
@@ -88,11 +88,23 @@ class SeedPlan:
             )
             if not _is_finished(job, dataset):
                 jobs.append(job)
+        if jobs:
+            (directory / METRICS).unlink(missing_ok=True)
         return jobs
 
+    @staticmethod
+    def clear(directory: Path) -> None:
+        """Removes what several seeds of ours leave in a directory, all but `seeds.json`. Other files stay."""
+        for name in (METRICS, *_TABLE_FILES, run_directory.REPORT):
+            (directory / name).unlink(missing_ok=True)
+            partial_path(directory / name).unlink(missing_ok=True)
+        run_directory.clear_runs(directory, "seed")
+
     def finish(self) -> dict:
-        """Writes `metrics.json` and its tables; returns what the former holds."""
+        """Writes `metrics.json` and its tables, unless they are there; returns what the former holds."""
         directory = Path(self.directory)
+        if run_directory.is_finished(directory):
+            return run_directory.read_metrics(directory / METRICS)
         found = {
             str(seed): run_directory.read_metrics(seed_directory(directory, seed) / METRICS) for seed in self.seeds
         }
@@ -170,14 +182,6 @@ class _Progress:
         print_line(f"{name}seed {self.jobs[index].config.seed} ({self.done} of {len(self.jobs)}): {said}")
 
 
-def _clear(directory):
-    """Removes what several seeds of ours leave in a directory, all but `seeds.json`. Other files stay."""
-    for name in (METRICS, *_TABLE_FILES, run_directory.REPORT):
-        (directory / name).unlink(missing_ok=True)
-        partial_path(directory / name).unlink(missing_ok=True)
-    run_directory.clear_runs(directory, "seed")
-
-
 def summarise(by_seed: dict[str, dict]) -> dict:
     """The `metrics.json` of several seeds: means and standard deviations (ddof 1) over them, and those of each.
 
@@ -185,9 +189,9 @@ def summarise(by_seed: dict[str, dict]) -> dict:
         by_seed: dict by seed of what the `metrics.json` of its run holds.
 
     Returns:
-        Dict with `valid` and `test`, the means; `std`, the deviations of both, None with one seed; `seeds`, dict by seed
-        of `valid` and `test`; `baseline` and `parameters`, of the first. A metric that is undefined for one seed has
-        no mean.
+        Dict with `valid` and `test`, the means; `std`, the deviations of both, None with one seed; `seeds`, dict by
+        seed of `valid` and `test`; `baseline` and `parameters`, of the first. A metric that is undefined for one seed
+        has no mean.
     """
     first = next(iter(by_seed.values()))
     found = {"valid": None, "test": None, "std": {"valid": None, "test": None}}

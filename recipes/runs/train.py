@@ -11,8 +11,8 @@ from plumkeras.recipes import RecipeConfig, read_recipe
 from plumkeras.recipes.config import BaseRecipeConfig, ConfigError, with_values
 from plumkeras.recipes.runs.cross_validation import CrossValidation
 from plumkeras.recipes.runs.earlier_network import check_source
-from plumkeras.recipes.runs.label_classes import with_label_classes
 from plumkeras.recipes.runs.jobs import DataSource, Job, check_trainable, run_job
+from plumkeras.recipes.runs.label_classes import with_label_classes
 from plumkeras.recipes.runs.output_checks import check_output, check_seeds_output
 from plumkeras.recipes.runs.run import Run, load_run
 from plumkeras.recipes.runs.seed_runs import SeedRuns

@@ -10,7 +10,7 @@ from plumkeras.recipes.views.terminal.data_sets import print_conversion, print_d
 from plumkeras.recipes.views.terminal.metrics import metric_rows, print_metrics, short_metrics
 from plumkeras.recipes.views.terminal.runs import print_run
 from plumkeras.recipes.views.terminal.search import print_search, print_trial
-from plumkeras.recipes.views.terminal.tables import counting, print_line, print_result
+from plumkeras.recipes.views.terminal.tables import counting, print_line, print_result, print_results
 
 __all__ = [
     "counting",
@@ -24,6 +24,7 @@ __all__ = [
     "print_line",
     "print_metrics",
     "print_result",
+    "print_results",
     "print_run",
     "print_search",
     "print_serving_benchmark",

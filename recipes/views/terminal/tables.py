@@ -68,6 +68,24 @@ def print_result(table, console=None):
         console.print(escape(note), style="dim", highlight=False)
 
 
+def print_results(results, console=None):
+    """Prints the tables and findings that a `results.json` holds.
+
+    Args:
+        results: dict, as `experiments.results.Results.write` writes it.
+    """
+    console = console or Console()
+    notes = {}
+    for table in results["tables"]:
+        print_table(table["title"], [table["header"], *table["rows"]], console)
+        # What is said of several tables, once.
+        notes |= dict.fromkeys(table["notes"])
+    for note in notes:
+        console.print(escape(note), style="dim", highlight=False)
+    for sentence in results["findings"]:
+        console.print(escape(f"- {sentence}"), highlight=False)
+
+
 def print_line(text, console=None):
     """Prints a line of plain text as it is; wrapped where it goes to a terminal."""
     console = console or Console()
