@@ -90,12 +90,12 @@ def fit_reference(kind, config, dataset, trials=8, seed=0) -> Reference:
         ConfigError: there is no such kind for the data, or `trials` is below 1; or as `check_dataset`.
         DataError: as `check_dataset`.
     """
-    modalities = _modalities(kind, config, dataset, trials)
     started = time.perf_counter()
     numbers = fold_numbers(dataset)
     parts = {str(n): fold_dataset(dataset, n) for n in numbers} or {None: dataset}
     for part in parts.values():
         check_dataset(config, part)
+    modalities = _modalities(kind, config, dataset, trials)
     compressed = getattr(config.network, "signed_log1p", ())
     fits = {n: _choose(kind, part, modalities, compressed, trials, seed) for n, part in parts.items()}
     seconds = time.perf_counter() - started

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from plumkeras.data_pipelines import Dataset, Split, load, make_synthetic
+from plumkeras.data_pipelines import DataError, Dataset, Split, load, make_synthetic
 from plumkeras.data_pipelines.features import cleaning
 from plumkeras.recipes import ConfigError, find_recipe
 from plumkeras.recipes.experiments.pooled_features import pooled_features
@@ -219,6 +219,9 @@ def test_kinds_and_budgets_that_there_are_not():
         fit_reference("logistic", CONFIG, generated())
     with pytest.raises(ConfigError, match=r"trials must be 1 or more. Received: 0"):
         fit_reference("ridge", CONFIG, generated(), trials=0)
+    unlabelled = Dataset({"train": dataclasses.replace(generated()["train"], labels=None)})
+    with pytest.raises(DataError, match="no split 'valid'"):
+        fit_reference("ridge", CONFIG, unlabelled)
 
 
 def test_ridge_on_the_text_of_cmu_mosi(real_data):
