@@ -1,7 +1,8 @@
-"""Metrics: reports over a whole split, and Keras metrics that stream to the same numbers."""
+"""Metrics: reports over a whole split, Keras metrics that stream to the same numbers, and bootstrap intervals."""
 
 import importlib
 
+from plumkeras.metrics.bootstrap import BootstrapInterval, PairedDifference, bootstrap_interval, paired_bootstrap
 from plumkeras.metrics.reports import (
     classification_report,
     multilabel_report,
@@ -9,15 +10,21 @@ from plumkeras.metrics.reports import (
     sentiment_report,
     sims_report,
 )
+from plumkeras.metrics.sums import report_metrics
 
 # Late: the reports need no Keras.
 _STREAMING = ("ClassCentroids", "PearsonCorrelation", "RoundedAccuracy", "SentimentAccuracy", "SentimentF1")
 
 __all__ = [
     *_STREAMING,
+    "BootstrapInterval",
+    "PairedDifference",
+    "bootstrap_interval",
     "classification_report",
     "multilabel_report",
+    "paired_bootstrap",
     "regression_report",
+    "report_metrics",
     "sentiment_report",
     "sims_report",
 ]

@@ -90,7 +90,7 @@ def regression_report(y_true: ArrayLike, y_pred: ArrayLike) -> dict[str, float |
 
 
 # The inner edges of MMSA's bins for SIMS and SIMSv2. A bin is open below and closed above: 0 is negative.
-_SIMS_EDGES = {"acc2": (0.0,), "acc3": (-0.1, 0.1), "acc5": (-0.7, -0.1, 0.1, 0.7)}
+SIMS_EDGES = {"acc2": (0.0,), "acc3": (-0.1, 0.1), "acc5": (-0.7, -0.1, 0.1, 0.7)}
 
 
 def sims_report(y_true: ArrayLike, y_pred: ArrayLike) -> dict[str, float | int | None]:
@@ -121,7 +121,7 @@ def sims_report(y_true: ArrayLike, y_pred: ArrayLike) -> dict[str, float | int |
     y_true, y_pred = _pair(y_true, y_pred)
     y_true, y_pred = np.clip(y_true, -1, 1), np.clip(y_pred, -1, 1)
     report = {"mae": float(np.mean(np.abs(y_pred - y_true))), "corr": correlation(y_true, y_pred)}
-    for name, edges in _SIMS_EDGES.items():
+    for name, edges in SIMS_EDGES.items():
         # In float32, which labels come in: its 0.1 is above the float64 one, and would change class.
         true, pred = (
             np.searchsorted(np.float32(edges), values.astype("float32"), side="left") for values in (y_true, y_pred)
