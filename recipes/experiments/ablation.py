@@ -50,12 +50,13 @@ def make_rows(setup):
 
 def make_results(outcome):
     """The table with the paper's beside it, and that of the choices."""
-    paper = ablation_rows()
+    titles = {modules: title for title, modules in TABLE3.values()}
+    paper = [outcome.paper_cells(f"paper: {titles[row['modules']]}", row) for row in ablation_rows()]
     table = outcome.table(
         "table3",
         "Table 3: modules",
         TABLE3,
-        [outcome.baseline_row(), *(outcome.paper_cells(f"paper: {TABLE3[name][0]}", paper[name]) for name in TABLE3)],
+        [outcome.baseline_row(), *paper],
         ["The paper's rows are of MOSI with its own features, which are not public."],
     )
     tables = [table, outcome.differences(list(TABLE3)[::-1], "against all modules"), outcome.times()]

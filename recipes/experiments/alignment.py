@@ -10,7 +10,7 @@ from plumkeras.recipes.models import is_synthetic
 from plumkeras.recipes.views.tables import ResultTable, Spread
 
 SEEDS = (0,)
-OPTIONS = ("epochs",)
+OPTIONS = ("stage1_epochs",)
 
 _BRANCHES = {"shared": "one common branch", "per_modality": "a common branch for each modality"}
 _WEIGHTS = {"without_msa": "without MSA", "with_msa": "with MSA"}
@@ -25,7 +25,7 @@ def make_rows(setup):
         raise ConfigError("alignment needs the module psl_tfb, whose common branch it is about; add it")
     if len(modalities) < 2:
         raise ConfigError(f"alignment compares modalities, and there is {modalities[0]} alone")
-    epochs = setup.options.epochs or (150 if is_synthetic(config) else 100)
+    epochs = setup.options.stage1_epochs or (150 if is_synthetic(config) else 100)
     config = with_values(config, {"alignment.epochs": epochs, "record": ("similarity",)})
     weight = config.objective.alignment_weight or 0.1
     rows = {}

@@ -1,4 +1,4 @@
-"""What goes wrong with data: wrong labels and rare classes in training; missing modalities and noise in what is read."""
+"""What goes wrong with data: wrong labels and rare classes in training; missing modalities and noise afterwards."""
 
 import dataclasses
 import itertools
@@ -51,7 +51,7 @@ class RareClass:
         of_class = rare_samples(dataset.task, train.labels, dataset.num_classes)
         there = np.flatnonzero(of_class)
         if len(there) < 2:
-            raise DataError(f"{dataset.path or 'the data set'}: train has {len(there)} samples of the class to thin out")
+            raise DataError(f"{dataset.path or 'the data set'}: train has {len(there)} of the class to thin out")
         count = max(1, round(self.kept * len(there)))
         stay = np.random.default_rng(self.seed).permutation(there)[:count]
         return _with_train(dataset, train.take(np.sort(np.concatenate([np.flatnonzero(~of_class), stay]))))

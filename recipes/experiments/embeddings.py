@@ -36,7 +36,7 @@ def make_rows(setup):
     """The recipe with and without MSA."""
     config, modalities = setup.config, setup.config.modalities or setup.dataset.modalities
     if config.model != "plum_net" or "psl_tfb" not in config.network.modules:
-        raise ConfigError(f"embeddings are of common and private branches, which the recipe {config.name!r} has none of")
+        raise ConfigError(f"embeddings are of common and private branches; the recipe {config.name!r} has none")
     if len(modalities) < 2:
         raise ConfigError(f"embeddings compares modalities, and there is {modalities[0]} alone")
     if get_task(setup.dataset.task).label_axes > 1:
@@ -165,12 +165,12 @@ def _table(measures, where, n, seeds):
             std = float(np.std(values, ddof=1)) if len(values) > 1 else None
             cells.append(Spread(float(np.mean(values)), std, percent=key in ("first", "ten", "rank")))
         rows.append([name, *cells])
-    rows.append(["by chance", None, None, *(Spread(share, percent=True) for share in (1 / n, min(10 / n, 1), 0.5))])
+    rows.append(["by chance", None, None, *(Spread(p, percent=True) for p in (1 / n, min(10 / n, 1), 0.5))])
     notes = [
-        f"{where[0].upper()}{where[1:]}; mean ± standard deviation (ddof 1) over the seeds {' '.join(map(str, seeds))}. "
-        "Silhouettes by cosine distance, of the vectors of all modalities: 1 where groups are tight and far apart, 0 "
-        "where they mix; by modality, low is what a common space wants. Retrieval: of all samples, by cosine, how often "
-        "that of the same sample in another modality is the nearest, or among the ten nearest, and its median rank."
+        f"{where[0].upper()}{where[1:]}; mean ± standard deviation (ddof 1) over the seeds.",
+        "Silhouettes by cosine distance, of the vectors of all modalities: 1 where groups are tight and far apart, "
+        "0 where they mix; by modality, low is what a common space wants. Retrieval: of all samples, by cosine, how often "
+        "that of the same sample in another modality is the nearest, or among the ten nearest, and its median rank.",
     ]
     return ResultTable("embeddings", "What the pictures show", header, rows, notes)
 
@@ -180,8 +180,8 @@ def _findings(measures):
         return float(np.mean([one[key] for one in measures[name]]))
 
     return [
-        f"By modality, the silhouette of common vectors is {mean('common', 'by modality'):.2f} and that of private ones "
-        f"{mean('private, with MSA', 'by modality'):.2f}: the lower, the less a vector tells its modality.",
+        f"By modality, the silhouette of common vectors is {mean('common', 'by modality'):.2f} and that of private "
+        f"ones {mean('private, with MSA', 'by modality'):.2f}: the lower, the less a vector tells its modality.",
         f"By class, it is {mean('common', 'by class'):.2f} of common vectors, and of private ones "
         f"{mean('private, without MSA', 'by class'):.2f} without MSA and {mean('private, with MSA', 'by class'):.2f} "
         "with it.",

@@ -64,9 +64,9 @@ def make_results(outcome):
         tables.insert(1, human)
     about = [
         f"Recipe `{config.name}`, seeds {' '.join(map(str, outcome.seeds))}. A modality's label of a sample is the "
-        "class of its nearest prototype (eq. 5); prototypes are class means of the true labels (eq. 4). The paper's Figure 4 "
-        "counts, on MOSI's train, 552 positive, 53 neutral and 679 negative true labels, and of audio 837 positive and "
-        "21 neutral ones; its text reads the 552 and 837 as one class."
+        "class of its nearest prototype (eq. 5); prototypes are class means of the true labels (eq. 4).",
+        "The paper's Figure 4 counts, of MOSI's 1284 training samples, 837 positive and 21 neutral ones by audio; by "
+        "the true label 679 are positive, 53 neutral and 552 negative.",
     ]
     findings = [_finding(m, names, true, counts[m]) for m in modalities]
     if human is None:
@@ -172,8 +172,8 @@ def _agreement(outcome, config, modalities):
         rows.append([m, *cells[:2], *(None if o == m else c for o, c in zip(modalities, cells[2:], strict=True))])
     header = ["", "accuracy against the true class %", "kappa", *(f"same as {m} %" for m in modalities)]
     notes = [
-        f"{outcome.split}, n = {len(split)}: samples that were not trained on and have the modality; kappa: Cohen's; mean ± "
-        "standard deviation (ddof 1) over seeds. The true class is that of the multimodal label."
+        f"{outcome.split}, n = {len(split)}: samples that were not trained on and have the modality; kappa: Cohen's; "
+        "mean ± standard deviation (ddof 1) over seeds. The true class is that of the multimodal label."
     ]
     return ResultTable("agreement", "Agreement of labels", header, rows, notes)
 

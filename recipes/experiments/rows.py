@@ -10,6 +10,7 @@ from pathlib import Path
 from plumkeras.data_pipelines import Dataset
 from plumkeras.recipes.config import BaseRecipeConfig, read_json
 from plumkeras.recipes.runs import run_directory
+from plumkeras.recipes.runs.jobs import DataSource
 from plumkeras.recipes.runs.run_directory import METRICS, TIMINGS
 from plumkeras.recipes.runs.seed_training import cell, seed_directory, spreads
 from plumkeras.recipes.views.tables import ResultTable
@@ -42,6 +43,7 @@ class Outcome:
     Attributes:
         directory: of the experiment; each row has the directory of its name in there.
         config: the recipe as given.
+        source: its data.
         dataset: `Dataset` as the recipe uses it.
         seeds: the experiment's.
         rows: dict by name of `Row`.
@@ -51,6 +53,7 @@ class Outcome:
 
     directory: Path
     config: BaseRecipeConfig
+    source: DataSource
     dataset: Dataset
     seeds: tuple[int, ...]
     rows: dict[str, Row]

@@ -41,7 +41,7 @@ class ExperimentOptions(ExecutionOptions):
     """Of comparison: models beside the recipe's own; by default all."""
     trials: int = 8
     """Of comparison: settings that each model and reference may try, with one seed, on validation; 1: its own alone."""
-    epochs: int | None = None
+    stage1_epochs: int | None = None
     """Of alignment: epochs of stage 1; by default 100, and 150 on generated data."""
     settings: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Of comparison: another comparison, whose models' settings are used in place of a search."""
@@ -127,7 +127,7 @@ def run_experiment(
             if made.config is None:
                 metrics[row] = module.measure_reference(setup, row)
         metrics = {row: metrics[row] for row in rows}
-        outcome = Outcome(directory, config, dataset, seeds, rows, metrics, options)
+        outcome = Outcome(directory, config, source, dataset, seeds, rows, metrics, options)
         results = module.make_results(outcome)
         results.write(directory, command)
     return run_directory.read_description(directory / RESULTS)
@@ -135,19 +135,19 @@ def run_experiment(
 
 def _check_options(name, module, options):
     usual = ExperimentOptions()
-    for field in ("rows", "models", "trials", "epochs", "settings"):
+    for field in ("rows", "models", "trials", "stage1_epochs", "settings"):
         if field not in module.OPTIONS and getattr(options, field) != getattr(usual, field):
-            raise ConfigError(f"--{field} is no option of {name}; leave it out")
-    for field in ("trials", "epochs"):
+            raise ConfigError(f"--{field.replace('_', '-')} is no option of {name}; leave it out")
+    for field in ("trials", "stage1_epochs"):
         if getattr(options, field) is not None and getattr(options, field) < 1:
-            raise ConfigError(f"--{field} must be at least 1. Received: {getattr(options, field)}")
+            raise ConfigError(f"--{field.replace('_', '-')} must be at least 1. Received: {getattr(options, field)}")
 
 
 def _begin(name, config, dataset, directory, seeds, options, overwrite):
     """Writes `experiment.json`; returns whether something is asked that the directory's experiment was not."""
     path = directory / EXPERIMENT
-    told = {"rows": options.rows, "models": list(options.models), "trials": options.trials, "epochs": options.epochs}
-    told["settings"] = options.settings and str(options.settings)
+    told = {name: getattr(options, name) for name in ("rows", "trials", "stage1_epochs")}
+    told |= {"models": list(options.models), "settings": options.settings and str(options.settings)}
     asked = {"experiment": name, "recipe": to_dict(config), "seeds": list(seeds), "options": told}
     known = {}
     if path.is_file() and not overwrite:

@@ -1,6 +1,7 @@
 """The models that a recipe can train, by name. A new one is a module with these names, and a place in `_MODULES`.
 
-- `NAME`, and `NETWORK`, the name of the network's class; its module is `plumkeras.models.<NAME>`.
+- `NAME`; `NETWORK`, the name of the network's class, whose module is `plumkeras.models.<NAME>`; and `TITLE`, as tables
+  name it.
 - `STAGES`: dict from the name of each stage to its title; the last one's epoch is chosen on validation.
 - `CONFIG`: dataclass of its recipes, a `BaseRecipeConfig` with the model's sections; `SYNTHETIC_CONFIG`: the same with
   the section of generated data.

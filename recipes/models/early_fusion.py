@@ -2,7 +2,7 @@
 
 from plumkeras.recipes.models import fusion
 
-NAME, NETWORK = "early_fusion", "EarlyFusion"
+NAME, NETWORK, TITLE = "early_fusion", "EarlyFusion", "early fusion"
 STAGES = fusion.STAGES
 CONFIG, SYNTHETIC_CONFIG = fusion.FusionRecipeConfig, fusion.SyntheticFusionRecipeConfig
 build_trainers, search_space = fusion.build_trainers, fusion.search_space

@@ -2,7 +2,7 @@
 
 from plumkeras.recipes.models import fusion
 
-NAME, NETWORK = "late_fusion", "LateFusion"
+NAME, NETWORK, TITLE = "late_fusion", "LateFusion", "late fusion"
 STAGES = fusion.STAGES
 CONFIG, SYNTHETIC_CONFIG = fusion.FusionRecipeConfig, fusion.SyntheticFusionRecipeConfig
 build_trainers, search_space = fusion.build_trainers, fusion.search_space

@@ -8,7 +8,7 @@ from plumkeras.recipes.config.errors import ConfigError
 from plumkeras.recipes.config.fields import BaseRecipeConfig, StageConfig, SyntheticConfig
 from plumkeras.recipes.models.spaces import around
 
-NAME, NETWORK = "plum_net", "PLUMNet"
+NAME, NETWORK, TITLE = "plum_net", "PLUMNet", "PLUM-Net"
 STAGES = {"alignment": "Stage 1: common-private alignment", "refinement": "Stage 2: fusion refinement"}
 
 
