@@ -168,9 +168,10 @@ def _table(measures, where, n, seeds):
     rows.append(["by chance", None, None, *(Spread(p, percent=True) for p in (1 / n, min(10 / n, 1), 0.5))])
     notes = [
         f"{where[0].upper()}{where[1:]}; mean ± standard deviation (ddof 1) over the seeds.",
-        "Silhouettes by cosine distance, of the vectors of all modalities: 1 where groups are tight and far apart, "
-        "0 where they mix; by modality, low is what a common space wants. Retrieval: of all samples, by cosine, how often "
-        "that of the same sample in another modality is the nearest, or among the ten nearest, and its median rank.",
+        "Silhouettes by cosine distance, of the vectors of all modalities: 1 where groups are tight and far apart, 0 "
+        "where they mix; by modality, low is what a common space wants.",
+        "Retrieval: of all samples, by cosine, how often that of the same sample in another modality is the nearest, "
+        "or among the ten nearest, and its median rank.",
     ]
     return ResultTable("embeddings", "What the pictures show", header, rows, notes)
 

@@ -69,18 +69,15 @@ def print_result(table, console=None):
 
 
 def print_results(results, console=None):
-    """Prints the tables and findings that a `results.json` holds.
+    """Prints the first table and the findings of a `results.json`; its page has the rest.
 
     Args:
         results: dict, as `experiments.results.Results.write` writes it.
     """
     console = console or Console()
-    notes = {}
-    for table in results["tables"]:
-        print_table(table["title"], [table["header"], *table["rows"]], console)
-        # What is said of several tables, once.
-        notes |= dict.fromkeys(table["notes"])
-    for note in notes:
+    table = results["tables"][0]
+    print_table(table["title"], [table["header"], *table["rows"]], console)
+    for note in table["notes"]:
         console.print(escape(note), style="dim", highlight=False)
     for sentence in results["findings"]:
         console.print(escape(f"- {sentence}"), highlight=False)
