@@ -16,6 +16,7 @@ _HOMES = {
     "RefinementTrainer": "plumkeras.trainers",
     "train": "plumkeras.recipes.runs.train",
     "load_run": "plumkeras.recipes.runs.run",
+    "experiment": "plumkeras.recipes.experiments.running",
     "export_saved_model": "plumkeras.export",
 }
 _SUBMODULES = (

@@ -77,7 +77,8 @@ class Results:
             parts += [f"## {picture.title}", f"![{picture.title}]({picture.name}.png)", picture.caption]
         for table in self.tables:
             parts += [f"## {table.title}", dataclasses.replace(table, title="").markdown().strip()]
-        parts += ["## Repeat it", f"    {command}"]
+        if command:
+            parts += ["## Repeat it", f"    {command}"]
         return "\n\n".join(parts) + "\n"
 
     @property

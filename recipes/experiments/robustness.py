@@ -26,10 +26,6 @@ REMEDIES = {
     "modality_dropout": ("modality dropout 0.2", {"network.modality_dropout": 0.2}),
     "class_balance": ("balanced classes", {"class_weight": "balanced"}),
     "label_smoothing": ("label smoothing 0.1", {"objective.label_smoothing": 0.1}),
-    "together": (
-        "all three",
-        {"network.modality_dropout": 0.2, "class_weight": "balanced", "objective.label_smoothing": 0.1},
-    ),
 }
 # Shares of wrong labels, and of the samples of the rare class that stay. Without either, data are as they are.
 WRONG = (0.2, 0.4)

@@ -10,6 +10,7 @@ An experiment is a module with these names:
 
 import contextlib
 import dataclasses
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -27,6 +28,7 @@ from plumkeras.recipes.runs.jobs import DataSource, check_trainable
 from plumkeras.recipes.runs.output_checks import check_experiment_output
 from plumkeras.recipes.runs.run_directory import EXPERIMENT, REPORT
 from plumkeras.recipes.runs.seed_training import SeedPlan, check_seeds, train_seeds
+from plumkeras.recipes.runs.train import resolve
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,41 @@ class Setup:
     options: ExperimentOptions
 
 
+def experiment(
+    name: str,
+    recipe: str | BaseRecipeConfig,
+    data: str | os.PathLike | Dataset | None = None,
+    output: str | os.PathLike | None = None,
+    *,
+    overwrite: bool = False,
+    **fields,
+) -> dict:
+    """Runs an experiment of the paper; the same as `plumkeras experiment`.
+
+    Args:
+        name: of `EXPERIMENTS`: comparison, ablation, labels, embeddings, alignment or robustness.
+        recipe, data: as in `plumkeras.train`.
+        output: the directory to make. An experiment that it holds goes on, if it is the same one.
+        overwrite: whether another experiment there is replaced.
+        **fields: fields of `ExperimentOptions`, such as `seeds=[0, 1]` and `jobs=1`; all others are fields of the
+            recipe.
+
+    Returns:
+        Dict, what `results.json` holds: `title`, `about`, `tables`, `pictures` and `findings`.
+
+    Raises:
+        As `run_experiment`.
+    """
+    if output is None:
+        raise ConfigError("an experiment needs an output directory, where it goes on after it was stopped")
+    names = {field.name for field in dataclasses.fields(ExperimentOptions)}
+    given = {field: fields.pop(field) for field in names & fields.keys()}
+    given |= {field: tuple(given[field]) for field in {"seeds", "models"} & given.keys()}
+    config, _ = resolve(recipe, fields)
+    source = DataSource(dataset=data) if isinstance(data, Dataset) else DataSource(path=data and os.fspath(data))
+    return run_experiment(name, config, source, output, ExperimentOptions(**given), overwrite)
+
+
 def run_experiment(
     name: str,
     config: BaseRecipeConfig,
@@ -89,7 +126,7 @@ def run_experiment(
         directory: path. An experiment that it holds goes on, if it is the same one.
         options: `ExperimentOptions`, or None: the usual.
         overwrite: whether an experiment that the directory holds is replaced.
-        command: the line that repeats it, for the page.
+        command: the line that repeats it, for the page; none of what was run from Python.
 
     Returns:
         Dict, what `results.json` holds.
