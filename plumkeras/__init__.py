@@ -17,6 +17,7 @@ _HOMES = {
     "train": "plumkeras.recipes.runs.train",
     "load_run": "plumkeras.recipes.runs.run",
     "compare": "plumkeras.recipes.comparison",
+    "experiment": "plumkeras.recipes.experiments.running",
     "export_saved_model": "plumkeras.export",
 }
 _SUBMODULES = (

@@ -24,6 +24,11 @@ def check_backend(installed: bool = True) -> None:
         raise ImportError(f"the {name} backend ({setting}) is not installed; pip install {name}{instead}")
 
 
+def chosen_backend() -> str:
+    """Name of the backend that Keras has started, or will start."""
+    return _chosen()[0]
+
+
 def _chosen():
     """Name of the backend, and what sets it."""
     if keras := sys.modules.get("keras"):

@@ -11,6 +11,8 @@ import numpy as np
 
 # Larger magnitudes would overflow or swamp the statistics.
 LIMIT = 1e6
+# The smallest standard deviation that is no rounding.
+_SMALLEST = 1e-6
 
 
 class DataError(ValueError):
@@ -231,3 +233,12 @@ class FrameMoments:
     @property
     def variance(self):
         return self.squares / max(self.count, 1)
+
+    def divisor(self, epsilon=1e-3):
+        """What a standardisation divides each feature by: its standard deviation, 1 where it counts as constant.
+
+        Args:
+            epsilon: share of the magnitude of the mean up to which a deviation is one of rounding.
+        """
+        deviation = np.sqrt(self.variance)
+        return np.where(deviation <= np.maximum(epsilon * np.abs(self.mean), _SMALLEST), 1.0, deviation)

@@ -29,6 +29,7 @@ _CLASSES = {
         "SentimentAccuracy",
         "SentimentF1",
     ),
+    "models.early_fusion": ("EarlyFusion",),
     "models.late_fusion": ("LateFusion",),
     "models.plum_net": ("PLUMNet",),
 }

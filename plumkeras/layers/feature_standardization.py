@@ -8,7 +8,6 @@ from plumkeras.arguments import known_arguments_only
 from plumkeras.layers.masking import PACKAGE, zero_padding
 
 COMPRESSIONS = (None, "signed_log1p")
-_SMALLEST = 1e-6
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -81,10 +80,8 @@ class FeatureStandardization(keras.layers.Layer):
         """Sets the statistics to those of a `FrameMoments`. Raises `ValueError` when it has seen no frame."""
         if not moments.count:
             raise ValueError(f"{self.name}: no valid frame to take statistics from")
-        deviation = np.sqrt(moments.variance)
-        constant = deviation <= np.maximum(self.epsilon * np.abs(moments.mean), _SMALLEST)
         self.mean.assign(moments.mean)
-        self.divisor.assign(np.where(constant, 1.0, deviation))
+        self.divisor.assign(moments.divisor(self.epsilon))
 
     def get_config(self):
         return {**super().get_config(), "compression": self.compression, "epsilon": self.epsilon}

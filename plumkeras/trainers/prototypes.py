@@ -8,7 +8,7 @@ from plumkeras.metrics import ClassCentroids
 from plumkeras.objectives.alignment import AlignmentObjective, membership, takes_part
 from plumkeras.trainers.stage import StageTrainer, array_batches
 
-PROTOTYPE_POLICIES = ("epoch", "ema", "batch")
+PROTOTYPE_POLICIES = ("epoch", "ema", "batch", "none")
 
 
 class PrototypeTrainer(StageTrainer):
@@ -25,8 +25,13 @@ class PrototypeTrainer(StageTrainer):
         self.prototype_policy = prototype_policy
         self.prototype_momentum = prototype_momentum
         self.alignment = AlignmentObjective(network, **objective_options)
+        if prototype_policy == "none" and self.alignment.private_target != "class":
+            raise ValueError(
+                '`prototype_policy="none"` leaves no label but the true class: `private_target="class"` is expected. '
+                f"Received: private_target={self.alignment.private_target!r}"
+            )
         self.label_warmup = self.add_weight(shape=(), initializer="zeros", trainable=False, name="label_warmup")
-        if network.prototype_generators:
+        if network.prototype_generators and prototype_policy != "none":
             names = [f"{m}_{name}" for m in network.modalities for name in ("aligned_embedding", "present")]
             self.embedding_part = network.select(*names)
 

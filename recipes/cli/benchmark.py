@@ -81,6 +81,19 @@ class StepBenchmark:
     """Where to write everything that was measured."""
 
 
+@dataclasses.dataclass(frozen=True)
+class ExperimentBenchmark:
+    """Times the ablation of four rows on generated data, and the same runs trained one after the other by `train`.
+
+    plumkeras benchmark experiment --seeds 2
+    """
+
+    seeds: int = 5
+    """Seeds of each row."""
+    jobs: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Runs of the experiment at a time; by default as many as the machine carries."""
+
+
 def run_benchmark(arguments):
     if arguments and arguments[0] in PARTS:
         run, _ = PARTS[arguments[0]]
@@ -152,12 +165,24 @@ def _benchmark_step(arguments):
 
 def _parse(line, arguments, part):
     options = parse(line, arguments, f"plumkeras benchmark {part}")
-    for name in ("rounds", "samples", "calls", "steps"):
+    for name in ("rounds", "samples", "calls", "steps", "seeds"):
         if getattr(options, name, 1) < 1:
             raise UsageError(f"--{name} must be at least 1. Received: {getattr(options, name)}")
     if not 0 < getattr(options, "seconds", 1) < float("inf"):
         raise UsageError(f"--seconds must be a number above 0. Received: {options.seconds}")
     return options
+
+
+def _benchmark_experiment(arguments):
+    options = _parse(ExperimentBenchmark, arguments, "experiment")
+    from plumkeras.recipes.benchmarks.experiment import benchmark_experiment
+    from plumkeras.recipes.views import terminal
+
+    result = benchmark_experiment(options.seeds, options.jobs)
+    terminal.print_line(
+        f"experiment: {result['experiment_seconds']:.0f} s; {result['runs']} train commands: "
+        f"{result['train_seconds']:.0f} s; ratio {result['ratio']:.2f}"
+    )
 
 
 PARTS = {
@@ -167,5 +192,6 @@ PARTS = {
         _benchmark_step,
         "measure the first call and the steps of both stages, beside another version",
     ),
+    "experiment": (_benchmark_experiment, "time an experiment beside the same runs, trained one after the other"),
     "serve": (_benchmark_serving, "measure the latency of a served network beside the network itself, and a load test"),
 }

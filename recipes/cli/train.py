@@ -10,12 +10,12 @@ from plumkeras.recipes.cli.data_set import read_for_training
 from plumkeras.recipes.cli.parsing import MaxBytes, UsageError, resume_command, say
 from plumkeras.recipes.cli.quiet import quiet_start
 from plumkeras.recipes.cli.recipe_line import parse_recipe
+from plumkeras.recipes.execution.options import ExecutionOptions
 from plumkeras.recipes.runs import resuming, run_directory
-from plumkeras.recipes.runs.protocol import fold_dataset, fold_numbers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Train:
+class Train(ExecutionOptions):
     """Trains a recipe's stages on `train`, chooses the epoch on `valid`, measures `valid` and `test` once.
 
     RECIPE is a name or the path of a recipe file; `--config FILE.json` in its place replays a run's configuration, or
@@ -23,6 +23,7 @@ class Train:
     values.
 
         plumkeras train mosi_frozen --data mosi_text_audio.npz --output runs/mosi --seed 1
+        plumkeras train mosi_frozen --data mosi_text_audio.npz --output runs/mosi_seeds --seeds 0 1 2 3 4
         plumkeras train --config runs/mosi/config.json --data mosi_text_audio.npz --output runs/again
     """
 
@@ -36,24 +37,29 @@ class Train:
     """Continue the output directory's run where it stopped; start one if there is none."""
     init_from: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
     """Start from the network of an earlier run: its weights and standardisation."""
+    seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="[SEED ...]")] = ()
+    """Train once with each of these seeds, in place of --seed, and print means and standard deviations."""
     max_bytes: MaxBytes = None
 
 
 def run_train(arguments):
     options, recipe, callbacks = parse_recipe(Train, arguments, "train", output=tyro.MISSING)
-    from plumkeras.recipes.runs.data_checks import check_dataset, training_warnings
+    from plumkeras.recipes.runs.data_checks import training_warnings
     from plumkeras.recipes.runs.earlier_network import check_source
+    from plumkeras.recipes.runs.jobs import check_trainable
     from plumkeras.recipes.runs.label_classes import with_label_classes
     from plumkeras.recipes.runs.output_checks import check_output
 
     if options.overwrite and options.resume:
         raise UsageError("--overwrite replaces a run and --resume resumes it; choose one")
     run_directory.check_unlocked(options.output)
+    if options.seeds:
+        return _train_seeds(options, recipe, callbacks, arguments)
+    if options.jobs is not None or options.scheduler is not None:
+        raise UsageError("--jobs and --scheduler are for several runs; they go with --seeds")
     check_output(options.output, options.overwrite, options.resume)
     dataset = read_for_training(options.data, recipe, options.max_bytes)
-    folds = fold_numbers(dataset)
-    for part in [fold_dataset(dataset, number) for number in folds] or [dataset]:
-        check_dataset(recipe, part)
+    folds = check_trainable(recipe, dataset)
     going_on = options.resume and run_directory.holds_run(options.output)
     warnings = training_warnings(recipe, dataset)
     recipe = with_label_classes(recipe, dataset, options.output if going_on else None)
@@ -85,6 +91,42 @@ def run_train(arguments):
         rows[f"{list(rows)[-1]}, baseline"] = baseline[last]
     terminal.print_metrics(rows, dataset.task)
     say(f"Run directory: {options.output}")
+
+
+def _train_seeds(options, recipe, callbacks, arguments):
+    """As `run_train`, with several seeds."""
+    from plumkeras.recipes.runs.data_checks import training_warnings
+    from plumkeras.recipes.runs.earlier_network import check_source
+    from plumkeras.recipes.runs.jobs import DataSource
+    from plumkeras.recipes.runs.label_classes import with_label_classes
+    from plumkeras.recipes.runs.output_checks import check_seeds_output
+    from plumkeras.recipes.runs.seed_runs import holds_seeds
+    from plumkeras.recipes.runs.seed_training import SeedPlan, check_seeds, train_seeds
+
+    if any(word.split("=")[0] == "--seed" for word in arguments):
+        raise UsageError("--seed is one run and --seeds several; choose one")
+    seeds = check_seeds(options.seeds, callbacks, options.jobs, options.scheduler)
+    check_seeds_output(options.output, options.overwrite, options.resume)
+    dataset = read_for_training(options.data, recipe, options.max_bytes)
+    if options.init_from is not None:
+        check_source(options.init_from, with_label_classes(recipe, dataset), dataset)
+    from plumkeras.recipes.views import terminal
+
+    terminal.print_data(dataset, training_warnings(recipe, dataset))
+    with quiet_start():
+        import keras  # noqa: F401 - started here, with what it prints held back
+    source = DataSource(options.data and str(options.data), None, options.max_bytes)
+    plan = SeedPlan(recipe, source, options.output, seeds, None, options.init_from, callbacks)
+    try:
+        train_seeds([plan], options.jobs, options.scheduler, options.resume, options.overwrite)
+    except KeyboardInterrupt:
+        begun = holds_seeds(options.output)
+        how = f"resume with: {resume_command('train', arguments)}" if begun else "nothing was written yet"
+        raise KeyboardInterrupt(how) from None
+    from plumkeras.recipes.runs.run import load_run
+
+    terminal.print_result(load_run(options.output).table())
+    say(f"Directory of the runs: {options.output}")
 
 
 def _how_to_go_on(directory, arguments):

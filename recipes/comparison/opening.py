@@ -16,10 +16,11 @@ from plumkeras.recipes.runs.data_checks import check_labels
 from plumkeras.recipes.runs.network_data import description_path, split_for
 from plumkeras.recipes.runs.own_data import is_own, read_to_measure
 from plumkeras.recipes.runs.run import DataWarning, load_run
+from plumkeras.recipes.runs.run_directory import EXPERIMENT, REFERENCE, SEEDS
+from plumkeras.recipes.runs.seed_training import seed_directory
 from plumkeras.recipes.serving import read_export as exported
 from plumkeras.tasks import get_task
 
-SEEDS, EXPERIMENT, REFERENCE = "seeds.json", "experiment.json", "reference.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +79,7 @@ def _open_seeds(directory, read, split):
     seeds = description.get("seeds")
     if not isinstance(seeds, list) or not seeds or not all(type(seed) is int for seed in seeds):
         raise ConfigError(f"{directory / SEEDS}: field seeds must be a list of numbers. Received: {seeds!r:.80}")
-    parts = [_part(directory / f"seed_{seed}", read, split) for seed in seeds]
+    parts = [_part(seed_directory(directory, seed), read, split) for seed in seeds]
     return Opened(directory, parts, _sha256(description))
 
 

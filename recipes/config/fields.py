@@ -64,7 +64,7 @@ class BaseRecipeConfig:
     name: str
     """Name of the recipe."""
     model: str = "plum_net"
-    """Model to train: plum_net, or a comparator, late_fusion."""
+    """Model to train: plum_net, or a comparator, late_fusion or early_fusion."""
     modalities: tuple[str, ...] = ()
     """Modalities to use; by default all in the file."""
     protocol: Literal["file", "speaker_independent"] = "file"

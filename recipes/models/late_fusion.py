@@ -1,63 +1,11 @@
-"""Late fusion among the models: its configuration, network, stage and search space."""
+"""Late fusion among the models; all but its network is in `fusion`."""
 
-import dataclasses
-from typing import ClassVar
+from plumkeras.recipes.models import fusion
 
-from plumkeras.recipes.config.errors import ConfigError
-from plumkeras.recipes.config.fields import BaseRecipeConfig, StageConfig, SyntheticConfig
-from plumkeras.recipes.models.spaces import around
-
-NAME, NETWORK = "late_fusion", "LateFusion"
-STAGES = {"training": "Training: late fusion"}
-
-
-@dataclasses.dataclass(frozen=True)
-class LateFusionConfig:
-    """What `plumkeras.models.late_fusion.LateFusion` is built with; the feature widths come from the data."""
-
-    hidden_dim: int = 128
-    """Width d of every representation; even."""
-    dropout: float = 0.3
-    """Dropout rate."""
-    signed_log1p: tuple[str, ...] = ("audio",)
-    """Modalities whose raw features are compressed by sign(x) log(1 + |x|) before they are standardised."""
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainingConfig(StageConfig):
-    """The one stage."""
-
-    learning_rate: float = 1e-3
-    """Learning rate, at the start."""
-    weight_decay: float = 1e-2
-    """Decoupled weight decay (AdamW); 0 is Adam."""
-
-
-@dataclasses.dataclass(frozen=True)
-class LateFusionRecipeConfig(BaseRecipeConfig):
-    """Everything about a run of late fusion except the data file."""
-
-    STAGES: ClassVar[tuple[str, ...]] = tuple(STAGES)
-
-    model: str = NAME
-    """Model to train."""
-    network: LateFusionConfig = dataclasses.field(default_factory=LateFusionConfig)
-    training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.network.hidden_dim % 2:
-            raise ConfigError(f"network.hidden_dim must be even. Received: {self.network.hidden_dim}")
-
-
-@dataclasses.dataclass(frozen=True)
-class SyntheticLateFusionRecipeConfig(LateFusionRecipeConfig):
-    """A run of late fusion on generated data."""
-
-    synthetic: SyntheticConfig = dataclasses.field(default_factory=SyntheticConfig)
-
-
-CONFIG, SYNTHETIC_CONFIG = LateFusionRecipeConfig, SyntheticLateFusionRecipeConfig
+NAME, NETWORK, TITLE = "late_fusion", "LateFusion", "late fusion"
+STAGES = fusion.STAGES
+CONFIG, SYNTHETIC_CONFIG = fusion.FusionRecipeConfig, fusion.SyntheticFusionRecipeConfig
+build_trainers, search_space = fusion.build_trainers, fusion.search_space
 
 
 def network_class():
@@ -70,21 +18,3 @@ def network_class():
 def build_network(config, shape):
     """The untrained `LateFusion`. Arguments as those of `plum_net.build_network`."""
     return network_class()(**shape, **vars(config.network), dtype=config.precision)
-
-
-def build_trainers(config, network, class_weight):
-    """The trainer, not yet compiled: dict with `training`."""
-    from plumkeras.trainers import PredictionTrainer
-
-    return {"training": PredictionTrainer(network, config.label_classes, class_weight)}
-
-
-def search_space(config, modalities):
-    """The space that is searched when none is given: width, dropout, learning rate and weight decay."""
-    width, training = config.network.hidden_dim, config.training
-    return {
-        "network.hidden_dim": {"values": [w for w in (width // 2, width, 2 * width) if w >= 2 and w % 2 == 0]},
-        "network.dropout": {"min": 0.0, "max": max(0.5, min(round(config.network.dropout + 0.2, 4), 0.9))},
-        "training.learning_rate": around(training.learning_rate),
-        "training.weight_decay": {"values": sorted({0.0, 1e-4, 1e-3, 1e-2, training.weight_decay})},
-    }

@@ -8,7 +8,7 @@ from plumkeras.recipes.config.errors import ConfigError
 from plumkeras.recipes.config.fields import BaseRecipeConfig, StageConfig, SyntheticConfig
 from plumkeras.recipes.models.spaces import around
 
-NAME, NETWORK = "plum_net", "PLUMNet"
+NAME, NETWORK, TITLE = "plum_net", "PLUMNet", "PLUM-Net"
 STAGES = {"alignment": "Stage 1: common-private alignment", "refinement": "Stage 2: fusion refinement"}
 
 
@@ -95,10 +95,14 @@ class RecipeConfig(BaseRecipeConfig):
 
     STAGES: ClassVar[tuple[str, ...]] = tuple(STAGES)
 
-    prototype_policy: Literal["epoch", "ema", "batch"] = "epoch"
-    """When prototypes are computed: from the whole training split before each epoch, or from batches."""
+    prototype_policy: Literal["epoch", "ema", "batch", "none"] = "epoch"
+    """When prototypes are computed: from the whole training split before each epoch, from batches, or never, so that
+    soft labels stay uniform (with objective.private_target class)."""
     prototype_momentum: float = 0.99
     """Momentum of the "ema" policy."""
+    record: tuple[Literal["similarity", "labels"], ...] = ()
+    """What the history holds beside the losses, after each epoch: similarity, the cosines between the modalities'
+    embeddings on valid; labels, how many samples of train get which prototype label."""
     network: NetworkConfig = dataclasses.field(default_factory=NetworkConfig)
     objective: ObjectiveConfig = dataclasses.field(default_factory=ObjectiveConfig)
     alignment: AlignmentConfig = dataclasses.field(default_factory=AlignmentConfig)
@@ -116,6 +120,12 @@ class RecipeConfig(BaseRecipeConfig):
             raise ConfigError(
                 f"network.modules must be a leading part of msa psl_tfb prm. Received: {' '.join(modules)}"
             )
+        if self.prototype_policy == "none" and self.objective.private_target != "class":
+            raise ConfigError(
+                "prototype_policy=none leaves no label but the true class; set objective.private_target=class too"
+            )
+        if self.record and "psl_tfb" not in modules:
+            raise ConfigError("record needs the module psl_tfb, whose branches it measures; leave it out, or add that")
         edges = self.objective.label_classes
         finite = isinstance(edges, str) or all(map(math.isfinite, edges))
         if not isinstance(edges, str) and (not edges or not finite or list(edges) != sorted(set(edges))):

@@ -113,16 +113,16 @@ class CompiledStages:
 def graph_key(config, dataset, shape) -> str:
     """What the graphs of a run's stages depend on, as a text: runs of equal keys may share them.
 
-    The seed and constant learning rates are variables, epochs and patience a loop around the graph, its name and what
-    its data are no part of it; all else of a recipe counts. Of the data count widths, task, classes and metrics; with a
-    schedule the number of training samples, with balanced classes their labels.
+    The seed and constant learning rates are variables, epochs and patience a loop around the graph, its name, what it
+    records and what its data are no part of it; all else of a recipe counts. Of the data count widths, task, classes
+    and metrics; with a schedule the number of training samples, with balanced classes their labels.
 
     Args:
         config, dataset: as `stages.Training` takes them.
         shape: what `stages.network_shape` gives for both.
     """
     values = to_dict(config)
-    for name in ("name", "seed", "synthetic", "validation_fraction"):
+    for name in ("name", "seed", "synthetic", "validation_fraction", "record"):
         values.pop(name, None)
     # The order of the modalities counts.
     of_data = [list(shape["feature_dims"].items()), shape, dataset.metric_report]

@@ -33,12 +33,14 @@ def cross_validate(
     warnings=None,
     callbacks=None,
     init_from=None,
+    change=None,
 ):
     """For each fold: test it, validate on the next, train on the rest. Each is a run directory, `fold_<k>`.
 
     Args:
         config, directory, verbose, resume, overwrite, warnings, callbacks, init_from: as in `training.train_run`.
         dataset: `Dataset` whose split `all` has `folds`.
+        change: callable from the data set of a fold to the one that is trained on, or None.
 
     Returns:
         Dict of what `metrics.json` holds: `test` and `valid`, the metrics of all folds' predictions pooled (every
@@ -54,10 +56,11 @@ def cross_validate(
     for number in numbers:
         check_dataset(config, fold_dataset(dataset, number))
     with opened(config, dataset, directory, resume, overwrite, warnings) as (config, warnings):
-        return _cross_validate(config, dataset, directory, numbers, verbose, resume, warnings, callbacks, init_from)
+        how = {"callbacks": callbacks, "init_from": init_from, "change": change}
+        return _cross_validate(config, dataset, directory, numbers, verbose, resume, warnings, **how)
 
 
-def _cross_validate(config, dataset, directory, numbers, verbose, resume, warnings, callbacks, init_from):
+def _cross_validate(config, dataset, directory, numbers, verbose, resume, warnings, callbacks, init_from, change):
     if resume and run_directory.holds_run(directory):
         resuming.check_same(directory, config, dataset, keras.backend.backend())
         resuming.raise_epochs(directory, config)
@@ -73,6 +76,8 @@ def _cross_validate(config, dataset, directory, numbers, verbose, resume, warnin
         if verbose:
             print(f"Fold {number} ({numbers.index(number) + 1} of {len(numbers)})", flush=True)
         fold = fold_dataset(dataset, number)
+        if change is not None:
+            fold = change(fold)
         described = describe_fold(dataset, number)
         where = fold_directory(directory, number)
         options = {"resume": True, "fold": described, "callbacks": callbacks, "init_from": init_from}

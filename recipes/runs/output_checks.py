@@ -9,8 +9,10 @@ from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.models import find_model
 from plumkeras.recipes.runs.run_directory import (
     CONFIG,
+    EXPERIMENT,
     NETWORK,
     SEARCH,
+    SEEDS,
     is_finished,
     read_config,
     read_description,
@@ -27,42 +29,57 @@ def check_output(directory, overwrite, resume=False):
     Raises:
         ConfigError: it is a file, holds a run while `overwrite` and `resume` are off, or holds something else.
     """
-    directory = Path(directory)
-    if _is_free(directory):
-        return
-    try:
-        # Other software has files named config.json too.
-        read_network(directory / CONFIG)
-    except ConfigError:
-        raise ConfigError(f"--output {directory}: is not empty and holds no run; choose another directory") from None
-    if not (overwrite or resume):
-        unfinished = "" if is_finished(directory) else " that is not finished; resume it with --resume"
-        raise ConfigError(
-            f"--output {directory}: already holds a run{unfinished or '; choose another directory'} or add --overwrite"
-        )
+
+    def holds_run():
+        try:
+            # Other software has files named config.json too.
+            read_network(Path(directory) / CONFIG)
+        except ConfigError:
+            return False
+        return True
+
+    _check_place(directory, "a run", holds_run, overwrite, resume, is_finished(directory))
 
 
 def check_search_output(directory, overwrite, resume=False):
-    """Refuses a directory that a search must not be written to. Nothing is changed.
+    """As `check_output`, of a search."""
+    # Other software has files named search.json too.
+    _check_place(directory, "a search", lambda: _describes(directory, SEARCH, "facts", dict), overwrite, resume)
 
-    Raises:
-        ConfigError: it is a file, holds a search while `overwrite` and `resume` are off, or holds something else.
-    """
+
+def check_seeds_output(directory, overwrite, resume=False):
+    """As `check_output`, of the runs of several seeds."""
+
+    def holds_seeds():
+        return _describes(directory, SEEDS, "seeds", list)
+
+    _check_place(directory, "runs of several seeds", holds_seeds, overwrite, resume, is_finished(directory))
+
+
+def check_experiment_output(directory, overwrite):
+    """As `check_output`, of an experiment, which goes on by itself."""
+    _check_place(
+        directory, "an experiment", lambda: _describes(directory, EXPERIMENT, "experiment", str), overwrite, True
+    )
+
+
+def _describes(directory, name, field, kind):
+    try:
+        return isinstance(read_description(Path(directory) / name).get(field), kind)
+    except ConfigError:
+        return False
+
+
+def _check_place(directory, what, holds, overwrite, resume, finished=False):
     directory = Path(directory)
     if _is_free(directory):
         return
-    try:
-        described = read_description(directory / SEARCH)
-    except ConfigError:
-        described = {}
-    # Other software has files named search.json too.
-    if not isinstance(described.get("facts"), dict):
-        raise ConfigError(f"--output {directory}: is not empty and holds no search; choose another directory")
+    if not holds():
+        plain = what.removeprefix("a ").removeprefix("an ")
+        raise ConfigError(f"--output {directory}: is not empty and holds no {plain}; choose another directory")
     if not (overwrite or resume):
-        raise ConfigError(
-            f"--output {directory}: already holds a search; resume it with --resume, choose another directory or "
-            "add --overwrite"
-        )
+        how = "choose another directory" if finished else "resume it with --resume, choose another directory"
+        raise ConfigError(f"--output {directory}: already holds {what}; {how} or add --overwrite")
 
 
 def _is_free(directory):

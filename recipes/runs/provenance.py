@@ -31,20 +31,25 @@ def describe_surroundings(dataset):
     import keras
 
     return {
-        "data": {
-            "path": dataset.path and str(Path(dataset.path).absolute()),
-            "format": dataset.format,
-            "sha256": sha256(dataset),
-            "task": dataset.task,
-            "label_range": dataset.label_range and list(dataset.label_range),
-            "label_names": dataset.label_names and list(dataset.label_names),
-            "metric_report": dataset.metric_report,
-            "samples": {name: len(split) for name, split in dataset.items()},
-            "feature_dims": dataset.feature_dims,
-        },
+        "data": describe_data(dataset),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "backend": keras.backend.backend(),
         "versions": versions(),
+    }
+
+
+def describe_data(dataset):
+    """Where data come from, their hash, labels, samples and widths: a dict."""
+    return {
+        "path": dataset.path and str(Path(dataset.path).absolute()),
+        "format": dataset.format,
+        "sha256": sha256(dataset),
+        "task": dataset.task,
+        "label_range": dataset.label_range and list(dataset.label_range),
+        "label_names": dataset.label_names and list(dataset.label_names),
+        "metric_report": dataset.metric_report,
+        "samples": {name: len(split) for name, split in dataset.items()},
+        "feature_dims": dataset.feature_dims,
     }
 
 

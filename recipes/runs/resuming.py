@@ -43,7 +43,7 @@ def warn_of_other_versions(path):
         )
 
 
-def check_same(directory, config, dataset, backend=None):
+def check_same(directory, config, dataset, backend=None, name=CONFIG):
     """Whether the run in the directory is of this configuration and these data, so that it can be resumed.
 
     Args:
@@ -51,18 +51,19 @@ def check_same(directory, config, dataset, backend=None):
         config: `RecipeConfig`.
         dataset: `Dataset`.
         backend: name of the Keras backend, or `None`: not compared.
+        name: of the file that says what was run.
 
     Raises:
         ConfigError: something differs; the first field that does is named, with both values.
     """
-    path = Path(directory) / CONFIG
+    path = Path(directory) / name
     # Fields that a later version added have their defaults in an older file.
     then, now = flat(to_dict(run_directory.read_config(path))), flat(to_dict(config))
     values = read_json(path)
     try:
         then["data.sha256"] = values["data"]["sha256"]
     except (KeyError, TypeError):
-        raise ConfigError(f"{path}: says nothing of the data; is it the config.json of a run?") from None
+        raise ConfigError(f"{path}: says nothing of the data; is it the {name} of a run?") from None
     now["data.sha256"] = provenance.sha256(dataset)
     if backend is not None:
         then["backend"], now["backend"] = values.get("backend", backend), backend

@@ -1,6 +1,5 @@
 """A finished run, or an export of one: its configuration and its network, ready to predict."""
 
-import csv
 import functools
 import html
 import os
@@ -20,6 +19,7 @@ from plumkeras.recipes.models import find_model
 from plumkeras.recipes.runs import cross_validation, data_checks, fold_runs, output_checks, predictions, run_directory
 from plumkeras.recipes.runs.network_data import description_path, split_for
 from plumkeras.recipes.runs.own_data import own_data, read_to_measure
+from plumkeras.recipes.runs.seed_runs import SeedRuns, holds_seeds
 from plumkeras.recipes.serving import read_export as exported
 from plumkeras.recipes.views import terminal
 from plumkeras.recipes.views.terminal import metric_rows, short_metrics
@@ -68,15 +68,8 @@ class Run:
     @property
     def history(self) -> dict:
         """Dict by stage of dicts of float arrays `[epochs]`, by quantity."""
-        found = {}
-        for stage in self.config.STAGES:
-            path = self.directory / f"{stage}_history.csv"
-            if path.is_file():
-                with path.open(newline="", encoding="utf-8") as file:
-                    header, *rows = csv.reader(file)
-                columns = np.array(rows, dtype="float64").reshape(len(rows), len(header)).T
-                found[stage] = dict(zip(header, columns, strict=True))
-        return found
+        found = {stage: run_directory.read_history(self.directory, stage) for stage in self.config.STAGES}
+        return {stage: history for stage, history in found.items() if history}
 
     def __repr__(self):
         return f"<{type(self).__name__} {self.config.name}, seed {self.config.seed}: {self._told()}>"
@@ -231,7 +224,7 @@ class ExportedRun(Run):
         return run_directory.read_description(exported.metadata_path(self.directory)).get("metrics", {})
 
 
-def load_run(directory: str | os.PathLike) -> "Run | cross_validation.CrossValidation":
+def load_run(directory: str | os.PathLike) -> "Run | cross_validation.CrossValidation | SeedRuns":
     """Loads a run directory that `plumkeras train` wrote, or an export that `plumkeras export` made of it.
 
     A run is its `network.keras`, which runs no code when it is loaded (Keras's safe mode). An export is a SavedModel,
@@ -242,7 +235,7 @@ def load_run(directory: str | os.PathLike) -> "Run | cross_validation.CrossValid
             A directory that holds a run is loaded as a run, whatever else is in it.
 
     Returns:
-        `Run`, `ExportedRun`, or, of a cross-validated directory, `CrossValidation`.
+        `Run`, `ExportedRun`; of a cross-validated directory `CrossValidation`, of one with several seeds `SeedRuns`.
 
     Raises:
         ConfigError: there is no finished run and no export, or one of the files cannot be read.
@@ -250,6 +243,8 @@ def load_run(directory: str | os.PathLike) -> "Run | cross_validation.CrossValid
     version = exported.find_version(directory)
     if version is not None:
         return ExportedRun(version, *exported.read_export(version))
+    if holds_seeds(directory):
+        return SeedRuns(directory, load_run)
     if cross_validation.is_cross_validation(directory):
         return cross_validation.CrossValidation(directory, load_run)
     output_checks.check_run(directory)

@@ -1,9 +1,12 @@
 """The directory of a run: its files, and the rules about not losing them."""
 
 import contextlib
+import csv
 import re
 import uuid
 from pathlib import Path
+
+import numpy as np
 
 from plumkeras import locking
 from plumkeras.data_pipelines.inspection.fingerprint import fingerprint
@@ -14,8 +17,9 @@ from plumkeras.recipes.runs.provenance import describe
 
 CONFIG, METRICS, NETWORK, LOGS, PICTURE = "config.json", "metrics.json", "network.keras", "logs", "losses.png"
 PREDICTIONS, DISAGREEMENT, TIMINGS = "predictions.png", "disagreement.png", "timings.json"
-# What a search for hyper-parameters is.
-SEARCH = "search.json"
+# What a search for hyper-parameters is; what several seeds, an experiment and a reference are.
+SEARCH, SEEDS, EXPERIMENT, REFERENCE = "search.json", "seeds.json", "experiment.json", "reference.json"
+REPORT = "report.html"
 # What the training features look like; see `plumkeras.data_pipelines.inspection.fingerprint`.
 FINGERPRINT = "fingerprint.json"
 # Kept while a run is under way, and after it where more epochs of stage 2 may follow; see
@@ -73,19 +77,25 @@ def start(directory, config, dataset, network, data_warnings=(), fold=None, init
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     _clear(directory)
-    for path in sorted(directory.glob("fold_*")):
-        if re.fullmatch(r"fold_-?\d+", path.name) and not path.is_symlink() and _is_ours(path):
-            with locked(path):
-                _clear(path)
-                (path / CONFIG).unlink()
-            with contextlib.suppress(OSError):
-                path.rmdir()  # Unless it holds other files.
+    clear_runs(directory, "fold")
     # Replaced, never removed: killed at any point, the directory is known for ours.
     values = {"run_id": uuid.uuid4().hex, **describe(config, dataset, network), "fold": fold}
     if init_from is not None:
         values["init_from"] = {"path": str(Path(init_from).absolute()), "run_id": run_id(init_from)}
     values["warnings"] = list(data_warnings)
     write_json(directory / CONFIG, values)
+
+
+def clear_runs(directory, kind):
+    """Removes the runs of ours in `<kind>_<number>` of a directory; each goes as a whole unless it has other files."""
+    for path in sorted(directory.glob(f"{kind}_*")):
+        if re.fullmatch(rf"{kind}_-?\d+", path.name) and not path.is_symlink() and _is_ours(path):
+            with locked(path):
+                clear_runs(path, "fold")
+                _clear(path)
+                (path / CONFIG).unlink()
+            with contextlib.suppress(OSError):
+                path.rmdir()
 
 
 def _clear(directory):
@@ -214,6 +224,17 @@ def read_metrics(path):
     except (TypeError, AttributeError):
         raise ConfigError(f"{path}: holds no metrics; is it damaged? Delete it and resume with --resume") from None
     return values
+
+
+def read_history(directory, stage):
+    """The history of a stage: dict of float arrays `[epochs]`, by quantity; empty where there is none."""
+    path = Path(directory) / f"{stage}_history.csv"
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    columns = np.array(rows, dtype="float64").reshape(len(rows), len(header)).T
+    return dict(zip(header, columns, strict=True))
 
 
 def read_config(path):

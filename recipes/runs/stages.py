@@ -17,6 +17,7 @@ from plumkeras.recipes.runs.checkpoint import CheckpointFile, StageCheckpoint
 from plumkeras.recipes.runs.compiled import graph_key
 from plumkeras.recipes.runs.earlier_network import take_weights
 from plumkeras.recipes.runs.progress import stage_progress
+from plumkeras.recipes.runs.recording import Recorder
 from plumkeras.recipes.runs.timings import StageTimer
 from plumkeras.recipes.runs.user_callbacks import callbacks_by_stage
 from plumkeras.tasks import get_task
@@ -82,9 +83,9 @@ class StageData:
 
     def __init__(self, config, dataset, modalities):
         self.config = config
-        self.train = dataset.split("train").select(modalities)
+        self.train, self.valid = (dataset.split(name).select(modalities) for name in ("train", "valid"))
         self.in_order = feed(self.train)
-        self.validation = feed(dataset.split("valid").select(modalities))
+        self.validation = feed(self.valid)
         self.steps_per_epoch = len(self._stream(config.STAGES[0]))
 
     def fit(self, stage, trainer, callbacks=(), initial_epoch=0):
@@ -236,6 +237,9 @@ class Training:
         if position:
             done = options.epochs if position.stopped else position.epochs
         callbacks = _callbacks(options, stage, directory, verbose, done, trainer.chooses_epoch)
+        if kinds := getattr(self.config, "record", ()):
+            # First, so that the others see what it adds.
+            callbacks.insert(0, Recorder(kinds, self.network, self.data.train, self.data.valid))
         early_stopping = next((c for c in callbacks if isinstance(c, keras.callbacks.EarlyStopping)), None)
         checkpoint = StageCheckpoint(file, stage, histories, position, early_stopping)
         try:

@@ -21,6 +21,7 @@ MODULES = sorted(
 )
 # These have a runnable example.
 WITH_EXAMPLES = [
+    "plumkeras.models.early_fusion",
     "plumkeras.models.late_fusion",
     "plumkeras.models.plum_net",
     "plumkeras.trainers.prediction_stage",

@@ -11,7 +11,7 @@ from plumkeras.recipes.views.terminal.data_sets import print_conversion, print_d
 from plumkeras.recipes.views.terminal.metrics import metric_rows, metric_titles, print_metrics, short_metrics
 from plumkeras.recipes.views.terminal.runs import print_run
 from plumkeras.recipes.views.terminal.search import print_search, print_trial
-from plumkeras.recipes.views.terminal.tables import counting, print_line
+from plumkeras.recipes.views.terminal.tables import counting, print_line, print_result, print_results
 
 __all__ = [
     "counting",
@@ -26,6 +26,8 @@ __all__ = [
     "print_extraction",
     "print_line",
     "print_metrics",
+    "print_result",
+    "print_results",
     "print_run",
     "print_search",
     "print_serving_benchmark",

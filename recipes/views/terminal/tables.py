@@ -60,6 +60,29 @@ def _width(rows):
     return sum(max(map(cell_len, column)) + 3 for column in columns) + 1
 
 
+def print_result(table, console=None):
+    """Prints a `ResultTable` with its notes."""
+    console = console or Console()
+    print_table(table.title, [table.header, *table.texts()], console)
+    for note in table.notes:
+        console.print(escape(note), style="dim", highlight=False)
+
+
+def print_results(results, console=None):
+    """Prints the first table and the findings of a `results.json`; its page has the rest.
+
+    Args:
+        results: dict, as `experiments.results.Results.write` writes it.
+    """
+    console = console or Console()
+    table = results["tables"][0]
+    print_table(table["title"], [table["header"], *table["rows"]], console)
+    for note in table["notes"]:
+        console.print(escape(note), style="dim", highlight=False)
+    for sentence in results["findings"]:
+        console.print(escape(f"- {sentence}"), highlight=False)
+
+
 def print_line(text, console=None):
     """Prints a line of plain text as it is; wrapped where it goes to a terminal."""
     console = console or Console()

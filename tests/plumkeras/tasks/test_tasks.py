@@ -8,6 +8,7 @@ from keras import ops
 from plumkeras.features import DataError
 from plumkeras.losses import BranchCrossentropy, SupervisedContrastiveLoss
 from plumkeras.metrics import ClassCentroids, multilabel_report
+from plumkeras.models.early_fusion import EarlyFusion
 from plumkeras.models.late_fusion import LateFusion
 from plumkeras.models.plum_net import PLUMNet
 from plumkeras.objectives.alignment import AlignmentObjective
@@ -201,8 +202,9 @@ def test_bad_label_sets(y, said):
         get_task("multilabel").network_labels(y, 4, 3, "y")
 
 
-def test_late_fusion_does_not_depend_on_padding_or_on_absent_modalities():
-    network = LateFusion({"text": 3, "audio": 2}, hidden_dim=4)
+@pytest.mark.parametrize("model", [LateFusion, EarlyFusion])
+def test_fusion_does_not_depend_on_padding_or_on_absent_modalities(model):
+    network = model({"text": 3, "audio": 2}, hidden_dim=4)
     rng = np.random.default_rng(0)
     text, audio = rng.normal(size=(2, 5, 3)), rng.normal(size=(2, 4, 2))
     short = {"text": text[:, :3], "text_length": [3, 2], "audio": audio, "audio_length": [4, 0]}
@@ -213,8 +215,9 @@ def test_late_fusion_does_not_depend_on_padding_or_on_absent_modalities():
         np.testing.assert_allclose(ops.convert_to_numpy(found), ops.convert_to_numpy(base), atol=1e-6)
 
 
-def test_late_fusion_is_read_back_from_its_file(tmp_path):
-    network = LateFusion({"text": 3}, hidden_dim=4, task="classification", num_classes=4, signed_log1p=("text",))
+@pytest.mark.parametrize("model", [LateFusion, EarlyFusion])
+def test_fusion_is_read_back_from_its_file(model, tmp_path):
+    network = model({"text": 3}, hidden_dim=4, task="classification", num_classes=4, signed_log1p=("text",))
     x = {"text": np.random.default_rng(0).normal(size=(6, 2, 3)).astype("float32")}
     network.adapt(x)
     network.save(tmp_path / "network.keras")
@@ -222,4 +225,26 @@ def test_late_fusion_is_read_back_from_its_file(tmp_path):
     assert again.get_config() == network.get_config() and again.is_adapted
     np.testing.assert_array_equal(
         again.predict(x, verbose=0)["prediction"], network.predict(x, verbose=0)["prediction"]
+    )
+
+
+def test_early_fusion_is_a_perceptron_over_the_standardised_mean_features():
+    network = EarlyFusion({"text": 3, "audio": 2}, hidden_dim=4, signed_log1p=("audio",), dtype="mixed_float16")
+    rng = np.random.default_rng(0)
+    # The second sample lacks audio; the last one has frames that float16 does not hold, once standardised.
+    x = {"text": rng.normal(size=(4, 5, 3)), "text_length": np.array([3, 2, 5, 5])}
+    x |= {"audio": 99 * rng.normal(size=(4, 4, 2)), "audio_length": np.array([4, 0, 1, 2])}
+    network.adapt(x)
+    x["text"][3] = 1e5
+    network.get_layer("audio_absent").absent.assign([0.25, -0.5])
+    audio = np.sign(x["audio"]) * np.log1p(np.abs(x["audio"]))
+    joint = []
+    for m, frames in (("text", x["text"]), ("audio", audio)):
+        mean, divisor = (ops.convert_to_numpy(w) for w in network.standardizations[m].weights)
+        pairs = zip(frames, x[f"{m}_length"], strict=True)
+        joint.append([(one[:n].mean(axis=0) - mean) / divisor if n else [0.25, -0.5] for one, n in pairs])
+    w1, b1, w2, b2 = (ops.convert_to_numpy(w) for w in network.get_layer("prediction").weights)
+    hidden = ops.convert_to_numpy(ops.gelu(np.concatenate(joint, axis=1) @ w1 + b1, approximate=False))
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(network(x)["prediction"]), (hidden @ w2 + b2)[:, 0], rtol=1e-4, atol=1e-4
     )

@@ -15,12 +15,14 @@ from plumkeras.recipes import ConfigError, find_recipe, load_run
 from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import NetworkConfig, ObjectiveConfig, from_dict, to_dict, with_values
 from plumkeras.recipes.models import MODELS, with_model
-from plumkeras.recipes.models.late_fusion import LateFusionConfig
+from plumkeras.recipes.models.fusion import FusionConfig
 from plumkeras.recipes.runs.data_checks import check_dataset, training_warnings
 from plumkeras.recipes.runs.train import resolve, train
 
 NAMES = ("happy", "sad", "angry")
-LATE = ["--model", "late_fusion", "--network.hidden-dim=8", "--training.epochs=2", "--batch-size=16"]
+SMALL = ["--network.hidden-dim=8", "--training.epochs=2", "--batch-size=16"]
+LATE = ["--model", "late_fusion", *SMALL]
+FUSION = {"late_fusion": "LateFusion", "early_fusion": "EarlyFusion"}
 PLUM = [
     *("--network.hidden-dim=8", "--network.num-heads=2", "--network.num-layers=1", "--batch-size=16"),
     *("--alignment.epochs=1", "--refinement.epochs=1", "--class-weight=balanced"),
@@ -51,11 +53,17 @@ def sets_run(folder):
 
 
 @pytest.fixture(scope="module")
-def late_run(folder):
-    """A run of late fusion on ratings."""
-    line = ["train", "mosi_frozen", "--data", str(folder / "ratings.npz"), "--output", str(folder / "late")]
-    assert main([*line, *LATE]) == 0
-    return folder / "late"
+def fusion_runs(folder):
+    """Runs of the fusion models on ratings, by model."""
+    for model in FUSION:
+        line = ["train", "mosi_frozen", "--data", str(folder / "ratings.npz"), "--output", str(folder / model)]
+        assert main([*line, "--model", model, *SMALL]) == 0
+    return {model: folder / model for model in FUSION}
+
+
+@pytest.fixture
+def late_run(fusion_runs):
+    return fusion_runs["late_fusion"]
 
 
 def rows(path):
@@ -119,9 +127,9 @@ def test_an_export_of_label_sets(sets_run, folder, tmp_path, capsys):
             assert float(found[key]) == pytest.approx(float(expected[key]), abs=1e-5)
 
 
-def test_folds_of_label_sets_by_late_fusion(folder, tmp_path):
+def test_folds_of_label_sets_by_early_fusion(folder, tmp_path):
     line = ["train", "mosi_frozen", "--data", str(folder / "folds.npz"), "--output", str(tmp_path / "cv")]
-    assert main([*line, *LATE, "--class-weight", "1", "2", "1"]) == 0
+    assert main([*line, "--model", "early_fusion", *SMALL, "--class-weight", "1", "2", "1"]) == 0
     metrics = json.loads((tmp_path / "cv/metrics.json").read_text())
     found = rows(tmp_path / "cv/predictions_test.csv")
     truth = load(folder / "folds.npz")["all"].labels
@@ -133,26 +141,29 @@ def test_folds_of_label_sets_by_late_fusion(folder, tmp_path):
     assert cross.predict(load(folder / "sets.npz"), "test")["prediction"].shape == (24, 3)
 
 
-def test_late_fusion_is_measured_and_predicts(late_run, folder, tmp_path, capsys):
-    metrics = json.loads((late_run / "metrics.json").read_text())
+@pytest.mark.parametrize("model", FUSION)
+def test_fusion_is_measured_and_predicts(model, fusion_runs, folder, tmp_path, capsys):
+    directory = fusion_runs[model]
+    metrics = json.loads((directory / "metrics.json").read_text())
     assert {"mae", "corr", "acc7"} <= metrics["test"].keys()
-    assert json.loads((late_run / "config.json").read_text())["recipe"]["model"] == "late_fusion"
-    run = load_run(late_run)
-    assert type(run.network).__name__ == "LateFusion" and list(run.history) == ["training"]
+    assert json.loads((directory / "config.json").read_text())["recipe"]["model"] == model
+    run = load_run(directory)
+    assert type(run.network).__name__ == FUSION[model] and list(run.history) == ["training"]
     assert run.evaluate() == pytest.approx(metrics["test"])
-    assert main(["predict", str(late_run), "--output", str(tmp_path / "p.csv")]) == 0
+    assert main(["predict", str(directory), "--output", str(tmp_path / "p.csv")]) == 0
     assert list(rows(tmp_path / "p.csv")[0]) == ["id", "label", "prediction"]
     assert run.embeddings() == {"text": {}, "audio": {}}
     capsys.readouterr()
 
 
-def test_late_fusion_is_exported(late_run, folder, tmp_path):
-    assert main(["export", str(late_run), str(tmp_path / "served")]) == 0
+@pytest.mark.parametrize("model", FUSION)
+def test_fusion_is_exported(model, fusion_runs, folder, tmp_path):
+    assert main(["export", str(fusion_runs[model]), str(tmp_path / "served")]) == 0
     signature = json.loads((tmp_path / "served/1/signature.json").read_text())
     assert set(signature["signatures"]) == {"serving_default", "explain"}
     line = ["predict", str(tmp_path / "served"), "--data", str(folder / "ratings.npz")]
     assert main([*line, "--output", str(tmp_path / "p.csv")]) == 0
-    pairs = zip(rows(tmp_path / "p.csv"), rows(late_run / "predictions_test.csv"), strict=True)
+    pairs = zip(rows(tmp_path / "p.csv"), rows(fusion_runs[model] / "predictions_test.csv"), strict=True)
     assert all(abs(float(a["prediction"]) - float(b["prediction"])) < 1e-5 for a, b in pairs)
 
 
@@ -241,7 +252,8 @@ def test_another_file_is_measured_by_the_task_that_was_learned(sets_run, folder)
     [
         (NetworkConfig, "plumkeras.models.plum_net.PLUMNet"),
         (ObjectiveConfig, "plumkeras.objectives.alignment.AlignmentObjective"),
-        (LateFusionConfig, "plumkeras.models.late_fusion.LateFusion"),
+        (FusionConfig, "plumkeras.models.late_fusion.LateFusion"),
+        (FusionConfig, "plumkeras.models.early_fusion.EarlyFusion"),
     ],
 )
 def test_the_defaults_of_a_recipe_are_those_of_the_constructors(fields, owner):

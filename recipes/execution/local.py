@@ -1,0 +1,184 @@
+"""Processes of this machine, each with cores and GPUs of its own, which keep what was compiled for the next task."""
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import queue
+import signal
+import threading
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+from plumkeras.backends import chosen_backend
+from plumkeras.recipes.config import ConfigError
+from plumkeras.recipes.execution import machine
+from plumkeras.recipes.execution.losses import ATTEMPTS, WorkerLostError
+
+# A fork would copy the threads' locks of a backend that has started, and not the threads.
+_SPAWN = multiprocessing.get_context("spawn")
+_THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+# Keeps what a worker does to the end of its process.
+_FOR_GOOD = contextlib.ExitStack()
+
+
+def usual_jobs(devices: int = 1) -> int:
+    """How many processes this machine carries, each training on so many GPUs, or on the CPU where there is none."""
+    if gpus := machine.gpus():
+        return max(1, len(gpus) // devices)
+    return int(max(1, min(len(machine.cores()), machine.available_bytes() // machine.PROCESS_BYTES)))
+
+
+class SerialExecutor(Executor):
+    """Runs each task in this process, while it is submitted."""
+
+    workers = 1
+
+    def submit(self, function, /, *args, **kwargs):
+        future = Future()
+        try:
+            future.set_result(function(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+class LocalExecutor(ThreadPoolExecutor):
+    """Runs tasks in processes, each of which has its share of the cores and of the GPUs.
+
+    Every process is a pool of one, so that one that dies takes no task but its own with it.
+
+    Args:
+        workers: int. How many processes; each starts when there is a task for it.
+        devices: int. How many GPUs each has, where there are enough.
+    """
+
+    def __init__(self, workers, devices=1):
+        if getattr(multiprocessing.current_process(), "_inheriting", False):
+            # A script is being read by a process that it started itself, which says what is wrong.
+            raise SystemExit(1)
+        # This thread alone hears Ctrl-C. What a thread blocks its processes block too, from their first moment.
+        super().__init__(workers, "plumkeras", _block_interrupts)
+        self.workers, self._is_stopped = workers, False
+        self._watched, self._alive = _SPAWN.Pipe(duplex=False)
+        self._idle = queue.LifoQueue()
+        for share in reversed(_shares(workers, devices)):
+            self._idle.put(_Worker(self._watched, *share))
+
+    def submit(self, function, /, *args, **kwargs):
+        return super().submit(self._run, pickle.dumps((function, args, kwargs)))
+
+    def __exit__(self, kind, error, traceback):
+        if kind is not None:
+            self._is_stopped = True
+            # The processes end when this end of the pipe is closed, as they do when this process dies.
+            self._alive.close()
+            self.shutdown(cancel_futures=True)
+        return super().__exit__(kind, error, traceback)
+
+    def shutdown(self, wait=True, *, cancel_futures=False):
+        super().shutdown(wait, cancel_futures=cancel_futures)
+        while wait and not self._idle.empty():
+            self._idle.get().close()
+
+    def _run(self, task):
+        worker = self._idle.get()
+        try:
+            for _ in range(ATTEMPTS):
+                try:
+                    return worker.run(task)
+                except BrokenProcessPool:
+                    worker.close()
+                    if self._is_stopped:
+                        raise CancelledError from None
+            raise WorkerLostError(
+                f"a process died in the middle of its task {ATTEMPTS} times; out of memory, perhaps: run the command "
+                "again with --jobs 1, and --resume to keep what is finished"
+            )
+        finally:
+            self._idle.put(worker)
+
+
+class _Worker:
+    """A process that runs one task at a time, and is started when there is one."""
+
+    def __init__(self, watched, cores, gpus):
+        self.watched, self.cores, self.gpus, self.pool = watched, cores, gpus, None
+
+    def run(self, task):
+        if self.pool is None:
+            self._start()
+        return self.pool.submit(_call, task).result()
+
+    def _start(self):
+        if hasattr(os, "sched_setaffinity"):
+            # Of this thread, from which the process has it before anything in there counts its cores.
+            os.sched_setaffinity(0, self.cores)
+        how = (self.watched, chosen_backend(), len(self.cores), self.gpus)
+        self.pool = ProcessPoolExecutor(1, _SPAWN, _begin, how)
+        try:
+            self.pool.submit(os.getpid).result()
+        except BrokenProcessPool:
+            self.close()
+            raise ConfigError(
+                "no process can be started; a script that trains in several has to do so under "
+                "`if __name__ == '__main__':`, and --jobs 1 (jobs=1) needs none"
+            ) from None
+
+    def close(self):
+        if self.pool is not None:
+            self.pool.shutdown()
+            self.pool = None
+
+
+def _shares(workers, devices):
+    """Cores and GPUs of each worker; `None` in place of GPUs where there are none."""
+    cores, gpus = machine.cores(), machine.gpus()
+    shares = []
+    for i in range(workers):
+        own = cores[i * len(cores) // workers : (i + 1) * len(cores) // workers] or [cores[i * len(cores) // workers]]
+        shares.append((own, [gpus[(i * devices + j) % len(gpus)] for j in range(min(devices, len(gpus)))] or None))
+    return shares
+
+
+def _block_interrupts():
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
+def _begin(watched, backend, cores, gpus):
+    """Begins a worker's process, before a backend starts in it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, args=(watched,), daemon=True).start()
+    os.environ["KERAS_BACKEND"] = backend
+    for name in _THREADS:
+        asked = os.environ.get(name, "")
+        os.environ[name] = str(min(cores, int(asked)) if asked.isdecimal() and int(asked) else cores)
+    if gpus is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
+    from plumkeras.recipes.cli.quiet import quiet
+
+    _FOR_GOOD.enter_context(quiet())
+
+
+def _end_with_parent(watched):
+    with contextlib.suppress(OSError, EOFError):
+        watched.recv()
+    os._exit(1)
+
+
+def _call(task):
+    """Runs a task in a worker's process; importing what it needs may start a backend."""
+    from plumkeras.recipes.cli.quiet import quiet_start
+
+    with quiet_start(backend=False):
+        function, args, kwargs = pickle.loads(task)
+    try:
+        return function(*args, **kwargs)
+    except Exception as error:
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            # It would be taken for the death of the process.
+            raise RuntimeError(f"{type(error).__name__}: {error}") from None
+        raise

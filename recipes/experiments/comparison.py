@@ -1,0 +1,222 @@
+"""Tables 1 and 2: the recipe, every model of the package and simple references, on one protocol with one budget."""
+
+import json
+from pathlib import Path
+
+from plumkeras.files import write_json
+from plumkeras.recipes.config import ConfigError, read_json, value_of, with_values
+from plumkeras.recipes.experiments.drawing import COLOURS, MARKERS, grid
+from plumkeras.recipes.experiments.paper import PLUM_NET, TABLES
+from plumkeras.recipes.experiments.references import fit_reference, is_written, reference_kinds, write_reference
+from plumkeras.recipes.experiments.results import Picture, Results
+from plumkeras.recipes.experiments.rows import Row, read_row
+from plumkeras.recipes.models import MODELS, find_model, with_model
+from plumkeras.recipes.runs.protocol import fold_numbers
+from plumkeras.recipes.search.plan import SearchOptions, plan
+from plumkeras.recipes.views.tables import ResultTable
+
+SEEDS = (0, 1, 2, 3, 4)
+OPTIONS = ("models", "trials", "settings")
+
+SETTINGS, _SEARCHES = "settings.json", "searches"
+_REFERENCES = {
+    "constant": "constant",
+    "ridge": "ridge on mean vectors",
+    "ridge_text": "ridge on mean text vectors",
+    "logistic": "logistic regression on mean vectors",
+    "logistic_text": "logistic regression on mean text vectors",
+}
+# The paper's data sets, by the sizes of their splits, as in the files of MMSA and the authors'.
+_PAPER = {
+    "mosi": {"train": 1284, "valid": 229, "test": 686},
+    "mosei": {"train": 16326, "valid": 1871, "test": 4659},
+    "ur_funny": {"train": 7614, "valid": 980, "test": 994},
+    "mustard": {"all": 690},
+}
+
+
+def make_rows(setup):
+    """A row for each model, by the settings that validation chose, and for each reference."""
+    own = setup.config.model
+    models = list(dict.fromkeys([own, *(setup.options.models or MODELS)]))
+    for model in models:
+        find_model(model)
+    if setup.options.settings is not None and setup.options.settings.resolve() == setup.directory.resolve():
+        raise ConfigError(f"--settings {setup.options.settings}: is this comparison itself; name another one")
+    known = _read_settings(setup.directory / SETTINGS)
+    given = None if setup.options.settings is None else _given_settings(setup.options.settings)
+    rows = {}
+    for model in models:
+        config = with_model(setup.config, model)
+        if given is not None and model != own:
+            if model not in given:
+                raise ConfigError(f"{setup.options.settings / SETTINGS}: has no settings of {model}; leave it out")
+            found = {**given[model], "source": str(setup.options.settings)}
+        elif given is not None or setup.options.trials == 1:
+            found = {"values": {}, "trials": 1, "objective": None, "own_objective": None, "source": "the recipe"}
+        elif known.get(model, {}).get("trials") == setup.options.trials:
+            found = known[model]
+        else:
+            found = _search(setup, model, config)
+        known[model] = found
+        write_json(setup.directory / SETTINGS, known)
+        rows[model] = Row(find_model(model).TITLE, with_values(config, found["values"]))
+    modalities = setup.config.modalities or setup.dataset.modalities
+    for kind in reference_kinds(setup.dataset.task, modalities):
+        rows[kind] = Row(_REFERENCES[kind], None)
+    return rows
+
+
+def _read_settings(path):
+    return read_json(path) if path.is_file() else {}
+
+
+def _given_settings(directory):
+    path = Path(directory) / SETTINGS
+    if not path.is_file():
+        raise ConfigError(f"--settings {directory}: holds no comparison; {SETTINGS} is missing")
+    return read_json(path)
+
+
+def _search(setup, model, config):
+    """The settings that a search chooses on validation, as `settings.json` has them of a model."""
+    from plumkeras.recipes.search.tuning import tune
+    from plumkeras.recipes.views.terminal import print_line, print_trial
+
+    print_line(f"Search of {model}: {setup.options.trials} trials on validation")
+    search = plan(config, setup.dataset, SearchOptions(trials=setup.options.trials))
+    directory = setup.directory / _SEARCHES / model
+    directory.parent.mkdir(exist_ok=True)
+    how = {"jobs": setup.options.jobs, "scheduler": setup.options.scheduler}
+    results = tune(search, directory, resume=True, on_trial=print_trial, **how)
+    return {
+        "values": results.best.values if results.best.number else {},
+        "trials": setup.options.trials,
+        "objective": results.best.objective,
+        "own_objective": results.own and results.own.objective,
+        "source": "search",
+    }
+
+
+def measure_reference(setup, kind):
+    """The metrics of a reference, fitted unless it has been."""
+    directory, trials = setup.directory / kind, setup.options.trials
+    if not is_written(directory, kind, setup.config, setup.dataset, trials):
+        reference = fit_reference(kind, setup.config, setup.dataset, trials)
+        write_reference(directory, reference, setup.config, setup.dataset)
+    return read_row(directory)
+
+
+def make_results(outcome):
+    """The table beside the paper's, the settings, and the differences from the recipe's own model."""
+    own = outcome.config.model
+    names = [own, *(name for name in outcome.rows if name != own)]
+    paper = _paper_rows(outcome)
+    notes = [f"Settings: {outcome.options.trials} trials of one seed for each model and reference, on valid alone."]
+    if outcome.options.settings is not None:
+        notes = [f"Settings of the other models: chosen on another data set, {outcome.options.settings}; see below."]
+    if paper:
+        notes.append("The paper's rows are on its own features, which are not public.")
+    n = outcome.metrics[own][outcome.split]["n"]
+    table = outcome.table("comparison", "One protocol for all", names, paper, notes)
+    return Results(
+        f"Comparison on {Path(outcome.dataset.path).name if outcome.dataset.path else 'generated data'}",
+        [
+            f"Recipe `{outcome.config.name}` and the other models on the same samples, features and seeds.",
+            "The epoch and settings of each were chosen on valid; every network and reference was put to test once.",
+        ],
+        [
+            table,
+            outcome.differences(names, f"from {outcome.rows[own].title}"),
+            _settings_table(outcome),
+            outcome.times(),
+        ],
+        [
+            Picture(
+                "comparison",
+                "All rows",
+                f"{outcome.split}, n = {n}; a point for each seed, the line their mean.",
+                lambda: _draw(outcome, names),
+            )
+        ],
+        [_finding(outcome, names, key) for key in _main(outcome)],
+    )
+
+
+def _main(outcome):
+    """The metrics that findings and pictures are about."""
+    return [key for key in ("mae", "acc2_non0", "f1_weighted", "accuracy") if key in outcome.titles][:2]
+
+
+def _paper_rows(outcome):
+    sizes = {name: len(split) for name, split in outcome.dataset.items()}
+    name = next((name for name, of in _PAPER.items() if of == sizes), None)
+    return [
+        outcome.paper_cells(f"paper: {model}", {k: v for k, v in metrics.items() if v is not None})
+        for model, metrics in TABLES.get(name, {}).items()
+        if model == PLUM_NET or name is not None
+    ]
+
+
+def _settings_table(outcome):
+    known = _read_settings(outcome.directory / SETTINGS)
+    rows = []
+    for name, row in outcome.rows.items():
+        if row.config is None:
+            described = read_json(outcome.directory / name / "reference.json")
+            chosen = described.get("chosen") or {}
+            rows.append([row.title, str(outcome.options.trials if chosen else 1), None, None, json.dumps(chosen)])
+            continue
+        found = known[name]
+        changed = ", ".join(f"{field} {_value(row.config, field)}" for field in found["values"]) or "the recipe's own"
+        objectives = [found["own_objective"], found["objective"]]
+        rows.append([row.title, str(found["trials"]), *objectives, changed])
+    notes = [
+        "Objective: the prediction loss on valid at the kept epoch, seed 0; the lower, the better. The first trial is "
+        "the recipe's own values, or the model's own."
+    ]
+    if numbers := fold_numbers(outcome.dataset):
+        notes.append(f"Searches left out fold {numbers[0]}; the other folds' samples were seen by them.")
+    return ResultTable("settings", "Settings", ["", "trials", "own", "best", "chosen"], rows, notes)
+
+
+def _value(config, field):
+    value = value_of(config, field)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _finding(outcome, names, key):
+    """Whether the recipe's own model is the best row by a metric, and by how much it is not."""
+    title, own = outcome.titles[key], names[0]
+    sign, scale, digits = (1, 1, 3) if key == "mae" else (-1, 100, 1)
+    values = {name: outcome.metrics[name][outcome.split][key] for name in names}
+    ranked = sorted(values, key=lambda name: sign * values[name])
+    best, told = ranked[0], outcome.rows[own].title
+    other = ranked[1] if best == own else best
+    said = f"{told} has {scale * values[own]:.{digits}f} by {title}"
+    there = f"{outcome.rows[other].title}, {scale * values[other]:.{digits}f}"
+    if best == own:
+        return f"{said}, the best row; the next is {there}."
+    return f"{said}; {there}, is better by {scale * abs(values[own] - values[best]):.{digits}f}."
+
+
+def _draw(outcome, names):
+    keys = _main(outcome)
+    figure, axes = grid(1, len(keys), 5.6, 1.2 + 0.42 * len(names))
+    for axis, key in zip(axes[0], keys, strict=True):
+        scale = 100 if outcome.titles[key].endswith("%") else 1
+        for place, name in enumerate(names):
+            found = outcome.metrics[name]
+            points = [scale * seed[outcome.split][key] for seed in found.get("seeds", {}).values()]
+            mean = scale * found[outcome.split][key]
+            colour = COLOURS[0] if place == 0 else COLOURS[6] if outcome.rows[name].config is None else COLOURS[1]
+            axis.plot([mean, mean], [place - 0.3, place + 0.3], color=colour, linewidth=2)
+            marker = MARKERS[0] if place == 0 else MARKERS[1]
+            axis.plot(points, [place] * len(points), marker, color=colour, markersize=4, alpha=0.6)
+        axis.set_yticks(range(len(names)), [outcome.rows[name].title for name in names])
+        axis.invert_yaxis()
+        axis.set_xlabel(outcome.titles[key])
+        axis.grid(alpha=0.25, axis="x")
+    for axis in axes[0, 1:]:
+        axis.set_yticklabels([])
+    return figure

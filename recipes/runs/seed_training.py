@@ -1,0 +1,266 @@
+"""Trains one recipe with several seeds, each in a run directory of its own, `seed_<n>`, and sums up what came of it."""
+
+import contextlib
+import dataclasses
+import statistics
+from pathlib import Path
+
+from plumkeras.files import partial_path, write_json
+from plumkeras.recipes.config import BaseRecipeConfig, ConfigError, to_dict
+from plumkeras.recipes.execution import open_executor, run_tasks
+from plumkeras.recipes.runs import provenance, resuming, run_directory
+from plumkeras.recipes.runs.data_checks import training_warnings
+from plumkeras.recipes.runs.jobs import DataSource, Job, check_trainable, run_job
+from plumkeras.recipes.runs.label_classes import with_label_classes
+from plumkeras.recipes.runs.output_checks import check_seeds_output
+from plumkeras.recipes.runs.protocol import fold_numbers
+from plumkeras.recipes.runs.run_directory import METRICS, SEEDS
+from plumkeras.recipes.views.tables import ResultTable, Spread
+from plumkeras.recipes.views.terminal.metrics import metric_titles, short_metrics
+from plumkeras.recipes.views.terminal.tables import print_line
+
+TABLE = "metrics"
+_TABLE_FILES = tuple(f"{TABLE}{ending}" for ending in (".csv", ".md", ".tex"))
+
+
+def seed_directory(directory, seed):
+    """The directory of the run, or cross-validation, of a seed."""
+    return Path(directory) / f"seed_{seed}"
+
+
+@dataclasses.dataclass(frozen=True)
+class SeedPlan:
+    """One recipe with several seeds.
+
+    Attributes:
+        config: the recipe; its own seed is not used.
+        source: its data.
+        directory: of the seeds.
+        seeds: whole numbers, each once.
+        change, init_from, callbacks: as of a `Job`.
+    """
+
+    config: BaseRecipeConfig
+    source: DataSource
+    directory: Path
+    seeds: tuple[int, ...]
+    change: object = None
+    init_from: str | None = None
+    callbacks: object = None
+
+    def begin(self, resume: bool, overwrite: bool) -> list[Job]:
+        """Writes `seeds.json` and returns the jobs of the seeds that are not finished.
+
+        Raises:
+            ConfigError: the directory holds something else, or runs of another recipe or other data.
+            DataError: the recipe cannot be trained on the data.
+        """
+        directory = Path(self.directory)
+        check_seeds_output(directory, overwrite, resume)
+        dataset = self.source.prepared(self.config)
+        check_trainable(self.config, dataset)
+        config = with_label_classes(self.config, dataset)
+        asked = {"recipe": to_dict(config), "seeds": list(self.seeds), "change": self.change and str(self.change)}
+        known = {}
+        if resume and (directory / SEEDS).is_file():
+            resuming.check_same(directory, config, dataset, name=SEEDS)
+            known = run_directory.read_description(directory / SEEDS)
+            if known.get("change") != asked["change"]:
+                raise ConfigError(
+                    f"{directory}: its runs are of data with {known.get('change')}, and now it is {asked['change']}; "
+                    "choose another --output"
+                )
+        else:
+            directory.mkdir(parents=True, exist_ok=True)
+            self.clear(directory)
+        if {name: known.get(name) for name in asked} != asked:
+            (directory / METRICS).unlink(missing_ok=True)
+            surroundings = provenance.describe_surroundings(dataset)
+            warnings = training_warnings(self.config, dataset)
+            write_json(directory / SEEDS, {**asked, **surroundings, "warnings": warnings})
+        jobs = []
+        for seed in self.seeds:
+            job = Job(
+                dataclasses.replace(self.config, seed=seed),
+                self.source,
+                seed_directory(directory, seed),
+                *(self.change, self.init_from, self.callbacks),
+            )
+            if not _is_finished(job, dataset):
+                jobs.append(job)
+        if jobs:
+            (directory / METRICS).unlink(missing_ok=True)
+        return jobs
+
+    @staticmethod
+    def clear(directory: Path) -> None:
+        """Removes what several seeds of ours leave in a directory, all but `seeds.json`. Other files stay."""
+        for name in (METRICS, *_TABLE_FILES, run_directory.REPORT):
+            (directory / name).unlink(missing_ok=True)
+            partial_path(directory / name).unlink(missing_ok=True)
+        run_directory.clear_runs(directory, "seed")
+
+    def finish(self) -> dict:
+        """Writes `metrics.json` and its tables, unless they are there; returns what the former holds."""
+        directory = Path(self.directory)
+        if run_directory.is_finished(directory):
+            return run_directory.read_metrics(directory / METRICS)
+        found = {
+            str(seed): run_directory.read_metrics(seed_directory(directory, seed) / METRICS) for seed in self.seeds
+        }
+        described = run_directory.read_description(directory / SEEDS)
+        metrics = summarise(found)
+        metrics["warnings"] = described.get("warnings", [])
+        seeds_table(metrics, described["data"]["task"], self.config.name).write(directory)
+        write_json(directory / METRICS, metrics)
+        return metrics
+
+
+def check_seeds(seeds, callbacks=None, jobs=None, scheduler=None) -> tuple[int, ...]:
+    """The seeds as a tuple.
+
+    Raises:
+        ConfigError: one is no whole number from 0 to 2**32 - 1, or is there twice; or there are callbacks, which are
+            objects of this process, and other processes asked for.
+    """
+    seeds = tuple(seeds)
+    for seed in seeds:
+        if type(seed) is not int or not 0 <= seed < 2**32:
+            raise ConfigError(f"seeds must be whole numbers from 0 to 2**32 - 1. Received: {seed!r:.40}")
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ConfigError(f"seeds must be one or more, each once. Received: {' '.join(map(str, seeds)) or 'none'}")
+    if callbacks is not None and (scheduler is not None or jobs not in (None, 1)):
+        raise ConfigError("callbacks work in this process alone; leave out jobs and scheduler, or the callbacks")
+    return seeds
+
+
+def train_seeds(plans, jobs=None, scheduler=None, resume=False, overwrite=False, verbose=1) -> list[dict]:
+    """Trains all seeds of one or several plans that are not finished, by one executor.
+
+    Args:
+        plans: list of `SeedPlan`s with directories of their own.
+        jobs, scheduler: as in `execution.open_executor`.
+        resume: whether to go on with what the directories hold.
+        overwrite: whether to replace what they hold.
+        verbose: 0 or 1, a line as each run ends.
+
+    Returns:
+        The `metrics.json` of each plan.
+
+    Raises:
+        ConfigError, DataError, TrainingError: as `plumkeras.train`; or the scheduler is not there.
+    """
+    with contextlib.ExitStack() as stack:
+        for plan in plans:
+            stack.enter_context(run_directory.locked(plan.directory))
+        todo = [job for plan in plans for job in plan.begin(resume, overwrite)]
+        if any(job.callbacks is not None for job in todo):
+            jobs = 1
+        if todo:
+            paths = [plan.directory for plan in plans] + [plan.source.path for plan in plans if plan.source.path]
+            devices = max(job.config.devices for job in todo)
+            with open_executor(jobs, scheduler, len(todo), paths, devices) as executor:
+                if verbose:
+                    at_a_time = f", {executor.workers} at a time" if executor.workers > 1 else ""
+                    print_line(f"{len(todo)} {'run' if len(todo) == 1 else 'runs'} to train{at_a_time}")
+                run_tasks(executor, run_job, todo, _Progress(todo, len(plans) > 1) if verbose else None)
+        return [plan.finish() for plan in plans]
+
+
+class _Progress:
+    """Prints a line about each run that ends."""
+
+    def __init__(self, jobs, several):
+        self.jobs, self.several, self.done = jobs, several, 0
+
+    def __call__(self, index, metrics):
+        self.done += 1
+        directory = Path(self.jobs[index].directory)
+        name = f"{directory.parent.name} " if self.several else ""
+        split = "test" if metrics["test"] else "valid"
+        said = f"{split} {short_metrics(metrics[split])}" if metrics[split] else "done"
+        print_line(f"{name}seed {self.jobs[index].config.seed} ({self.done} of {len(self.jobs)}): {said}")
+
+
+def summarise(by_seed: dict[str, dict]) -> dict:
+    """The `metrics.json` of several seeds: means and standard deviations (ddof 1) over them, and those of each.
+
+    Args:
+        by_seed: dict by seed of what the `metrics.json` of its run holds.
+
+    Returns:
+        Dict with `valid` and `test`, the means; `std`, the deviations of both, None with one seed; `seeds`, dict by
+        seed of `valid` and `test`; `baseline` and `parameters`, of the first. A metric that is undefined for one seed
+        has no mean.
+    """
+    first = next(iter(by_seed.values()))
+    found = {"valid": None, "test": None, "std": {"valid": None, "test": None}}
+    for name in ("valid", "test"):
+        reports = [metrics.get(name) for metrics in by_seed.values()]
+        if any(report is None for report in reports):
+            continue
+        found[name] = {key: _mean([report.get(key) for report in reports]) for key in reports[0]}
+        found["std"][name] = {
+            key: _std([report.get(key) for report in reports])
+            for key, value in reports[0].items()
+            if not isinstance(value, int)
+        }
+    found["seeds"] = {seed: {name: m.get(name) for name in ("valid", "test")} for seed, m in by_seed.items()}
+    return {**found, "baseline": first.get("baseline", {}), "parameters": first.get("parameters")}
+
+
+def _mean(values):
+    if None in values:
+        return None
+    # A number of samples is the same for every seed.
+    return values[0] if len(set(values)) == 1 else statistics.fmean(values)
+
+
+def _std(values):
+    return None if None in values or len(values) < 2 else statistics.stdev(values)
+
+
+def seeds_table(metrics, task, recipe) -> ResultTable:
+    """The table of several seeds: the mean with its deviation, each seed, and the baseline.
+
+    Args:
+        metrics: what `summarise` gives.
+        task: a name of `plumkeras.tasks`.
+        recipe: name of the recipe.
+    """
+    split = "test" if metrics["test"] is not None else "valid"
+    titles, convention = metric_titles(metrics[split], task)
+    seeds = metrics["seeds"]
+    rows = [["mean" if len(seeds) < 2 else "mean ± std", *spreads(metrics, split, titles)]]
+    for seed, found in seeds.items():
+        rows.append([f"seed {seed}", *(cell(title, found[split].get(key)) for key, title in titles.items())])
+    if baseline := (metrics.get("baseline") or {}).get(split):
+        rows.append(["baseline", *(cell(title, baseline.get(key)) for key, title in titles.items())])
+    notes = [f"{split}; standard deviation with ddof 1 over {len(seeds)} seeds.", convention]
+    return ResultTable(TABLE, f"{recipe}, {len(seeds)} seeds", ["", *titles.values()], rows, notes)
+
+
+def spreads(metrics, split, titles) -> list:
+    """The cells of a row of means and deviations, by the titles of the metrics."""
+    std = (metrics.get("std") or {}).get(split) or {}
+    return [
+        metrics[split][key]
+        if isinstance(metrics[split].get(key), int)
+        else Spread(metrics[split].get(key), std.get(key), title.endswith("%"))
+        for key, title in titles.items()
+    ]
+
+
+def cell(title, value):
+    """The cell of one value of a metric."""
+    return value if isinstance(value, int) else Spread(value, percent=title.endswith("%"))
+
+
+def _is_finished(job, dataset):
+    """Whether the run of a job is finished, with all its epochs; raises `ConfigError` where another one is there."""
+    if not run_directory.is_finished(job.directory):
+        return False
+    if job.change is not None and not fold_numbers(dataset):
+        dataset = job.change(dataset)
+    resuming.check_same(job.directory, with_label_classes(job.config, dataset, job.directory), dataset)
+    return not resuming.raises_epochs(job.directory, job.config)
