@@ -16,6 +16,7 @@ _HOMES = {
     "RefinementTrainer": "plumkeras.trainers",
     "train": "plumkeras.recipes.runs.train",
     "load_run": "plumkeras.recipes.runs.run",
+    "compare": "plumkeras.recipes.comparison",
     "experiment": "plumkeras.recipes.experiments.running",
     "export_saved_model": "plumkeras.export",
 }
@@ -25,7 +26,7 @@ _SUBMODULES = (
 )
 
 # Everything else imports Keras.
-_WITHOUT_KERAS = ("data_pipelines", "recipes", "load_run", "export_saved_model")
+_WITHOUT_KERAS = ("data_pipelines", "recipes", "load_run", "compare", "export_saved_model")
 
 __all__ = ["__version__", *_HOMES, *_SUBMODULES]
 

@@ -37,11 +37,17 @@ def sources(dataset):
     """
     if all(split.groups is not None for split in dataset.values()):
         return "groups", {name: split.groups for name, split in dataset.items()}
-    found = {name: [video_of(str(sample)) for sample in split.ids] for name, split in dataset.items()}
-    distinct = {video for videos in found.values() for video in videos}
-    if None in distinct or len(distinct) < 2:
+    videos = videos_of(np.concatenate([split.ids for split in dataset.values()]))
+    if videos is None:
         return None, {}
-    return "videos", {name: np.array(videos) for name, videos in found.items()}
+    ends = np.cumsum([len(split.ids) for split in dataset.values()])
+    return "videos", dict(zip(dataset, np.split(videos, ends[:-1]), strict=True))
+
+
+def videos_of(ids):
+    """The videos of samples, a text array `[N]`; None for ids that `sources` can tell nothing by."""
+    found = [video_of(str(sample)) for sample in ids]
+    return None if None in found or len(set(found)) < 2 else np.array(found)
 
 
 def sources_of(split):

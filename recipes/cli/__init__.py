@@ -13,6 +13,7 @@ COMMANDS = {
     "train": "train both stages, measure valid and test, write a run directory",
     "evaluate": "measure a run, or an export of one, on its own data or another file",
     "predict": "write predictions, with each modality's label distribution, to a file",
+    "compare": "put runs side by side, with intervals for their differences on the same samples",
     "experiment": "reproduce a table or figure of the paper on your data, over seeds",
     "tune": "search a recipe's hyper-parameters on validation alone",
     "export": "write a run as a SavedModel for TensorFlow Serving, with a model card",

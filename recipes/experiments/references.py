@@ -19,7 +19,6 @@ from plumkeras.recipes.runs.data_checks import check_dataset
 from plumkeras.recipes.runs.protocol import fold_dataset, fold_masks, fold_numbers
 from plumkeras.tasks import get_task
 
-REFERENCE = "reference.json"
 _ITERATIONS = 2000
 # Probabilities are measured above this, as Keras does.
 _SMALLEST = 1e-7
@@ -155,7 +154,7 @@ def write_reference(directory, reference, config, dataset) -> dict:
         "data": provenance.describe_data(dataset),
         "versions": provenance.versions(),
     }
-    write_json(directory / REFERENCE, described)
+    write_json(directory / run_directory.REFERENCE, described)
     names = predictions.class_names(dataset, dataset.num_classes)
     # A reference has no labels per modality.
     network = types.SimpleNamespace(task=dataset.task, prototype_generators={})
@@ -197,7 +196,7 @@ def _identity(kind, trials, seed, config, dataset, modalities):
 
 def _holds(directory, identity):
     directory = Path(directory)
-    path = directory / REFERENCE
+    path = directory / run_directory.REFERENCE
     if not path.is_file():
         if directory.exists() and any(not p.name.endswith(".partial") for p in directory.iterdir()):
             raise ConfigError(f"{directory}: is not empty and holds no reference; choose another directory")

@@ -155,7 +155,7 @@ class Outcome:
         drawn = f"{comparison.groups} {comparison.grouping}" if comparison.groups else f"{comparison.n} samples"
         notes = [
             f"Row minus {self.rows[names[0]].title}, on {self.split} (n = {comparison.n}), with 95 % intervals of a "
-            f"paired bootstrap over {drawn}, and over seeds where there are three or more of both. *: the interval "
+            f"paired bootstrap over {drawn}, and over the seeds of each that has three or more. *: the interval "
             "leaves out 0; without it, no difference is shown.",
             self.convention,
         ]

@@ -159,6 +159,13 @@ def check_metrics_target(path, overwrite):
     _check_file_target("--output", Path(path), overwrite, "a .json or .csv file")
 
 
+def check_comparison_target(path, overwrite):
+    """Raises `ConfigError` as `check_csv_target`, or unless the name says what to write."""
+    if Path(path).suffix.lower() not in (".json", ".csv", ".md", ".tex"):
+        raise ConfigError(f"--output {path}: end its name in .json, .csv, .md or .tex, for what is to be written")
+    _check_file_target("--output", Path(path), overwrite, "a .json, .csv, .md or .tex file")
+
+
 def check_npz_target(path, overwrite):
     """Raises `ConfigError` as `check_csv_target`."""
     _check_file_target("--output", Path(path), overwrite, "an npz file")

@@ -17,8 +17,8 @@ from plumkeras.recipes.runs.provenance import describe
 
 CONFIG, METRICS, NETWORK, LOGS, PICTURE = "config.json", "metrics.json", "network.keras", "logs", "losses.png"
 PREDICTIONS, DISAGREEMENT, TIMINGS = "predictions.png", "disagreement.png", "timings.json"
-# What a search for hyper-parameters is; what several seeds and an experiment are.
-SEARCH, SEEDS, EXPERIMENT = "search.json", "seeds.json", "experiment.json"
+# What a search for hyper-parameters is; what several seeds, an experiment and a reference are.
+SEARCH, SEEDS, EXPERIMENT, REFERENCE = "search.json", "seeds.json", "experiment.json", "reference.json"
 REPORT = "report.html"
 # What the training features look like; see `plumkeras.data_pipelines.inspection.fingerprint`.
 FINGERPRINT = "fingerprint.json"
