@@ -20,6 +20,8 @@ from plumkeras.metrics.sums import SumMetric
 
 # Seeds are drawn anew from this number on, unless a caller says otherwise.
 SEEDS_TO_RESAMPLE = 3
+# Differences of a smaller share of the metric come from the rounding of predictions in float32.
+_ROUNDING = 1e-6
 # Counts of this many numbers are made at a time.
 _BLOCK = 2**22
 
@@ -84,8 +86,10 @@ class PairedDifference:
 
     @property
     def is_shown(self) -> bool:
-        """Whether the interval leaves out 0."""
-        return self.low is not None and (self.low > 0 or self.high < 0)
+        """Whether the interval leaves out 0, and the difference is more than rounding."""
+        if self.low is None or abs(self.difference) <= _ROUNDING * max(abs(self.first), abs(self.second)):
+            return False
+        return self.low > 0 or self.high < 0
 
 
 def paired_bootstrap(

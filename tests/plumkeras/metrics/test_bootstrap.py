@@ -109,6 +109,8 @@ def test_equal_predictions_show_no_difference_and_unequal_ones_do():
     same = paired_bootstrap(MAE, labels, labels + 0.5, labels + 0.5)
     assert (same.low, same.high, same.is_shown) == (0, 0, False)
     assert paired_bootstrap(MAE, labels, labels + 0.5, labels + 0.1).is_shown
+    rounded = paired_bootstrap(MAE, labels, labels + 0.5, labels + 0.5 + 1e-8)
+    assert rounded.low > 0 and not rounded.is_shown
 
 
 def test_what_is_undefined_is_left_out_and_counted():
