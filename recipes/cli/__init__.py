@@ -13,6 +13,7 @@ COMMANDS = {
     "train": "train both stages, measure valid and test, write a run directory",
     "evaluate": "measure a run, or an export of one, on its own data or another file",
     "predict": "write predictions, with each modality's label distribution, to a file",
+    "report": "write a run, a cross-validation, seeds or an experiment as one HTML page",
     "tune": "search a recipe's hyper-parameters on validation alone",
     "export": "write a run as a SavedModel for TensorFlow Serving, with a model card",
     "inspect": "show what a feature file holds, and what is wrong with it",

@@ -9,7 +9,7 @@ from plumkeras.recipes.views.pictures.losses import COLOURS
 
 # Legends say what the markers of matplotlib look like.
 _SYMBOLS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚", "X": "✖", "*": "★"}
-TRAIN, VALID = {"dash": "-"}, {"dash": "--"}
+_TRAIN, _VALID = "-", "--"
 
 
 def run_curves(histories, modalities, kept) -> list:
@@ -28,9 +28,9 @@ def run_curves(histories, modalities, kept) -> list:
             lines = []
             for member, name in members.items():
                 look = _look(modalities, member)
-                lines.append({"epochs": history["epoch"], "values": history[name], **TRAIN, **look})
+                lines.append({"epochs": history["epoch"], "values": history[name], "dash": _TRAIN, **look})
                 if f"val_{name}" in history:
-                    lines.append({"epochs": history["epoch"], "values": history[f"val_{name}"], **VALID, **look})
+                    lines.append({"epochs": history["epoch"], "values": history[f"val_{name}"], "dash": _VALID, **look})
             name = f"{stage}-{len(panels)}"
             panels.append((_title(kind), figures.curves(lines, last, name, f"{_title(kind)} by epoch")))
         stages.append({"title": STAGE_TITLES[stage], "panels": panels, "kept": last})
@@ -47,8 +47,9 @@ def _kinds(history, modalities):
         member = next((m for m in modalities if name.startswith(f"{m}_")), "")
         kinds.setdefault(name.removeprefix(f"{member}_") if member else name, {})[member] = name
     # The sum, the prediction, the other terms, and then what is no loss.
-    first = ("loss", "prediction_loss")
-    order = sorted(kinds, key=lambda kind: (kind not in first, not kind.endswith("_loss"), kind))
+    order = sorted(
+        kinds, key=lambda kind: (kind != "loss", kind != "prediction_loss", not kind.endswith("_loss"), kind)
+    )
     return {kind: kinds[kind] for kind in order}
 
 
@@ -57,9 +58,9 @@ def _title(kind):
 
 
 def _look(modalities, member):
-    """Colour and marker of a modality; of what belongs to none, black without a marker."""
-    if not member or len(modalities) < 2:
-        return {"colour": COLOURS[0]} if not member else {"colour": COLOURS[0], "marker": "o"}
+    """Colour and marker of a modality; of what belongs to none, the first colour without a marker."""
+    if not member:
+        return {"colour": COLOURS[0]}
     place = modalities.index(member)
     return {"colour": COLOURS[place % 6], "marker": figures.MARKERS[place % len(figures.MARKERS)]}
 
@@ -78,7 +79,7 @@ def curves_of_several(histories) -> list:
         wanted = ("loss", "prediction_loss", "corr", "accuracy")
         panels = []
         for name in (name for name in wanted if runs and name in runs[0]):
-            lines = [*_several(runs, name, COLOURS[0], **TRAIN), *_several(runs, f"val_{name}", COLOURS[1], **VALID)]
+            lines = [*_several(runs, name, COLOURS[0], _TRAIN), *_several(runs, f"val_{name}", COLOURS[1], _VALID)]
             told = _title(name)
             panels.append((told, figures.curves(lines, None, f"{stage}-{len(panels)}", f"{told} by epoch, each run")))
         if panels:
@@ -87,6 +88,7 @@ def curves_of_several(histories) -> list:
 
 
 def _several(runs, name, colour, dash):
+    """A thin line for each run, and a thick one for their mean."""
     curves = [run[name] for run in runs if name in run]
     if not curves:
         return []
@@ -98,8 +100,6 @@ def _several(runs, name, colour, dash):
     # Not nanmean, which warns of an epoch whose loss is NaN in every run.
     seen = np.isfinite(padded)
     mean = np.where(seen, padded, 0).sum(axis=0) / np.where(seen.any(axis=0), seen.sum(axis=0), np.nan)
-    thin = [{"epochs": epochs, "values": row, "width": 0.7, "alpha": 0.55, "colour": colour} for row in padded]
-    return [
-        *({**line, "dash": dash} for line in thin),
-        {**thin[0], "values": mean, "width": 2.2, "alpha": 1, "dash": dash},
-    ]
+    look = {"epochs": epochs, "colour": colour, "dash": dash}
+    thin = [{**look, "values": row, "width": 0.7, "alpha": 0.55} for row in padded]
+    return [*thin, {**thin[0], "values": mean, "width": 2.2, "alpha": 1}]

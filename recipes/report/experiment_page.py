@@ -3,7 +3,7 @@
 import base64
 
 from plumkeras.recipes.report import html
-from plumkeras.recipes.report.origin_sections import data_facts
+from plumkeras.recipes.report.origin_sections import data_facts, plain
 from plumkeras.recipes.report.run_page import origin
 from plumkeras.recipes.report.section import LeftOut, Table, section
 from plumkeras.recipes.runs import run_directory
@@ -43,9 +43,7 @@ def _facts(described):
     if seeds := described.get("seeds"):
         facts.append(("Seeds", ", ".join(map(str, seeds))))
     for name, value in (described.get("options") or {}).items():
-        facts.append(
-            (str(name).replace("_", " "), " ".join(map(str, value)) if isinstance(value, list) else str(value))
-        )
+        facts.append((str(name).replace("_", " "), plain(value)))
     return [*facts, *data_facts(described)]
 
 
@@ -56,13 +54,11 @@ def _findings(results):
 
 
 def _tables(results):
-    found = [
-        (
-            str(table.get("title") or table["name"]),
-            Table(_texts(table["header"]), [*map(_texts, table["rows"])], _texts(table.get("notes") or [])),
-        )
-        for table in results.get("tables") or []
-    ]
+    found = []
+    for table in results.get("tables") or []:
+        rows = [_texts(row) for row in table["rows"]]
+        shown = Table(_texts(table["header"]), rows, _texts(table.get("notes") or []))
+        found.append((str(table.get("title") or table["name"]), shown))
     if not found:
         raise LeftOut("results.json holds no table")
     return found
@@ -78,18 +74,13 @@ def _pictures(directory, results):
     for picture in results.get("pictures") or []:
         name = str(picture["file"])
         path = directory / name
-        if path.parent != directory or path.suffix != ".svg":
+        if path.parent != directory or path.suffix != ".svg" or path.is_symlink():
             raise ValueError(f"a picture is an .svg file of the directory, not {name:.80}")
         if path.stat().st_size > _MAX_PICTURE:
             raise LeftOut(f"{name} is larger than {_MAX_PICTURE // 2**20} MB")
         content = base64.b64encode(path.read_bytes()).decode()
-        found.append(
-            (
-                f"data:image/svg+xml;base64,{content}",
-                str(picture.get("title") or name),
-                str(picture.get("caption") or ""),
-            )
-        )
+        title, caption = (str(picture.get(key) or "") for key in ("title", "caption"))
+        found.append((f"data:image/svg+xml;base64,{content}", title or name, caption))
     if not found:
         raise LeftOut("results.json names none")
     return found

@@ -10,7 +10,7 @@ from plumkeras.recipes.views.pictures.losses import COLOURS, new_figure
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _SVG, _LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 # More points than that are drawn as counts in hexagons.
-_MAX_POINTS = 2000
+MAX_POINTS = 2000
 _GREY = COLOURS[7]
 
 
@@ -94,7 +94,7 @@ def scatter(labels, predicted, name, title):
     low, high = min(labels.min(), predicted.min()), max(labels.max(), predicted.max())
     margin = 0.04 * ((high - low) or 1)
     ends = (low - margin, high + margin)
-    if len(labels) > _MAX_POINTS:
+    if len(labels) > MAX_POINTS:
         drawn = axis.hexbin(labels, predicted, gridsize=28, mincnt=1, cmap="Blues", vmin=0, linewidths=0.1)
         figure.colorbar(drawn, ax=axis, shrink=0.6, label="samples")
     else:
@@ -141,20 +141,20 @@ def reliability(bins, name, title, axes=("predicted probability", "share that is
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     if bins.interval is None:
         ends = (0, 1)
-        widths, middle = bins.high - bins.low, (bins.low + bins.high) / 2
     else:
-        reach = np.concatenate([bins.predicted, bins.true - np.nan_to_num(bins.interval)])
-        reach = np.concatenate([reach, bins.true + np.nan_to_num(bins.interval)])
+        half = np.nan_to_num(bins.interval)
+        reach = np.concatenate([bins.low, bins.high, bins.true - half, bins.true + half])
         margin = 0.05 * ((reach.max() - reach.min()) or 1)
         ends = (reach.min() - margin, reach.max() + margin)
-        widths, middle = np.maximum(bins.high - bins.low, (ends[1] - ends[0]) / 80) * 0.9, (bins.low + bins.high) / 2
     upper.plot(ends, ends, "--", color=COLOURS[6], linewidth=1)
     upper.errorbar(
         bins.predicted, bins.true, yerr=bins.interval, fmt="o-", color=COLOURS[0], markersize=5, linewidth=1, capsize=3
     )
     upper.set(xlim=ends, ylim=ends if bins.interval is not None else (-0.03, 1.03))
     upper.set_ylabel(axes[1], fontsize=8)
-    lower.bar(middle, bins.count, widths, color=COLOURS[5], edgecolor=COLOURS[0])
+    # A bin may be of one value.
+    widths = np.maximum(bins.high - bins.low, (ends[1] - ends[0]) / 80)
+    lower.bar((bins.low + bins.high) / 2, bins.count, widths, color=COLOURS[5], edgecolor=COLOURS[0])
     lower.set_ylabel("samples", fontsize=8)
     lower.set_xlabel(axes[0], fontsize=8)
     lower.yaxis.get_major_locator().set_params(nbins=3, integer=True)

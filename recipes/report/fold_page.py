@@ -19,8 +19,8 @@ def render(directory, place) -> str:
     return html.page(
         title=f"Cross-validation of {recipe.get('name', 'an unknown recipe')}, seed {described.get('seed', 'unknown')}",
         about=[
-            "Each fold was tested once, by a network that was trained without it. All metrics and predictions but those "
-            "under Folds are of the folds' predictions pooled."
+            "Each fold was tested once, by a network that was trained without it. All metrics and predictions, but for "
+            "those under Folds, are of the folds' predictions pooled."
         ],
         facts=section("facts", "What was run", _facts, described, metrics),
         sections=[
@@ -36,15 +36,9 @@ def render(directory, place) -> str:
 
 def report_links(directory, place, names) -> list:
     """Links to the reports in folders of a directory: list of (name, address or None where there is none)."""
-    return [
-        (
-            name,
-            quote(f"{place}/{name}/{run_directory.REPORT}")
-            if (directory / name / run_directory.REPORT).is_file()
-            else None,
-        )
-        for name in names
-    ]
+    there = [(directory / name / run_directory.REPORT).is_file() for name in names]
+    addresses = [quote(f"{place}/{name}/{run_directory.REPORT}") for name in names]
+    return [(name, address if found else None) for name, address, found in zip(names, addresses, there, strict=True)]
 
 
 def histories_of(directory, names) -> dict:

@@ -43,7 +43,7 @@ def _environment():
     environment.globals.update(
         style=Markup(style),
         script=Markup(script),
-        # No network and no script but this one, whatever a text may hold. Figures and shaded cells have style attributes.
+        # No network and no script but this one, whatever a text may hold. Figures and shaded cells have styles.
         policy="default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'; "
         f"script-src 'sha256-{digest}'",
     )

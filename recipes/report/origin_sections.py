@@ -54,7 +54,7 @@ def configuration(described) -> dict:
         fields = {"name": name, "model": config.model}
         usual, told = config_class(config.model, is_synthetic(config))(**fields), f"a recipe of {config.model}"
     then, now = flat(to_dict(usual)), flat(to_dict(config))
-    rows = [[f, _plain(then.get(f)), _plain(value)] for f, value in now.items() if then.get(f) != value]
+    rows = [[f, plain(then.get(f)), plain(value)] for f, value in now.items() if then.get(f) != value]
     return {
         "usual": told,
         "table": Table(["field", "default", "here"], rows),
@@ -62,12 +62,13 @@ def configuration(described) -> dict:
     }
 
 
-def _plain(value):
+def plain(value) -> str:
+    """A value of a configuration as a text."""
     if value is None:
         return "not set"
     if isinstance(value, list):
         return " ".join(map(str, value)) or "none"
-    return {True: "on", False: "off"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+    return ("on" if value else "off") if isinstance(value, bool) else str(value)
 
 
 def versions(described) -> Table:

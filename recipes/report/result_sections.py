@@ -1,5 +1,7 @@
 """Sections on what a run measured: metrics, true against predicted, and calibration."""
 
+import itertools
+
 import numpy as np
 
 from plumkeras.recipes.report import calibration, figures
@@ -59,7 +61,7 @@ def _scatter(p):
     return {
         "kind": "regression",
         "scatter": figures.scatter(p.labels, p.predicted, "scatter", "Predictions against true labels"),
-        "many": len(p.labels) > figures._MAX_POINTS,
+        "many": len(p.labels) > figures.MAX_POINTS,
         "errors": figures.error_bars(used, means, counts, shown, "errors", "Mean absolute error by true label"),
         "table": Table(["true label", "mean |error|", "n"], rows),
     }
@@ -72,7 +74,7 @@ def _label_bins(labels):
     if 2 <= last - first <= 12:
         return np.arange(first, last + 2) - 0.5, [str(k) for k in range(first, last + 1)]
     edges = np.linspace(low, high if high > low else low + 1, 8)
-    return edges, [f"{(a + b) / 2:.2g}" for a, b in zip(edges, edges[1:], strict=False)]
+    return edges, [f"{(a + b) / 2:.2g}" for a, b in itertools.pairwise(edges)]
 
 
 def _confusion(p):
