@@ -154,7 +154,7 @@ class Outcome:
             rows.append([self.rows[name].title, *(_difference(found[key], titles[key]) for key in titles)])
         drawn = f"{comparison.groups} {comparison.grouping}" if comparison.groups else f"{comparison.n} samples"
         notes = [
-            f"Row minus \"{self.rows[names[0]].title}\", on {self.split} (n = {comparison.n}), with 95 % intervals of a "
+            f'Row minus "{self.rows[names[0]].title}", on {self.split} (n = {comparison.n}), with 95 % intervals of a '
             f"paired bootstrap over {drawn}, and over the seeds of each that has three or more. *: the interval "
             "leaves out 0; without it, no difference is shown.",
             self.convention,
