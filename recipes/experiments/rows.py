@@ -177,7 +177,7 @@ class Outcome:
             # The first epoch of a stage compiles it.
             later = {s: [t for run in seconds for t in run.get(s, ())[1:]] for s in stages}
             each = [statistics.median(values) if values else None for values in later.values()]
-            body.append([title, str(len(seconds)), round(total, 1), *(v and round(v, 2) for v in each)])
+            body.append([title, str(len(seconds)), f"{total:.1f}", *("" if v is None else f"{v:.2f}" for v in each)])
         header = ["", "runs", "s of a run", *(f"s of an epoch of {stage}" for stage in stages)]
         notes = [
             "A run: all epochs of all stages, validation included, mean over runs (of folds, all folds); an epoch: the "

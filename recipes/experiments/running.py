@@ -185,8 +185,8 @@ def _check_options(name, module, options):
 def _begin(name, config, dataset, directory, seeds, options, overwrite):
     """Writes `experiment.json`; returns whether something is asked that the directory's experiment was not."""
     path = directory / EXPERIMENT
-    told = {name: getattr(options, name) for name in ("rows", "trials", "stage1_epochs")}
-    told |= {"models": list(options.models), "settings": options.settings and str(options.settings)}
+    told = {option: getattr(options, option) for option in find_experiment(name).OPTIONS}
+    told = {option: value if isinstance(value, (str, int)) else _plain(value) for option, value in told.items()}
     asked = {"experiment": name, "recipe": to_dict(config), "seeds": list(seeds), "options": told}
     known = {}
     if path.is_file() and not overwrite:
@@ -200,6 +200,10 @@ def _begin(name, config, dataset, directory, seeds, options, overwrite):
     (directory / RESULTS).unlink(missing_ok=True)
     write_json(path, {**asked, **provenance.describe_surroundings(dataset)})
     return True
+
+
+def _plain(value):
+    return list(value) if isinstance(value, tuple) else value and str(value)
 
 
 def _check_same(known, asked, dataset, path):

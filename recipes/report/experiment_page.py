@@ -22,8 +22,8 @@ def render(directory, place) -> str:
         facts=section("facts", "What was run", _facts, described),
         sections=[
             section("findings", "Findings", _findings, results),
-            section("tables", "Results", _tables, results),
             section("pictures", "Pictures", _pictures, directory, results),
+            section("tables", "Results", _tables, results),
             *origin(described, None),
         ],
         warnings=_sentences(described, "warnings"),
@@ -32,7 +32,8 @@ def render(directory, place) -> str:
 
 def _sentences(values, name):
     found = values.get(name) or []
-    return [str(sentence) for sentence in found] if isinstance(found, list) else [str(found)]
+    # They are Markdown, in which names of fields stand between backticks.
+    return [str(sentence).replace("`", "") for sentence in (found if isinstance(found, list) else [found])]
 
 
 def _facts(described):

@@ -19,6 +19,8 @@ from plumkeras.recipes.runs.run_directory import (
     read_network,
 )
 
+_RESUME = "resume it with plumkeras train --resume"
+
 
 class ReportWarning(UserWarning):
     """A report could not be written; what it reports on is there."""
@@ -74,25 +76,23 @@ def check_reportable(directory):
     if not directory.is_dir():
         raise ConfigError(f"{directory}: there is no such directory")
     kinds = {
-        EXPERIMENT: (experiment_page.render, "experiment", RESULTS, "plumkeras experiment"),
-        SEEDS: (seed_page.render, "set of seeds", METRICS, "plumkeras train"),
+        EXPERIMENT: (experiment_page.render, "experiment", RESULTS, "the same command continues it"),
+        SEEDS: (seed_page.render, "set of seeds", METRICS, _RESUME),
     }
-    for name, (page, kind, last, command) in kinds.items():
+    for name, finished in kinds.items():
         if (directory / name).is_file():
-            return _finished(directory, page, kind, last, command)
+            return _finished(directory, *finished)
     if (directory / SEARCH).is_file():
         raise ConfigError(f"{directory}: holds a search, which has no report; its result is in trials.csv")
     if not (directory / CONFIG).is_file():
         raise ConfigError(f"{directory}: holds no run, cross-validation, set of seeds or experiment to report on")
     read_network(directory / CONFIG)
     if is_cross_validation(directory):
-        return _finished(directory, fold_page.render, "cross-validation", METRICS, "plumkeras train")
-    return _finished(directory, run_page.render, "run", METRICS, "plumkeras train")
+        return _finished(directory, fold_page.render, "cross-validation", METRICS, _RESUME)
+    return _finished(directory, run_page.render, "run", METRICS, _RESUME)
 
 
-def _finished(directory, page, kind, last, command):
+def _finished(directory, page, kind, last, how):
     if not (directory / last).is_file():
-        raise ConfigError(
-            f"{directory}: the {kind} is not finished: {last} is missing; resume it with {command} --resume"
-        )
+        raise ConfigError(f"{directory}: the {kind} is not finished: {last} is missing; {how}")
     return page
