@@ -15,6 +15,7 @@ COMMANDS = {
     "predict": "write predictions, with each modality's label distribution, to a file",
     "compare": "put runs side by side, with intervals for their differences on the same samples",
     "experiment": "reproduce a table or figure of the paper on your data, over seeds",
+    "report": "write a run, a cross-validation, seeds or an experiment as one HTML page",
     "tune": "search a recipe's hyper-parameters on validation alone",
     "export": "write a run as a SavedModel for TensorFlow Serving, with a model card",
     "inspect": "show what a feature file holds, and what is wrong with it",

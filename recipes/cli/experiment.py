@@ -68,7 +68,7 @@ def run_experiment(arguments):
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command continues, without --overwrite") from None
     terminal.print_results(results)
-    say(f"Page: {options.output / 'page.md'}")
+    say(f"Report: {options.output / 'report.html'}; the same in Markdown: {options.output / 'page.md'}")
 
 
 def _overview():

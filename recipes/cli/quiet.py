@@ -18,7 +18,7 @@ _LOUD = ("tensorflow", "tensorflow_io", "jax", "torch")
 
 def check_start(arguments):
     """Raises `UsageError` when the command of a command line starts a backend, and what names it is wrong."""
-    if arguments[0] not in ("inspect", "convert", "compare") and not {"-h", "--help"} & set(arguments):
+    if arguments[0] not in ("inspect", "convert", "compare", "report") and not {"-h", "--help"} & set(arguments):
         _check_backend(installed=False)
 
 

@@ -22,7 +22,6 @@ from plumkeras.recipes.serving import read_export as exported
 from plumkeras.tasks import get_task
 
 
-
 @dataclasses.dataclass(frozen=True)
 class Opened:
     """A run, or the same run with several seeds.

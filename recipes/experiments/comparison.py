@@ -58,8 +58,9 @@ def make_rows(setup):
             found = known[model]
         else:
             found = _search(setup, model, config)
-        known[model] = found
-        write_json(setup.directory / SETTINGS, known)
+        if known.get(model) != found:
+            known[model] = found
+            write_json(setup.directory / SETTINGS, known)
         rows[model] = Row(find_model(model).TITLE, with_values(config, found["values"]))
     modalities = setup.config.modalities or setup.dataset.modalities
     for kind in reference_kinds(setup.dataset.task, modalities):
@@ -113,6 +114,8 @@ def make_results(outcome):
     names = [own, *(name for name in outcome.rows if name != own)]
     paper = _paper_rows(outcome)
     notes = [f"Settings: {outcome.options.trials} trials of one seed for each model and reference, on valid alone."]
+    if outcome.options.trials == 1:
+        notes = ["Every model and reference with its own settings: nothing was searched."]
     if outcome.options.settings is not None:
         notes = [f"Settings of the other models: chosen on another data set, {outcome.options.settings}; see below."]
     if paper:
@@ -193,7 +196,7 @@ def _finding(outcome, names, key):
     ranked = sorted(values, key=lambda name: sign * values[name])
     best, told = ranked[0], outcome.rows[own].title
     other = ranked[1] if best == own else best
-    said = f"{told} has {scale * values[own]:.{digits}f} by {title}"
+    said = f"By {title.removesuffix(' %')}, {told} has {scale * values[own]:.{digits}f}"
     there = f"{outcome.rows[other].title}, {scale * values[other]:.{digits}f}"
     if best == own:
         return f"{said}, the best row; the next is {there}."

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from plumkeras.files import replacing, write_json
+from plumkeras.recipes.runs.run_directory import RESULTS
 from plumkeras.recipes.views.tables import ResultTable
 
-RESULTS, PAGE = "results.json", "page.md"
+PAGE = "page.md"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -154,7 +154,7 @@ class Outcome:
             rows.append([self.rows[name].title, *(_difference(found[key], titles[key]) for key in titles)])
         drawn = f"{comparison.groups} {comparison.grouping}" if comparison.groups else f"{comparison.n} samples"
         notes = [
-            f"Row minus \"{self.rows[names[0]].title}\", on {self.split} (n = {comparison.n}), with 95 % intervals of a "
+            f'Row minus "{self.rows[names[0]].title}", on {self.split} (n = {comparison.n}), with 95 % intervals of a '
             f"paired bootstrap over {drawn}, and over the seeds of each that has three or more. *: the interval "
             "leaves out 0; without it, no difference is shown.",
             self.convention,
@@ -177,7 +177,7 @@ class Outcome:
             # The first epoch of a stage compiles it.
             later = {s: [t for run in seconds for t in run.get(s, ())[1:]] for s in stages}
             each = [statistics.median(values) if values else None for values in later.values()]
-            body.append([title, str(len(seconds)), round(total, 1), *(v and round(v, 2) for v in each)])
+            body.append([title, str(len(seconds)), f"{total:.1f}", *("" if v is None else f"{v:.2f}" for v in each)])
         header = ["", "runs", "s of a run", *(f"s of an epoch of {stage}" for stage in stages)]
         notes = [
             "A run: all epochs of all stages, validation included, mean over runs (of folds, all folds); an epoch: the "

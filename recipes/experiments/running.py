@@ -21,12 +21,13 @@ from plumkeras.files import partial_path, write_json
 from plumkeras.recipes.config import BaseRecipeConfig, ConfigError, to_dict, with_values
 from plumkeras.recipes.execution.options import ExecutionOptions
 from plumkeras.recipes.experiments import find_experiment
-from plumkeras.recipes.experiments.results import RESULTS
+from plumkeras.recipes.experiments.results import PAGE
 from plumkeras.recipes.experiments.rows import Outcome
+from plumkeras.recipes.report import report_or_warn
 from plumkeras.recipes.runs import provenance, resuming, run_directory
 from plumkeras.recipes.runs.jobs import DataSource, check_trainable
 from plumkeras.recipes.runs.output_checks import check_experiment_output
-from plumkeras.recipes.runs.run_directory import EXPERIMENT, REPORT
+from plumkeras.recipes.runs.run_directory import EXPERIMENT, REPORT, RESULTS
 from plumkeras.recipes.runs.seed_training import SeedPlan, check_seeds, train_seeds
 from plumkeras.recipes.runs.train import resolve
 
@@ -167,6 +168,7 @@ def run_experiment(
         outcome = Outcome(directory, config, source, dataset, seeds, rows, metrics, options)
         results = module.make_results(outcome)
         results.write(directory, command)
+        report_or_warn(directory)
     return run_directory.read_description(directory / RESULTS)
 
 
@@ -183,8 +185,8 @@ def _check_options(name, module, options):
 def _begin(name, config, dataset, directory, seeds, options, overwrite):
     """Writes `experiment.json`; returns whether something is asked that the directory's experiment was not."""
     path = directory / EXPERIMENT
-    told = {name: getattr(options, name) for name in ("rows", "trials", "stage1_epochs")}
-    told |= {"models": list(options.models), "settings": options.settings and str(options.settings)}
+    told = {option: getattr(options, option) for option in find_experiment(name).OPTIONS}
+    told = {option: value if isinstance(value, (str, int)) else _plain(value) for option, value in told.items()}
     asked = {"experiment": name, "recipe": to_dict(config), "seeds": list(seeds), "options": told}
     known = {}
     if path.is_file() and not overwrite:
@@ -198,6 +200,10 @@ def _begin(name, config, dataset, directory, seeds, options, overwrite):
     (directory / RESULTS).unlink(missing_ok=True)
     write_json(path, {**asked, **provenance.describe_surroundings(dataset)})
     return True
+
+
+def _plain(value):
+    return list(value) if isinstance(value, tuple) else value and str(value)
 
 
 def _check_same(known, asked, dataset, path):
@@ -227,7 +233,7 @@ def _clear(directory):
             names += [picture["file"], f"{Path(picture['file']).stem}.png"]
     except (ConfigError, KeyError, TypeError):
         names = []
-    for name in (RESULTS, *names, "page.md", REPORT):
+    for name in (RESULTS, *names, PAGE, REPORT):
         # Names of a file in this directory alone.
         path = directory / Path(name).name
         path.unlink(missing_ok=True)

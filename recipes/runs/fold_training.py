@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from plumkeras.files import write_csv, write_json
+from plumkeras.recipes.report import report_or_warn
 from plumkeras.recipes.runs import predictions, resuming, run_directory
 from plumkeras.recipes.runs.data_checks import check_dataset
 from plumkeras.recipes.runs.earlier_network import recorded_source
@@ -97,6 +98,7 @@ def _cross_validate(config, dataset, directory, numbers, verbose, resume, warnin
     metrics["parameters"] = next(iter(finished.values())).get("parameters")
     metrics["warnings"] = warnings
     write_json(directory / run_directory.METRICS, metrics)
+    report_or_warn(directory)
     return metrics
 
 

@@ -166,6 +166,13 @@ def check_comparison_target(path, overwrite):
     _check_file_target("--output", Path(path), overwrite, "a .json, .csv, .md or .tex file")
 
 
+def check_html_target(path, overwrite):
+    """Raises `ConfigError` as `check_csv_target`, or when the name is not that of an HTML file."""
+    if Path(path).suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"--output {path}: an HTML file is written; end its name in .html")
+    _check_file_target("--output", Path(path), overwrite, "an HTML file")
+
+
 def check_npz_target(path, overwrite):
     """Raises `ConfigError` as `check_csv_target`."""
     _check_file_target("--output", Path(path), overwrite, "an npz file")

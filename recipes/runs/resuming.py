@@ -7,7 +7,7 @@ from plumkeras.files import replacing, write_json
 from plumkeras.recipes.config import ConfigError, read_json, to_dict
 from plumkeras.recipes.runs import provenance, run_directory
 from plumkeras.recipes.runs.provenance import PACKAGES
-from plumkeras.recipes.runs.run_directory import CHECKPOINT, CONFIG, METRICS, NETWORK
+from plumkeras.recipes.runs.run_directory import CHECKPOINT, CONFIG, METRICS, NETWORK, REPORT
 
 # Those of one backend alone.
 _BACKENDS = {"tensorflow": {"tensorflow", "tensorflow-cpu"}, "jax": {"jax"}, "torch": {"torch"}}
@@ -109,6 +109,7 @@ def raise_epochs(directory, config):
             f"is of an earlier version, or the file was deleted); train its network further by --init-from {directory}"
         )
     # In this order: killed in between, the run is unfinished and can be resumed either way.
+    (directory / REPORT).unlink(missing_ok=True)
     (directory / METRICS).unlink(missing_ok=True)
     write_json(
         directory / CONFIG,

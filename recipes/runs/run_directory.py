@@ -17,9 +17,12 @@ from plumkeras.recipes.runs.provenance import describe
 
 CONFIG, METRICS, NETWORK, LOGS, PICTURE = "config.json", "metrics.json", "network.keras", "logs", "losses.png"
 PREDICTIONS, DISAGREEMENT, TIMINGS = "predictions.png", "disagreement.png", "timings.json"
-# What a search for hyper-parameters is; what several seeds, an experiment and a reference are.
-SEARCH, SEEDS, EXPERIMENT, REFERENCE = "search.json", "seeds.json", "experiment.json", "reference.json"
+# The page about it all; see `plumkeras.recipes.report`.
 REPORT = "report.html"
+# What a search for hyper-parameters, several seeds, an experiment and a reference are.
+SEARCH, SEEDS, EXPERIMENT, REFERENCE = "search.json", "seeds.json", "experiment.json", "reference.json"
+# What an experiment writes last.
+RESULTS = "results.json"
 # What the training features look like; see `plumkeras.data_pipelines.inspection.fingerprint`.
 FINGERPRINT = "fingerprint.json"
 # Kept while a run is under way, and after it where more epochs of stage 2 may follow; see
@@ -27,7 +30,7 @@ FINGERPRINT = "fingerprint.json"
 CHECKPOINT = "checkpoint.npz"
 # What is cleared away first no longer passes for a finished run, or for one to resume.
 _FILES = (
-    *(METRICS, CHECKPOINT, NETWORK, PICTURE, PREDICTIONS, DISAGREEMENT, FINGERPRINT, TIMINGS),
+    *(METRICS, CHECKPOINT, NETWORK, PICTURE, PREDICTIONS, DISAGREEMENT, FINGERPRINT, TIMINGS, REPORT),
     *(f"{stage}_history.csv" for stage in STAGE_TITLES),
     *("predictions_valid.csv", "predictions_test.csv"),
 )

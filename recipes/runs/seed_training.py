@@ -8,6 +8,7 @@ from pathlib import Path
 from plumkeras.files import partial_path, write_json
 from plumkeras.recipes.config import BaseRecipeConfig, ConfigError, to_dict
 from plumkeras.recipes.execution import open_executor, run_tasks
+from plumkeras.recipes.report import report_or_warn
 from plumkeras.recipes.runs import provenance, resuming, run_directory
 from plumkeras.recipes.runs.data_checks import training_warnings
 from plumkeras.recipes.runs.jobs import DataSource, Job, check_trainable, run_job
@@ -113,6 +114,7 @@ class SeedPlan:
         metrics["warnings"] = described.get("warnings", [])
         seeds_table(metrics, described["data"]["task"], self.config.name).write(directory)
         write_json(directory / METRICS, metrics)
+        report_or_warn(directory)
         return metrics
 
 

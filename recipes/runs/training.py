@@ -9,6 +9,7 @@ import keras
 
 from plumkeras.files import replacing, write_json
 from plumkeras.recipes.config import TrainingError
+from plumkeras.recipes.report import report_or_warn
 from plumkeras.recipes.runs import predictions, resuming, run_directory
 from plumkeras.recipes.runs.checkpoint import CheckpointFile
 from plumkeras.recipes.runs.compiled import compiled_before, graph_key
@@ -111,6 +112,8 @@ def _train(config, dataset, directory, verbose, resume, fold, warnings, callback
                     # Only now, when nothing of the user's can be wrong any more, does an earlier run make place.
                     run_directory.start(directory, config, dataset, training.network, warnings, fold, init_from)
                 _finish(directory, training, training.fit(directory, verbose, callbacks), dataset, warnings)
+    if not (directory / run_directory.REPORT).exists():
+        report_or_warn(directory)
     return run_directory.read_metrics(directory / run_directory.METRICS)
 
 
@@ -131,7 +134,7 @@ def _writing(directory):
 
 
 def _finish(directory, training, histories, dataset, warnings):
-    """Writes what a trained run leaves; `metrics.json` comes last, and says that the run is finished."""
+    """Writes what a trained run leaves but its report; `metrics.json` comes last, and says that it is finished."""
     network, config = training.network, training.config
     with replacing(directory / run_directory.NETWORK) as partial:
         network.save(partial)
