@@ -84,7 +84,7 @@ class SeedPlan:
             job = Job(
                 dataclasses.replace(self.config, seed=seed),
                 self.source,
-                seed_directory(directory, seed),
+                seed_directory(directory.absolute(), seed),
                 *(self.change, self.init_from, self.callbacks),
             )
             if not _is_finished(job, dataset):
