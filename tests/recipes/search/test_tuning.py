@@ -486,6 +486,7 @@ def _loaded(search, directory):
 def test_the_command_searches_and_refuses(cheap, tmp_path, capsys):
     save_npz(dataset(), tmp_path / "features.npz")
     asked = ["tune", "mosi_frozen", "--data", str(tmp_path / "features.npz"), "--trials=3", "--algorithm=random"]
+    asked.append("--jobs=1")
     out = str(tmp_path / "search")
     assert main([*asked, "--output", out, "--network.dropout=0.3", "--seeds-per-trial=2"]) == 0
     assert "best_config.json" in "".join(capsys.readouterr().out.split())
@@ -498,7 +499,6 @@ def test_the_command_searches_and_refuses(cheap, tmp_path, capsys):
         (["--output", out, "--resume", "--overwrite"], "choose one"),
         (["--output", out, "--network.dropout=0.3", "--seeds-per-trial=0"], "--seeds-per-trial must be at least 1"),
         (["--output", out, "--overwrite", "--space", str(tmp_path / "none.json")], "none.json"),
-        ([], "tune needs --output DIR"),
     ):
         assert main([*asked, *options]) == 2
         error = capsys.readouterr().err
