@@ -56,6 +56,11 @@ class ShardFeatures(StoredFeatures):
         self._is_checked = np.zeros(len(ids), dtype=bool)
         self._buffers, self._resident = BufferPool(), 0
 
+    def __reduce__(self):
+        # Another process maps the file itself.
+        known = (self._ids, self._starts, self.lengths, self._sums)
+        return _opened, (os.path.abspath(self._path), self._field, self.shape[1:], len(self._frames), *known)
+
     def take(self, rows):
         rows = self._numbers(rows)
         picked = (array[rows] for array in (self._ids, self._starts, self.lengths, self._sums))
@@ -88,3 +93,8 @@ class ShardFeatures(StoredFeatures):
         if self._resident > _MAX_RESIDENT and hasattr(mmap, "MADV_DONTNEED"):
             self._frames.base.madvise(mmap.MADV_DONTNEED)
             self._resident = 0
+
+
+def _opened(path, field, shape, frames, ids, starts, lengths, sums):
+    mapped = map_frames(path, frames, shape[1])
+    return ShardFeatures(path, field, shape, mapped, ids, starts, lengths, sums)

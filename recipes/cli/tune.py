@@ -10,12 +10,13 @@ from plumkeras.recipes.cli.data_set import read_for_training
 from plumkeras.recipes.cli.parsing import MaxBytes, UsageError, resume_command, warn
 from plumkeras.recipes.cli.quiet import quiet_start
 from plumkeras.recipes.cli.recipe_line import parse_recipe
+from plumkeras.recipes.execution.options import ExecutionOptions
 from plumkeras.recipes.runs import run_directory
 from plumkeras.recipes.search.plan import SearchOptions, plan
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Tune(SearchOptions):
+class Tune(SearchOptions, ExecutionOptions):
     """Searches a recipe's hyper-parameters on `train` and `valid`; the test split takes no part.
 
     RECIPE is a name or the path of a recipe file; `--config FILE.json` in its place begins from a run's configuration.
@@ -24,8 +25,8 @@ class Tune(SearchOptions):
         plumkeras tune mosi_frozen --data mosi_text_audio.npz --output searches/mosi --trials 20
     """
 
-    output: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """The search directory to make. A worker (--join) has none."""
+    output: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """The search directory to make."""
     data: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
     """Feature file or folder, of any format that `inspect` knows, or shards. `synthetic` needs none."""
     overwrite: bool = False
@@ -34,18 +35,19 @@ class Tune(SearchOptions):
     """Continue the output directory's search where it stopped; start one if there is none."""
     max_bytes: MaxBytes = None
 
+    def __post_init__(self):
+        SearchOptions.__post_init__(self)
+        ExecutionOptions.__post_init__(self)
+
 
 def run_tune(arguments):
-    options, recipe, callbacks = parse_recipe(Tune, arguments, "tune")
+    options, recipe, callbacks = parse_recipe(Tune, arguments, "tune", output=tyro.MISSING)
     from plumkeras.recipes.runs.output_checks import check_search_output
 
     if options.overwrite and options.resume:
         raise UsageError("--overwrite replaces a search and --resume resumes it; choose one")
-    if (options.output is None) == (options.join is None):
-        raise UsageError("tune needs --output DIR; or, for a worker, --join HOST:PORT")
-    if options.output is not None:
-        run_directory.check_unlocked(options.output)
-        check_search_output(options.output, options.overwrite, options.resume)
+    run_directory.check_unlocked(options.output)
+    check_search_output(options.output, options.overwrite, options.resume)
     search = plan(recipe, read_for_training(options.data, recipe, options.max_bytes), options)
     from plumkeras.recipes.runs.data_checks import data_warnings
     from plumkeras.recipes.runs.label_classes import label_classes_warning
@@ -58,8 +60,6 @@ def run_tune(arguments):
     with quiet_start():
         from plumkeras.recipes.search.tuning import run_search
     try:
-        run_search(search, options, options.output, options.resume, options.overwrite)
+        run_search(search, options.output, options.resume, options.overwrite, options.jobs, options.scheduler)
     except KeyboardInterrupt:
-        if options.output is None:
-            raise
         raise KeyboardInterrupt(f"resume with: {resume_command('tune', arguments)}") from None

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent import futures
 
 from plumkeras.recipes.config import ConfigError
+from plumkeras.recipes.execution.cluster import open_cluster
 from plumkeras.recipes.execution.local import LocalExecutor, SerialExecutor, usual_jobs
 from plumkeras.recipes.execution.losses import WorkerLostError
+from plumkeras.recipes.execution.shared import share
 
-__all__ = ["WorkerLostError", "open_executor", "run_tasks"]
+__all__ = ["WorkerLostError", "check_choice", "open_executor", "run_tasks", "share"]
 
 
 @contextlib.contextmanager
@@ -32,7 +34,8 @@ def open_executor(
             or as it has GPUs. With 1, tasks are run in this process.
         scheduler: address of a Dask scheduler, whose workers run the tasks in place of this machine.
         tasks: how many tasks there are, if that is known.
-        paths: files and folders that the tasks need, which must exist for the workers of a cluster too.
+        paths: files and folders that the tasks need, and that the workers of a cluster must see too; of one that is
+            yet to be made, the folder that it will be in.
         devices: how many GPUs a task trains on.
 
     Yields:
@@ -42,16 +45,23 @@ def open_executor(
     Raises:
         ConfigError: `jobs` is below 1, or `scheduler` is given too; or the cluster is not there, or not fit.
     """
-    if jobs is not None and jobs < 1:
-        raise ConfigError(f"--jobs must be at least 1. Received: {jobs}")
-    if jobs is not None and scheduler is not None:
-        raise ConfigError("--jobs counts processes of this machine and --scheduler names a cluster; choose one")
+    check_choice(jobs, scheduler)
     if scheduler is not None:
-        raise ConfigError("--scheduler: not there yet")
+        with open_cluster(scheduler, paths) as executor:
+            yield executor
+        return
     jobs = usual_jobs(devices) if jobs is None else jobs
     jobs = jobs if tasks is None else max(1, min(jobs, tasks))
     with SerialExecutor() if jobs == 1 else LocalExecutor(jobs, devices) as executor:
         yield executor
+
+
+def check_choice(jobs: int | None, scheduler: str | None) -> None:
+    """Raises `ConfigError` unless at most one of both is given, and `jobs` is positive."""
+    if jobs is not None and jobs < 1:
+        raise ConfigError(f"--jobs must be at least 1. Received: {jobs}")
+    if jobs is not None and scheduler is not None:
+        raise ConfigError("--jobs counts processes of this machine and --scheduler names a cluster; choose one")
 
 
 def run_tasks(
@@ -65,7 +75,7 @@ def run_tasks(
     Args:
         executor: of `open_executor`.
         function: called with one task; a function of a module.
-        tasks: the arguments.
+        tasks: the arguments. Their paths are absolute: a worker of a cluster may be in another folder.
         on_done: called with the index and the result of each task as it ends, in this thread.
 
     Returns:

@@ -19,6 +19,7 @@ import tyro
 from plumkeras.data_pipelines import Dataset
 from plumkeras.files import partial_path, write_json
 from plumkeras.recipes.config import BaseRecipeConfig, ConfigError, to_dict, with_values
+from plumkeras.recipes.execution import open_executor
 from plumkeras.recipes.execution.options import ExecutionOptions
 from plumkeras.recipes.experiments import find_experiment
 from plumkeras.recipes.experiments.results import PAGE
@@ -143,6 +144,10 @@ def run_experiment(
     seeds = check_seeds(options.seeds or module.SEEDS)
     config = with_values(config, {"deterministic": True, "devices": 1, "seed": 0})
     check_experiment_output(directory, overwrite)
+    if options.scheduler is not None:
+        # A cluster that is not there costs nothing of what the directory holds.
+        with open_executor(scheduler=options.scheduler):
+            pass
     dataset = source.prepared(config)
     check_trainable(config, dataset)
     with run_directory.locked(directory):

@@ -9,7 +9,8 @@ from plumkeras.recipes.views.pictures.losses import COLOURS
 
 # Legends say what the markers of matplotlib look like.
 _SYMBOLS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚", "X": "✖", "*": "★"}
-_TRAIN, _VALID = "-", "--"
+# Dashed lines and open markers are of validation.
+_TRAIN, _VALID = {"dash": "-"}, {"dash": "--", "fill": "white"}
 
 
 def run_curves(histories, modalities, kept) -> list:
@@ -28,9 +29,9 @@ def run_curves(histories, modalities, kept) -> list:
             lines = []
             for member, name in members.items():
                 look = _look(modalities, member)
-                lines.append({"epochs": history["epoch"], "values": history[name], "dash": _TRAIN, **look})
+                lines.append({"epochs": history["epoch"], "values": history[name], **_TRAIN, **look})
                 if f"val_{name}" in history:
-                    lines.append({"epochs": history["epoch"], "values": history[f"val_{name}"], "dash": _VALID, **look})
+                    lines.append({"epochs": history["epoch"], "values": history[f"val_{name}"], **_VALID, **look})
             name = f"{stage}-{len(panels)}"
             panels.append((_title(kind), figures.curves(lines, last, name, f"{_title(kind)} by epoch")))
         stages.append({"title": STAGE_TITLES[stage], "panels": panels, "kept": last})
@@ -87,7 +88,7 @@ def curves_of_several(histories) -> list:
     return stages
 
 
-def _several(runs, name, colour, dash):
+def _several(runs, name, colour, style):
     """A thin line for each run, and a thick one for their mean."""
     curves = [run[name] for run in runs if name in run]
     if not curves:
@@ -100,6 +101,6 @@ def _several(runs, name, colour, dash):
     # Not nanmean, which warns of an epoch whose loss is NaN in every run.
     seen = np.isfinite(padded)
     mean = np.where(seen, padded, 0).sum(axis=0) / np.where(seen.any(axis=0), seen.sum(axis=0), np.nan)
-    look = {"epochs": epochs, "colour": colour, "dash": dash}
+    look = {"epochs": epochs, "colour": colour, **style}
     thin = [{**look, "values": row, "width": 0.7, "alpha": 0.55} for row in padded]
     return [*thin, {**thin[0], "values": mean, "width": 2.2, "alpha": 1}]

@@ -13,7 +13,13 @@ MAX_SAMPLES, MAX_TEXT = 2000, 1000
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """A cell of the samples' table: what is shown, what it is sorted by ("" comes last), and its column's kind."""
+    """A cell of the samples' table.
+
+    Attributes:
+        text: what is shown.
+        key: the number it is sorted by; "" comes last.
+        kind: "number", "label" (of a class, with its probability), or "text" or "long", which are sorted as texts.
+    """
 
     text: str
     key: str
@@ -104,7 +110,7 @@ def _answer(predictions, value):
     if predictions.task == "regression":
         return Cell(f"{value:.2f}", f"{value:.6g}")
     if predictions.task == "classification":
-        return Cell(class_name(predictions.names, value), f"{value:g}")
+        return Cell(class_name(predictions.names, value), f"{value:g}", "label")
     text = ", ".join(name for name, has in zip(predictions.names, value, strict=True) if has > 0.5)
     return Cell(text or "none", text, "text")
 
@@ -120,16 +126,16 @@ def _prediction(predictions, row):
 def _opinion(predictions, modality, row):
     label = predictions.hard[modality][row]
     if label < 0:
-        return Cell("missing", "")
+        return Cell("missing", "", "label")
     name = class_name(predictions.names, label)
     if modality not in predictions.soft or label >= len(predictions.names):
-        return Cell(name, str(label))
+        return Cell(name, str(label), "label")
     return _ranked(name, label, predictions.soft[modality][row, label])
 
 
 def _ranked(name, label, probability):
     """A class and its probability, sorted by the class and then by the probability."""
-    return Cell(f"{name} {probability:.2f}", f"{label + min(probability, 1) / 2:.6g}")
+    return Cell(f"{name} {probability:.2f}", f"{label + min(probability, 1) / 2:.6g}", "label")
 
 
 def class_name(names, label) -> str:

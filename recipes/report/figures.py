@@ -41,7 +41,7 @@ def inline_svg(figure, name, title):
         if (identifier := element.attrib.pop("id", None)) in used:
             element.set("id", f"{name}-{identifier}")
         if link := element.attrib.pop(_LINK, None):
-            element.set("href", f"#{name}-{link[1:]}")
+            element.set("href", f"#{name}-{link[1:]}" if link.startswith("#") else link)
         for key, value in element.attrib.items():
             if value.startswith("url(#"):
                 element.set(key, f"url(#{name}-{value[5:]}")
@@ -55,8 +55,8 @@ def curves(lines, kept, name, title):
     """Quantities by epoch.
 
     Args:
-        lines: list of dicts of `epochs` and `values`, and of `colour`, `marker`, `dash`, `width` and `alpha` as far as
-            they are not the usual ones.
+        lines: list of dicts of `epochs` and `values`, and of `colour`, `marker`, `fill`, `dash`, `width` and `alpha` as
+            far as they are not the usual ones.
         kept: number of the kept epoch, or None.
         name, title: as of `inline_svg`.
     """
@@ -73,6 +73,7 @@ def curves(lines, kept, name, title):
             marker=line.get("marker") or ("o" if most == 1 else None),
             markevery=max(most // 5, 1),
             markersize=3.5,
+            markerfacecolor=line.get("fill", line.get("colour", COLOURS[0])),
             linewidth=line.get("width", 1.3),
             alpha=line.get("alpha", 1),
         )
@@ -95,8 +96,8 @@ def scatter(labels, predicted, name, title):
     margin = 0.04 * ((high - low) or 1)
     ends = (low - margin, high + margin)
     if len(labels) > MAX_POINTS:
-        drawn = axis.hexbin(labels, predicted, gridsize=28, mincnt=1, cmap="Blues", vmin=0, linewidths=0.1)
-        figure.colorbar(drawn, ax=axis, shrink=0.6, label="samples")
+        # From light to dark, also in grey; the fewest are seen too.
+        axis.hexbin(labels, predicted, gridsize=28, mincnt=1, cmap="cividis_r", bins="log", linewidths=0.1)
     else:
         alpha = float(np.clip(13 / np.sqrt(len(labels)), 0.25, 0.8))
         axis.plot(labels, predicted, "o", color=COLOURS[0], alpha=alpha, markersize=4, markeredgewidth=0)

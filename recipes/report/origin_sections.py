@@ -14,7 +14,6 @@ def data_facts(described) -> list:
     """Facts about the data of a `config.json`, a `seeds.json` or an `experiment.json`: list of (title, text)."""
     data = described.get("data") or {}
     facts = []
-    # Only the name: the page may be passed on, and folders tell of persons.
     name = str(data.get("path") or "").replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
     form = data.get("format")
     facts.append(("Data", f"{name} (format {form})" if name else f"generated ({form})" if form else "unknown"))

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,11 @@ class DataSource:
     path: str | None = None
     dataset: Dataset | None = None
     max_bytes: int | None = None
+
+    def __post_init__(self):
+        if self.path is not None:
+            # A worker of a cluster may be in another folder.
+            object.__setattr__(self, "path", os.path.abspath(self.path))
 
     def read(self, config: BaseRecipeConfig) -> Dataset:
         """The data set as loaded; a process reads a file once for all recipes that read its labels alike."""

@@ -84,7 +84,7 @@ class SeedPlan:
             job = Job(
                 dataclasses.replace(self.config, seed=seed),
                 self.source,
-                seed_directory(directory, seed),
+                seed_directory(directory.absolute(), seed),
                 *(self.change, self.init_from, self.callbacks),
             )
             if not _is_finished(job, dataset):
@@ -152,20 +152,24 @@ def train_seeds(plans, jobs=None, scheduler=None, resume=False, overwrite=False,
     Raises:
         ConfigError, DataError, TrainingError: as `plumkeras.train`; or the scheduler is not there.
     """
+    paths = [plan.directory for plan in plans] + [plan.source.path for plan in plans if plan.source.path]
     with contextlib.ExitStack() as stack:
+        executor = None
+        if scheduler is not None:
+            # First: a cluster that is not there costs nothing of what the directories hold.
+            executor = stack.enter_context(open_executor(jobs, scheduler, paths=paths))
         for plan in plans:
             stack.enter_context(run_directory.locked(plan.directory))
         todo = [job for plan in plans for job in plan.begin(resume, overwrite)]
         if any(job.callbacks is not None for job in todo):
             jobs = 1
         if todo:
-            paths = [plan.directory for plan in plans] + [plan.source.path for plan in plans if plan.source.path]
             devices = max(job.config.devices for job in todo)
-            with open_executor(jobs, scheduler, len(todo), paths, devices) as executor:
-                if verbose:
-                    at_a_time = f", {executor.workers} at a time" if executor.workers > 1 else ""
-                    print_line(f"{len(todo)} {'run' if len(todo) == 1 else 'runs'} to train{at_a_time}")
-                run_tasks(executor, run_job, todo, _Progress(todo, len(plans) > 1) if verbose else None)
+            executor = executor or stack.enter_context(open_executor(jobs, None, len(todo), paths, devices))
+            if verbose:
+                at_a_time = f", {executor.workers} at a time" if executor.workers > 1 else ""
+                print_line(f"{len(todo)} {'run' if len(todo) == 1 else 'runs'} to train{at_a_time}")
+            run_tasks(executor, run_job, todo, _Progress(todo, len(plans) > 1) if verbose else None)
         return [plan.finish() for plan in plans]
 
 

@@ -4,7 +4,7 @@ KerasTuner keeps a trial in a file of its own beside that of the oracle, and wri
 two or in the middle of one, a search loses or repeats trials, or cannot be read at all.
 """
 
-import json
+import itertools
 import math
 import sys
 import warnings
@@ -16,14 +16,12 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 
 from plumkeras.files import write_json
 from plumkeras.recipes.config import ConfigError, read_json
+from plumkeras.recipes.execution.losses import ATTEMPTS
 from plumkeras.recipes.search.plan import OBJECTIVE
 
 STATE = "trials.json"
-# Under this name a worker hands in what came of a trial, as JSON: KerasTuner's messages have no room for reasons.
-RECORD = "plumkeras/record"
 HYPERBAND_EPOCHS = "tuner/epochs"
-# A trial that was running when its process died is run again, but not for ever: it may be what killed the process.
-_MAX_INTERRUPTIONS = 3
+_PERHAPS = "out of memory, perhaps"
 _FACTOR = 3
 
 
@@ -90,54 +88,22 @@ class _SearchOracle:
         space = self.search.space
         return {name: space[name].tidy(value) if name in space else value for name, value in values.items()}
 
-    @keras_tuner.synchronized
-    def create_trial(self, tuner_id):
-        trial = super().create_trial(tuner_id)
-        if trial.status == TrialStatus.STOPPED and self.is_running:
-            # Whoever waits can take over the trial of a worker that is lost.
-            trial.status = TrialStatus.IDLE
-            self.tuner_ids.add(tuner_id)
-        return trial
+    def begin(self):
+        """The next trial to run, a `Trial`; `None` where there is none, or none before another trial has ended."""
+        free = next(name for name in map(str, itertools.count()) if name not in self.ongoing_trials)
+        trial = self.create_trial(free)
+        return trial if trial.status == TrialStatus.RUNNING else None
 
-    @keras_tuner.synchronized
-    def end_trial(self, trial):
-        known = self.trials[trial.trial_id]
-        if known.status != TrialStatus.RUNNING:
-            return  # Handed in before, by a worker that had been given up for lost, or by its successor.
-        if trial.trial_id in self._retry_queue:
-            self._retry_queue.remove(trial.trial_id)
-        record = json.loads(trial.hyperparameters.values[RECORD])
-        self.records[trial.trial_id] = record
+    def end(self, trial_id, record):
+        """Takes in what came of a trial."""
+        self.records[trial_id] = record
         if record["reason"] is None:
-            self.update_trial(trial.trial_id, {OBJECTIVE: record["objective"]})
+            self.update_trial(trial_id, {OBJECTIVE: record["objective"]})
         status = TrialStatus.FAILED if record["reason"] else TrialStatus.COMPLETED
-        super().end_trial(Trial(known.hyperparameters, trial.trial_id, status, record["reason"]))
+        hyperparameters = self.trials[trial_id].hyperparameters
+        self.end_trial(Trial(hyperparameters, trial_id, status, record["reason"]))
         if self.on_end is not None:
             self.on_end(self)
-
-    def give_up_worker(self, tuner_id):
-        """Gives the trial of a worker that is lost to the next that asks."""
-        trial = self.ongoing_trials.pop(tuner_id)
-        self.tuner_ids.discard(tuner_id)
-        self._retry_queue.append(trial.trial_id)
-        self._interrupted(trial.trial_id)
-
-    def _interrupted(self, trial_id):
-        self.interruptions[trial_id] = self.interruptions.get(trial_id, 0) + 1
-        if self.interruptions[trial_id] >= _MAX_INTERRUPTIONS:
-            reason = f"the process ended in the middle of it {_MAX_INTERRUPTIONS} times; out of memory, perhaps"
-            self.end_trial(make_report(trial_id, {**EMPTY_RECORD, "reason": reason}))
-
-    @property
-    def is_running(self):
-        """Whether a trial is under way, or is to be run again."""
-        return bool(self.ongoing_trials or self._retry_queue)
-
-    @property
-    def is_finished(self):
-        """Whether every trial has been made and has ended."""
-        is_running = any(trial.status == TrialStatus.RUNNING for trial in self.trials.values())
-        return len(self.trials) >= self.max_trials and not is_running
 
     def get_state(self):
         ours = {"records": self.records, "interruptions": self.interruptions}
@@ -155,12 +121,11 @@ class _SearchOracle:
     def _save_trial(self, trial):
         """KerasTuner's file of one trial: there is none, `save` writes all."""
 
-    def load(self, has_workers=False):
-        """Takes up the state that `directory` holds, if there is one.
+    def load(self, runs_here=True):
+        """Takes up the state that `directory` holds, if there is one. Trials that were running are run again.
 
         Args:
-            has_workers: bool. Whether the trials that were running were so in other processes, which may still be at
-                them. Otherwise they are run again.
+            runs_here: bool. Whether trials are run in this process, so that one of them may be what killed it.
 
         Raises:
             ConfigError: the file is damaged.
@@ -176,15 +141,16 @@ class _SearchOracle:
             raise ConfigError(
                 f"{path}: is damaged ({type(error).__name__}: {error}); start anew with --overwrite"
             ) from None
-        running = {name for name, trial in self.trials.items() if trial.status == TrialStatus.RUNNING}
-        kept = self.ongoing_trials if has_workers else {}
-        self.ongoing_trials = {worker: trial for worker, trial in kept.items() if trial.trial_id in running}
-        self.tuner_ids = set(self.ongoing_trials)
-        lost = running - {trial.trial_id for trial in self.ongoing_trials.values()}
+        self.ongoing_trials, self.tuner_ids = {}, set()
+        lost = sorted((name for name, trial in self.trials.items() if trial.status == TrialStatus.RUNNING), key=int)
+        if runs_here:
+            for name in lost:
+                self.interruptions[name] = self.interruptions.get(name, 0) + 1
+        fatal = [name for name in lost if self.interruptions.get(name, 0) >= ATTEMPTS]
         # The last is taken first.
-        self._retry_queue = sorted(lost, key=int, reverse=True)
-        for name in () if has_workers else sorted(lost, key=int):
-            self._interrupted(name)
+        self._retry_queue = [name for name in reversed(lost) if name not in fatal]
+        for name in fatal:
+            self.end(name, failed_record(f"the process ended in the middle of it {ATTEMPTS} times; {_PERHAPS}"))
         self.save()
 
 
@@ -204,11 +170,9 @@ def values_of(search, hp):
 EMPTY_RECORD = {"objective": None, "objectives": [], "best_epochs": [], "seconds": None, "reason": None, "worker": None}
 
 
-def make_report(trial_id, record):
-    """The `Trial` by which a record is handed in to `end_trial`, here or over the network."""
-    hyperparameters = keras_tuner.HyperParameters()
-    hyperparameters.values[RECORD] = json.dumps(record)
-    return Trial(hyperparameters, trial_id, TrialStatus.FAILED if record["reason"] else TrialStatus.COMPLETED)
+def failed_record(reason):
+    """The record of a trial that has not come to its end."""
+    return {**EMPTY_RECORD, "reason": reason}
 
 
 class RandomOracle(_SearchOracle, keras_tuner.oracles.RandomSearchOracle):
@@ -240,12 +204,18 @@ class BayesianOracle(_SearchOracle, keras_tuner.oracles.BayesianOptimizationOrac
     def _vectorize_trials(self):
         # The recipe's own values may lie outside of the space, where the process has no place for them.
         everything, space = self.trials, self.search.space
-        self.trials = {
+        inside = {
             name: trial
             for name, trial in everything.items()
             if all(kind.contains(kind.decode(trial.hyperparameters.values[n])) for n, kind in space.items())
         }
+        ended = {name: trial for name, trial in inside.items() if trial.status != TrialStatus.RUNNING}
         try:
+            if len(ended) < len(inside):
+                # KerasTuner guesses what running trials will come to by the process as it was fitted last, if it was.
+                self.trials = ended
+                self.gpr.fit(*super()._vectorize_trials())
+            self.trials = inside
             return super()._vectorize_trials()
         finally:
             self.trials = everything

@@ -5,7 +5,6 @@ Nothing here imports a backend.
 
 import dataclasses
 import json
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -37,32 +36,11 @@ class SearchOptions:
     """The fields to search and their ranges or values; by default a space around the recipe's values."""
     fold: int | None = None
     """Of a file with folds, the one to leave out as the test fold; by default the first."""
-    chief: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
-    """Hand out the trials to workers at this address, and run none here."""
-    join: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
-    """Run trials for the chief at this address. Give the same recipe, fields, data, space and seeds as there."""
-    worker: str | None = None
-    """Name of this worker, different for each worker; by default the host name and process ID."""
 
     def __post_init__(self):
         for name, low in (("trials", 1), ("seeds_per_trial", 1)):
             if getattr(self, name) < low:
                 raise ConfigError(f"--{name.replace('_', '-')} must be at least {low}. Received: {getattr(self, name)}")
-        if self.chief and self.join:
-            raise ConfigError("--chief hands out trials and --join runs them; choose one")
-        if self.worker is not None and not self.join:
-            raise ConfigError("--worker names a worker; it goes with --join HOST:PORT")
-        for name in ("chief", "join"):
-            if getattr(self, name) is not None:
-                split_address(f"--{name}", getattr(self, name))
-
-
-def split_address(option, address):
-    """Host and port of `HOST:PORT`; raises `ConfigError` for anything else."""
-    found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s:/]+):(\d{1,5})", address)
-    if not found or not 0 < int(found[2]) < 65536:
-        raise ConfigError(f"{option} must be HOST:PORT, as 10.0.0.1:8000. Received: {address}")
-    return found[1], int(found[2])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -117,7 +95,7 @@ class Search:
         return config if seed is None else dataclasses.replace(config, seed=seed)
 
     def facts(self, backend):
-        """What must stay the same for a search to be resumed, or worked on elsewhere: flat, for JSON."""
+        """What must stay the same for a search to be resumed: flat, for JSON."""
         facts = {
             **resuming.flat(to_dict(self.config)),
             **{f"space {field}": kind.to_json() for field, kind in self.space.items()},

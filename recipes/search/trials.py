@@ -1,21 +1,22 @@
 """Trials of a search: whole runs of both stages, measured on the validation split alone."""
 
+import collections
 import contextlib
+import os
+import socket
 import time
 
 import keras
 import keras_tuner
-from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.errors import FailedTrialError
 
 from plumkeras.recipes.config import ConfigError, TrainingError
+from plumkeras.recipes.execution import WorkerLostError
 from plumkeras.recipes.runs.compiled import CompiledStages, graph_key
 from plumkeras.recipes.runs.stages import Training, network_shape, seeded_network
-from plumkeras.recipes.search.oracle import EMPTY_RECORD, make_report, values_of
+from plumkeras.recipes.search.oracle import EMPTY_RECORD, failed_record, values_of
 from plumkeras.recipes.search.plan import OBJECTIVE
 
-# How often a worker asks again while others are at work and nothing can be begun.
-_PAUSE_SECONDS = 1
 _MAX_REASON = 400
 
 
@@ -135,24 +136,39 @@ def run_trial(model, hp, worker=None):
     return record
 
 
-def work(oracle, model, worker):
-    """Runs trials until the oracle has no more.
+def run_task(task):
+    """Runs a trial where its executor has it run.
 
     Args:
-        oracle: one of `search.oracle`, or a client of a chief's.
-        model: `RecipeHyperModel`.
-        worker: a name of its own.
+        task: the `Shared` that gives the process's `RecipeHyperModel`, and the trial's `keras_tuner.HyperParameters`.
 
     Returns:
-        int. How many trials were run here.
+        Dict, the trial's record.
     """
-    count = 0
+    model, hp = task
+    return run_trial(model.get(), hp, f"{socket.gethostname()}-{os.getpid()}")
+
+
+def work(oracle, model, executor):
+    """Runs trials until the oracle has no more, as many at a time as the executor has workers.
+
+    The oldest of those that run is always the next to end, so that what is proposed does not depend on how long each
+    takes.
+
+    Args:
+        oracle: one of `search.oracle`.
+        model: `Shared` of a `RecipeHyperModel`.
+        executor: of `open_executor`.
+    """
+    running = collections.deque()
     while True:
-        trial = oracle.create_trial(worker)
-        if trial.status == TrialStatus.STOPPED:
-            return count
-        if trial.status == TrialStatus.IDLE:
-            time.sleep(_PAUSE_SECONDS)
-            continue
-        oracle.end_trial(make_report(trial.trial_id, run_trial(model, trial.hyperparameters, worker)))
-        count += 1
+        while len(running) < executor.workers and (trial := oracle.begin()) is not None:
+            running.append((trial.trial_id, executor.submit(run_task, (model, trial.hyperparameters))))
+        if not running:
+            return
+        trial_id, future = running.popleft()
+        try:
+            record = future.result()
+        except WorkerLostError as error:
+            record = failed_record(str(error))
+        oracle.end(trial_id, record)

@@ -1,25 +1,24 @@
-"""A search and its directory: alone, as the chief of workers, or as a worker."""
+"""A search and its directory."""
 
-import os
-import socket
 from pathlib import Path
 
 import keras
 
 from plumkeras.files import partial_path, write_json
 from plumkeras.recipes.config import ConfigError, TrainingError, to_dict
+from plumkeras.recipes.execution import open_executor, share
+from plumkeras.recipes.execution.local import SerialExecutor
 from plumkeras.recipes.runs import provenance, resuming, run_directory
 from plumkeras.recipes.runs.output_checks import check_search_output
 from plumkeras.recipes.runs.run_directory import SEARCH
 from plumkeras.recipes.search.oracle import STATE, make_oracle
-from plumkeras.recipes.search.plan import split_address
 from plumkeras.recipes.search.results import BEST, PICTURE, TABLE, SearchResults, write_picture, write_tables
 from plumkeras.recipes.search.trials import RecipeHyperModel, work
 
 _FILES = (STATE, BEST, TABLE, PICTURE)
 
 
-def tune(search, directory, resume=False, chief=None, on_trial=None, overwrite=True):
+def tune(search, directory, resume=False, on_trial=None, overwrite=True, jobs=1, scheduler=None):
     """Searches, and writes the search's directory.
 
     It holds `search.json` (what is searched, where, and by which versions), `trials.json` (what was found: the search
@@ -31,27 +30,31 @@ def tune(search, directory, resume=False, chief=None, on_trial=None, overwrite=T
         directory: path of the directory. A search that it holds is cleared away, or resumed.
         resume: bool. Whether to resume the directory's search, which must have had the same recipe, data, space,
             algorithm and seeds; the number of trials may be another. Without one there, it begins.
-        chief: `(host, port)` to hand out the trials at, while workers run them; by default they are run here.
         on_trial: called with `SearchResults` after each trial.
         overwrite: bool. Whether a search that the directory holds, and that is not resumed, may be cleared away.
+        jobs, scheduler: where trials are run, as `open_executor` takes them; by default in this process. With as many
+            workers, a search proposes the same trials.
 
     Returns:
         `SearchResults`.
 
     Raises:
-        ConfigError: the search to resume is another one, or cannot be read; or another process writes there.
+        ConfigError: the search to resume is another one, or cannot be read; another process writes there; or the
+            cluster is not there, or not fit.
         DataError: a damaged file was found while reading the data.
-        TrainingError: every trial failed, or the chief cannot listen.
+        TrainingError: every trial failed, or the cluster was lost.
     """
     directory = Path(directory)
-    with run_directory.locked(directory):
+    stored = [search.dataset.path] if search.dataset.format == "shards" else []
+    where = {"jobs": jobs, "scheduler": scheduler, "tasks": search.trials, "devices": search.config.devices}
+    with open_executor(**where, paths=[directory, *stored]) as executor, run_directory.locked(directory):
         if not overwrite:
             # Again: another process may have made a search there since it was checked.
             check_search_output(directory, overwrite, resume)
-        return _tune(search, directory, resume, chief, on_trial)
+        return _tune(search, directory, resume, on_trial, executor)
 
 
-def _tune(search, directory, resume, chief, on_trial):
+def _tune(search, directory, resume, on_trial, executor):
     def ended(oracle):
         results = SearchResults.of(search, oracle)
         write_tables(results, directory)
@@ -62,15 +65,11 @@ def _tune(search, directory, resume, chief, on_trial):
     if resume and (directory / SEARCH).is_file():
         check_same(directory, search)
         resuming.warn_of_other_versions(directory / SEARCH)
-        oracle.load(has_workers=chief is not None)
+        oracle.load(runs_here=isinstance(executor, SerialExecutor))
     else:
         _start(directory, search)
-    if chief is None:
-        work(oracle, RecipeHyperModel(search), "here")
-    else:
-        from plumkeras.recipes.search.workers import serve
-
-        serve(oracle, *chief)
+    with share(executor, search, directory, RecipeHyperModel) as model:
+        work(oracle, model, executor)
     results = SearchResults.of(search, oracle)
     write_tables(results, directory)
     if results.best is None:
@@ -117,35 +116,22 @@ def check_same(directory, search):
         )
 
 
-def worker_name():
-    """A name that no other worker has: the machine's and the process's number."""
-    return f"{socket.gethostname()}-{os.getpid()}"
-
-
-def run_search(search, options, directory=None, resume=False, overwrite=True):
-    """What `plumkeras tune` does once everything is checked: a search, the chief of one, or a worker.
+def run_search(search, directory, resume=False, overwrite=True, jobs=1, scheduler=None):
+    """What `plumkeras tune` does once everything is checked.
 
     Args:
         search: `Search`.
-        options: `SearchOptions`; `chief`, `join` and `worker` are read.
-        directory, resume, overwrite: as in `tune`. A worker has no directory.
+        directory, resume, overwrite, jobs, scheduler: as in `tune`.
 
     Raises:
-        As `tune`, and `search.workers.join`.
+        As `tune`.
     """
     from plumkeras.recipes.views import terminal
 
-    if options.join is not None:
-        from plumkeras.recipes.search.workers import join
-
-        count = join(search, *split_address("--join", options.join), options.worker or worker_name())
-        print(f"The search is over; {count} trials were run here")
-        return
     if search.fold is not None:
         terminal.print_line(
             f"Fold {search.fold} ({search.held_out} samples) takes no part. In a cross-validation by the best "
             "configuration, its metrics alone are of samples that the search has not seen"
         )
-    chief = options.chief and split_address("--chief", options.chief)
-    results = tune(search, directory, resume, chief, terminal.print_trial, overwrite)
+    results = tune(search, directory, resume, terminal.print_trial, overwrite, jobs, scheduler)
     terminal.print_search(results, Path(directory))

@@ -2,8 +2,7 @@
 
     python cheap_search.py POINT DIRECTORY OPTIONS
 
-POINT is `never`; or `trial:N`, and the process kills itself (SIGKILL) in the N-th trial that it runs, counted from 0;
-or `meet:PATH`, and its first trial lasts until another process has begun one too, each making a directory in PATH.
+POINT is `never`; or `trial:N`, and the process kills itself (SIGKILL) in the N-th trial that it runs, counted from 0.
 OPTIONS is a JSON object of `SearchOptions`; `"resume": true` among them goes on with the directory's search.
 """
 
@@ -12,7 +11,6 @@ import json
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 from plumkeras.data_pipelines import make_synthetic
@@ -56,7 +54,7 @@ def make_cheap(patch, before=None):
 def main(point, directory, options):
     resume = options.pop("resume", False)
     search = cheap_plan(**options)
-    from plumkeras.recipes.search import trials, tuning, workers
+    from plumkeras.recipes.search import tuning
 
     begun = []
 
@@ -64,16 +62,9 @@ def main(point, directory, options):
         begun.append(config)
         if point == f"trial:{len(begun) - 1}":
             os.kill(os.getpid(), signal.SIGKILL)
-        if point.startswith("meet:"):
-            place = Path(point.removeprefix("meet:"))
-            (place / str(os.getpid())).mkdir(parents=True, exist_ok=True)
-            while len(list(place.iterdir())) < 2:
-                time.sleep(0.05)
 
     make_cheap(setattr, before)
-    trials._PAUSE_SECONDS = 0.05
-    workers.BEAT_SECONDS, workers.SILENCE_SECONDS = 0.5, 8
-    tuning.run_search(search, SearchOptions(**options), directory, resume)
+    tuning.run_search(search, directory, resume)
     assert tuning.keras.backend.backend() == "tensorflow" or "tensorflow" not in sys.modules
     # What was trained here, for the test.
     print("trained", json.dumps([dataclasses.asdict(config) for config in begun]))

@@ -36,7 +36,7 @@ for (const place of document.querySelectorAll("[data-samples]")) {
     const isUp = head.getAttribute("aria-sort") !== "ascending";
     heads.forEach((other) => other.removeAttribute("aria-sort"));
     head.setAttribute("aria-sort", isUp ? "ascending" : "descending");
-    rows.sort((a, b) => compare(column, head.dataset.kind === "number", isUp ? 1 : -1, a, b));
+    rows.sort((a, b) => compare(column, ["number", "label"].includes(head.dataset.kind), isUp ? 1 : -1, a, b));
     body.append(...rows.map(({ row }) => row));
     shown = STEP;
     show();
@@ -49,8 +49,8 @@ for (const place of document.querySelectorAll("[data-samples]")) {
     button.addEventListener("click", () => sort(head, column));
     head.append(button);
   });
-  for (const control of [search, select]) {
-    control.addEventListener("input", () => { shown = STEP; show(); });
+  for (const [control, event] of [[search, "input"], [select, "change"]]) {
+    control.addEventListener(event, () => { shown = STEP; show(); });
   }
   more.addEventListener("click", () => { shown += STEP; show(); });
   every.addEventListener("click", () => { shown = Infinity; show(); });

@@ -15,10 +15,9 @@ def print_trial(results, console=None):
     """
     ended = [trial for trial in results.trials if trial.status != "running"]
     trial = max(ended, key=lambda trial: trial.order)
-    by = "" if trial.worker in (None, "here") else f", by {trial.worker}"
     said = f"failed: {trial.reason}" if trial.status == "failed" else f"{trial.objective:.4f}"
     best = f"; best so far {results.best.objective:.4f}, trial {results.best.number}" if results.best else ""
-    print_line(f"Trial {trial.number} ({len(ended)} of {results.search.trials} done{by}): {said}{best}", console)
+    print_line(f"Trial {trial.number} ({len(ended)} of {results.search.trials} done): {said}{best}", console)
 
 
 def print_search(results, directory, console=None, shown=4):

@@ -48,6 +48,7 @@ def test_train_writes_a_whole_run_directory(tiny_run):
         "predictions_test.csv",
         "predictions.png",
         "disagreement.png",
+        "report.html",
         "timings.json",
         "checkpoint.npz",
         "logs",

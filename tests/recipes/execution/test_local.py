@@ -99,7 +99,7 @@ def test_shares_of_cores_and_gpus(monkeypatch):
 
 def test_an_error_arrives_as_it_was_raised_and_ends_the_rest(two):
     begun = []
-    with pytest.raises(ConfigError, match="^task 5 is refused$"):
+    with pytest.raises(ConfigError, match=r"^task 5 is refused$"):
         run_tasks(two, tasks.refuse, [5] * 9, lambda i, result: begun.append(i))
     assert begun == []
     with pytest.raises(RuntimeError, match="Unpicklable: 4 and 4"):
@@ -121,7 +121,7 @@ def test_a_task_whose_process_is_killed_is_run_again_and_no_other_is(two, tmp_pa
 
 
 def test_a_task_that_kills_its_process_each_time_is_one_line(two):
-    with pytest.raises(WorkerLostError, match="died in the middle of its task 3 times.*--jobs 1") as caught:
+    with pytest.raises(WorkerLostError, match=r"died in the middle of its task 3 times.*--jobs 1") as caught:
         run_tasks(two, tasks.die, [0])
     assert "\n" not in str(caught.value)
 
@@ -183,7 +183,7 @@ def test_a_script_without_a_guard_is_told_about_it(tmp_path):
 
 
 def test_wrong_numbers_and_both_are_one_line():
-    with pytest.raises(ConfigError, match="--jobs must be at least 1. Received: 0"), open_executor(0):
+    with pytest.raises(ConfigError, match=r"--jobs must be at least 1\. Received: 0"), open_executor(0):
         pass
     with pytest.raises(ConfigError, match="choose one"), open_executor(2, "tcp://here:1"):
         pass

@@ -1,4 +1,4 @@
-"""A search that is killed, gone on with, or spread over processes ends with the trials of one that was left alone.
+"""A search that is killed, resumed, or spread over processes ends with the trials of one that was left alone.
 
 No trial trains anything here, but for the long proofs; see `cheap_search`.
 """
@@ -9,17 +9,18 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from plumkeras.recipes.config import ConfigError, TrainingError, from_dict, to_dict, with_values
-from plumkeras.recipes.search import trials as search_trials
+from plumkeras.recipes.config import ConfigError, from_dict, to_dict, with_values
+from plumkeras.recipes.execution import WorkerLostError
 from plumkeras.recipes.search import tuning
-from plumkeras.recipes.search.oracle import STATE, make_oracle, make_report
+from plumkeras.recipes.search.oracle import STATE, make_oracle
 from tests.testing import cheap_search
 from tests.testing.cheap_search import cheap_plan
 
@@ -220,12 +221,6 @@ def trained(out):
     return json.loads(out.split("trained ")[1].splitlines()[0])
 
 
-def free_port():
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
-
-
 def test_sigkill_and_resume_in_processes(cheap, tmp_path):
     options = {"algorithm": "random", "trials": 6}
     tuning.tune(cheap_plan(**options), tmp_path / "whole")
@@ -239,90 +234,60 @@ def test_sigkill_and_resume_in_processes(cheap, tmp_path):
     assert "Train the best configuration: plumkeras train --config" in out
 
 
-def test_a_chief_and_workers_end_with_the_trials_of_one_process(cheap, tmp_path):
-    """Three workers, one of which is killed in its first trial: another one takes that up."""
-    options = {"algorithm": "random", "trials": 9}
-    tuning.tune(cheap_plan(**options), tmp_path / "whole")
-    address = f"127.0.0.1:{free_port()}"
-    chief = start("never", tmp_path / "run", **options, chief=address)
-    # Alone with the chief, so that there is a trial for it whatever the machine's speed.
-    lost = finish(start("trial:0", tmp_path / "none", **options, join=address, worker="lost"))
-    # Each keeps its first trial until the other has one, so that the search does not end before the second is there.
-    meet = f"meet:{tmp_path / 'met'}"
-    workers = [start(meet, tmp_path / "none", **options, join=address, worker=name) for name in "ab"]
-    ended = [lost, *(finish(process) for process in (*workers, chief))]
-    assert [code for code, _, _ in ended] == [-signal.SIGKILL, 0, 0, 0], ended
-    assert rows(tmp_path / "run") == rows(tmp_path / "whole")
-    assert sum(len(trained(out)) for _, out, _ in ended[1:3]) >= 9
-    # A worker writes nothing, and the chief trains nothing.
-    assert not (tmp_path / "none").exists() and trained(ended[3][1]) == []
-    assert "Nothing was heard of worker lost" in ended[3][1]
+class TwoThreads(ThreadPoolExecutor):
+    """Two workers in this process, where training is replaced."""
+
+    workers = 2
+
+    def __init__(self):
+        super().__init__(2)
 
 
-def test_workers_wait_while_the_last_trials_run(tmp_path):
-    """The oracle has no more trials, but those that run may yet be lost."""
-    oracle = make_oracle(cheap_plan(algorithm="random", trials=2), None)
-    first, second = oracle.create_trial("a"), oracle.create_trial("b")
-    assert oracle.create_trial("c").status == "IDLE" and not oracle.is_finished
-    oracle.give_up_worker("a")
-    taken = oracle.create_trial("c")
-    assert taken.trial_id == first.trial_id and taken.hyperparameters.values == first.hyperparameters.values
-    record = {"objective": 1.0, "objectives": [1.0], "best_epochs": [0], "seconds": 1.0, "reason": None, "worker": "c"}
-    oracle.end_trial(make_report(taken.trial_id, record))
-    # The worker that was given up was alive after all: what it hands in later changes nothing.
-    oracle.end_trial(make_report(first.trial_id, {**record, "objective": 9.0, "worker": "a"}))
-    assert oracle.records[first.trial_id]["worker"] == "c" and oracle.trials[first.trial_id].score == 1.0
-    oracle.end_trial(make_report(second.trial_id, {**record, "reason": "diverged"}))
-    assert oracle.is_finished
-    assert {oracle.create_trial(name).status for name in "abc"} == {"STOPPED"}
+@pytest.mark.parametrize("algorithm", ["random", "hyperband"])
+def test_two_workers_propose_the_same_however_long_each_trial_takes(algorithm, cheap, tmp_path, monkeypatch):
+    monkeypatch.setattr(tuning, "open_executor", lambda **options: TwoThreads())
+    found = []
+    for number, slow in enumerate((0, 1)):
+
+        def wait(config, slow=slow):
+            time.sleep(0.03 if len(cheap.begun) % 2 == slow else 0)
+
+        cheap.before = wait
+        tuning.tune(cheap_plan(algorithm=algorithm, trials=9), tmp_path / str(number))
+        found.append(rows(tmp_path / str(number)))
+    assert found[0] == found[1] and len(found[0]) == 9
+    assert not list(tmp_path.rglob("*.shared"))
 
 
-def test_a_chief_that_is_gone_on_with_leaves_trials_to_workers_that_are_still_at_them(cheap, tmp_path):
-    search = cheap_plan(algorithm="random", trials=3)
+def test_a_lost_worker_costs_its_trial_alone(cheap, tmp_path, monkeypatch):
+    class Losing(TwoThreads):
+        def submit(self, function, task):
+            future = super().submit(function, task)
+            if task[1].values["network.dropout"] == lost:
+                future = Future()
+                future.set_exception(WorkerLostError("the process died 3 times"))
+            return future
+
+    search = cheap_plan(algorithm="random", trials=4)
+    tuning.tune(search, tmp_path / "whole")
+    lost = cheap.begun[2].network.dropout
+    monkeypatch.setattr(tuning, "open_executor", lambda **options: Losing())
+    tuning.tune(search, tmp_path / "run")
+    assert [row["status"] for row in rows(tmp_path / "run")] == ["completed", "completed", "failed", "completed"]
+    assert "the process died 3 times" in rows(tmp_path / "run")[2]["reason"]
+
+
+def test_a_trial_lost_with_its_search_is_run_again_by_the_same_values(tmp_path):
+    search = cheap_plan(algorithm="random", trials=2)
     tuning._start(tmp_path, search)
     oracle = make_oracle(search, tmp_path)
-    running = oracle.create_trial("a")
+    first, second = oracle.begin(), oracle.begin()
+    assert oracle.begin() is None
     again = make_oracle(search, tmp_path)
-    again.load(has_workers=True)
-    assert again.create_trial("b").trial_id != running.trial_id
-    again.end_trial(
-        make_report(
-            running.trial_id, search_trials.run_trial(search_trials.RecipeHyperModel(search), running.hyperparameters)
-        )
-    )
-    assert again.trials[running.trial_id].status == "COMPLETED"
-
-
-def test_a_worker_of_another_search_is_refused(cheap, tmp_path):
-    from plumkeras.recipes.search import workers as search_workers
-
-    facts = cheap_plan(algorithm="random", trials=2, seeds_per_trial=2).facts("tensorflow")
-    space = type("Space", (), {"values": {search_workers._FACTS: json.dumps(facts)}})()
-    client = type("Client", (), {"get_space": lambda self: space})()
-    search = cheap_plan(algorithm="random", trials=2)
-    with pytest.raises(ConfigError, match="--join x:1: the chief has another search: seeds_per_trial is 2 there and 1"):
-        search_workers._check_same(search, client, "x:1")
-
-
-def test_a_port_in_use_is_one_line(cheap, tmp_path):
-    from plumkeras.recipes.search import workers as search_workers
-
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        port = other.getsockname()[1]
-        oracle = make_oracle(cheap_plan(algorithm="random", trials=2), None)
-        with pytest.raises(ConfigError, match=f"--chief 127.0.0.1:{port}: cannot be listened at"):
-            search_workers.serve(oracle, "127.0.0.1", port)
-
-
-def test_a_chief_that_does_not_answer_is_one_line(cheap, monkeypatch):
-    from plumkeras.recipes.search import workers as search_workers
-
-    monkeypatch.setattr(search_workers, "PATIENCE_SECONDS", 0.3)
-    with pytest.raises(TrainingError, match="no chief answers"):
-        search_workers.join(cheap_plan(algorithm="random", trials=2), "127.0.0.1", free_port(), "a")
-    assert "KERASTUNER_ORACLE_IP" not in os.environ
+    again.load()
+    taken = [again.begin(), again.begin()]
+    assert [t.trial_id for t in taken] == [first.trial_id, second.trial_id]
+    assert taken[0].hyperparameters.values == first.hyperparameters.values
 
 
 TRAINED = [
@@ -346,16 +311,16 @@ from plumkeras.recipes import find_recipe
 from plumkeras.recipes.search.plan import SearchOptions, plan
 from plumkeras.recipes.config import with_values
 from plumkeras.recipes.synthetic import generate
-(recipe, values), directory, options, resume = json.loads(sys.argv[1])
+(recipe, values), directory, options, resume, jobs = json.loads(sys.argv[1])
 config, options = with_values(find_recipe(recipe), values), SearchOptions(**options)
 search = plan(config, generate(config.synthetic)[0], options)
 from plumkeras.recipes.search.tuning import run_search
-run_search(search, options, Path(directory), resume)
+run_search(search, Path(directory), resume, jobs=jobs)
 """
 
 
-def start_training(directory, resume=False, **options):
-    command = [sys.executable, "-c", SCRIPT, json.dumps([TRAINED, str(directory), options, resume])]
+def start_training(directory, resume=False, jobs=1, **options):
+    command = [sys.executable, "-c", SCRIPT, json.dumps([TRAINED, str(directory), options, resume, jobs])]
     environment = {**os.environ, "GRPC_VERBOSITY": "ERROR", "no_proxy": "*"}
     return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
@@ -371,7 +336,7 @@ def assert_same_trials(directory, whole):
 
 
 @pytest.mark.verify
-def test_with_real_training_kill_resume_and_workers_end_with_the_same_trials(tmp_path):
+def test_with_real_training_kill_resume_and_two_workers_end_with_the_same_trials(tmp_path):
     options = {"algorithm": "random", "trials": 8}
     code, _, err = finish(start_training(tmp_path / "whole", **options))
     assert code == 0, err
@@ -390,10 +355,7 @@ def test_with_real_training_kill_resume_and_workers_end_with_the_same_trials(tmp
     assert len(re.findall(r"^Trial \d+ \(", out, re.MULTILINE)) == 8 - len(ended)
     assert_same_trials(tmp_path / "killed", tmp_path / "whole")
 
-    address = f"127.0.0.1:{free_port()}"
-    chief = start_training(tmp_path / "chief", chief=address, **options)
-    workers = [start_training(tmp_path / "none", join=address, worker=name, **options) for name in "ab"]
-    ended = [finish(process) for process in (*workers, chief)]
-    assert [code for code, _, _ in ended] == [0, 0, 0], ended
-    assert_same_trials(tmp_path / "chief", tmp_path / "whole")
-    assert sum(int(re.search(r"(\d+) trials were run here", out)[1]) for _, out, _ in ended[:2]) == 8
+    # Random trials do not depend on one another.
+    code, _, err = finish(start_training(tmp_path / "two", jobs=2, **options))
+    assert code == 0, err
+    assert_same_trials(tmp_path / "two", tmp_path / "whole")
