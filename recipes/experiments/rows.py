@@ -12,7 +12,7 @@ from plumkeras.recipes.config import BaseRecipeConfig, read_json
 from plumkeras.recipes.runs import run_directory
 from plumkeras.recipes.runs.jobs import DataSource
 from plumkeras.recipes.runs.run_directory import METRICS, TIMINGS
-from plumkeras.recipes.runs.seed_training import cell, seed_directory, spreads
+from plumkeras.recipes.runs.seed_tables import cell, seed_directory, spreads
 from plumkeras.recipes.views.tables import ResultTable
 from plumkeras.recipes.views.terminal.metrics import metric_titles
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.runs import predictions, run_directory
 from plumkeras.recipes.runs.run_directory import METRICS, SEEDS
-from plumkeras.recipes.runs.seed_training import seed_directory, seeds_table
+from plumkeras.recipes.runs.seed_tables import seed_directory, seeds_table
 from plumkeras.recipes.views.terminal.metrics import short_metrics
 
 

@@ -13,7 +13,7 @@ from plumkeras.data_pipelines import Dataset, make_synthetic
 from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.runs import run_directory
-from plumkeras.recipes.runs.seed_training import summarise
+from plumkeras.recipes.runs.seed_tables import summarise
 
 # A network that is compiled in no time.
 FIELDS = {
