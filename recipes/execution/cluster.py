@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import platform
+import re
 from concurrent.futures import CancelledError, Executor, Future
 from importlib import metadata
 from pathlib import Path
@@ -52,9 +53,22 @@ def open_cluster(address, paths=()):
 
 
 def _client(distributed, address):
+    # A client that cannot begin leaves half of itself behind, which complains when Python ends.
+    if not re.fullmatch(r"(tcp|tls)://(\[[0-9a-fA-F:.]+\]|[^\s:/]+):\d{1,5}", address):
+        raise ConfigError(f"--scheduler must be tcp://HOST:PORT, or tls://HOST:PORT. Received: {address}")
+    try:
+        security = distributed.Security()
+        if address.startswith("tls:") and security.get_connection_args("client").get("ssl_context") is None:
+            raise ConfigError(
+                f"--scheduler {address}: certificates are needed; name them in Dask's configuration, "
+                "`distributed.comm.tls`, or in DASK_DISTRIBUTED__COMM__TLS__CA_FILE and "
+                "DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT and __KEY"
+            )
+    except OSError as error:
+        raise ConfigError(f"--scheduler {address}: a certificate cannot be read: {error}") from None
     try:
         return distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except Exception as error:  # As many kinds as an address can be wrong in.
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise ConfigError(
             f"--scheduler {address}: no Dask scheduler answers ({first}); is it running, and is the address that of "
