@@ -16,6 +16,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
+from plumkeras.arguments import known_arguments_only
 from plumkeras.metrics.sums import SumMetric
 
 # Seeds are drawn anew from this number on, unless a caller says otherwise.
@@ -26,6 +27,7 @@ _ROUNDING = 1e-6
 _BLOCK = 2**22
 
 
+@known_arguments_only()
 @dataclasses.dataclass(frozen=True)
 class BootstrapInterval:
     """A metric with its interval.
@@ -54,6 +56,7 @@ class BootstrapInterval:
     undefined: int
 
 
+@known_arguments_only()
 @dataclasses.dataclass(frozen=True)
 class PairedDifference:
     """The difference in a metric between two predictions of the same samples, with its interval.

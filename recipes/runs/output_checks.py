@@ -70,7 +70,7 @@ def _describes(directory, name, field, kind):
         return False
 
 
-def _check_place(directory, what, holds, overwrite, resume, finished=False):
+def _check_place(directory, what, holds, overwrite, resume, finished=None):
     directory = Path(directory)
     if _is_free(directory):
         return
@@ -78,8 +78,10 @@ def _check_place(directory, what, holds, overwrite, resume, finished=False):
         plain = what.removeprefix("a ").removeprefix("an ")
         raise ConfigError(f"--output {directory}: is not empty and holds no {plain}; choose another directory")
     if not (overwrite or resume):
-        how = "choose another directory" if finished else "resume it with --resume, choose another directory"
-        raise ConfigError(f"--output {directory}: already holds {what}; {how} or add --overwrite")
+        how = "; choose another directory" if finished else " that is not finished; resume it with --resume"
+        # A search is never finished: it can be made longer.
+        how = "; resume it with --resume, choose another directory" if finished is None else how
+        raise ConfigError(f"--output {directory}: already holds {what}{how} or add --overwrite")
 
 
 def _is_free(directory):

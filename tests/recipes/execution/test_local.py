@@ -156,6 +156,8 @@ def start_script(tmp_path, *arguments, guard='if __name__ == "__main__":'):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # The tests may have been started in the background, where a shell turns it off.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 

@@ -305,7 +305,7 @@ def test_an_experiment_shows_tables_pictures_and_findings(tmp_path):
         (lambda run: (run / "metrics.json").unlink(), "resume it with plumkeras train --resume"),
         (lambda run: (run / "metrics.json").write_text("[1]"), "holds no metrics"),
         (lambda run: made.write_values(run / "search.json", {}), "holds a search"),
-        (lambda run: made.write_values(run / "experiment.json", {}), "resume it with plumkeras experiment --resume"),
+        (lambda run: made.write_values(run / "experiment.json", {}), "the same command continues it"),
     ],
 )
 def test_what_has_no_report_is_one_line(run, prepare, told, capsys):

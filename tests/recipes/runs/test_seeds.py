@@ -104,7 +104,7 @@ def test_what_does_not_fit_is_refused(data, options, said):
 
 def test_runs_of_other_settings_are_not_mixed(runs, data):
     before = contents(runs.directory)
-    with pytest.raises(ConfigError, match="already holds runs of several seeds"):
+    with pytest.raises(ConfigError, match="already holds runs of several seeds; choose another"):
         plumkeras.train("mosi", data, runs.directory, seeds=[3], **FIELDS)
     with pytest.raises(ConfigError, match="batch_size has changed"):
         plumkeras.train("mosi", data, runs.directory, seeds=[3], resume=True, **{**FIELDS, "batch_size": 8})
