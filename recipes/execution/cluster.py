@@ -5,7 +5,9 @@ Client, scheduler and workers send each other pickles: who reaches one of them c
 """
 
 import contextlib
+import functools
 import logging
+import multiprocessing
 import os
 import platform
 import re
@@ -15,6 +17,7 @@ from pathlib import Path
 
 from plumkeras.backends import chosen_backend
 from plumkeras.recipes.config import ConfigError, TrainingError
+from plumkeras.recipes.execution import local, machine
 from plumkeras.recipes.execution.losses import WorkerLostError
 
 CONNECT_SECONDS = 15
@@ -138,13 +141,18 @@ def _check_workers(client, address, needs):
             f"--scheduler {address}: no worker joined it in {WAIT_SECONDS} s; start some with "
             f"`dask worker {address} --nthreads 1`"
         ) from None
+    try:
+        # It reads what tasks are made of.
+        client.run_on_scheduler(facts)
+    except Exception as error:
+        said = f"cannot run plumkeras ({type(error).__name__}: {error}); install what is installed here"
+        raise ConfigError(f"--scheduler {address}: the scheduler {said}") from None
     found = client.run(_look, needs, on_error="return")
     for worker, threads in client.nthreads().items():
-        # A backend's seeds and settings are those of a process.
         if threads != 1:
             raise ConfigError(
-                f"--scheduler {address}: worker {worker} has {threads} threads, and a process trains one run at a "
-                f"time; start workers with `dask worker {address} --nworkers {threads} --nthreads 1`"
+                f"--scheduler {address}: worker {worker} has {threads} threads, and it has to train "
+                f"one run at a time; start workers with `dask worker {address} --nworkers {threads} --nthreads 1`"
             )
         said = found.get(worker)
         if isinstance(said, Exception):
@@ -157,12 +165,26 @@ def _look(needs):
     return what_is_wrong(needs)
 
 
-def _on_worker(needs, function, args, kwargs):
-    """Runs a task on a worker, which may have joined after the others were looked at."""
+def _on_worker(needs, task):
+    """Runs a task in a process of the worker's own.
+
+    The threads of a Dask worker draw from the random numbers of Python, from which Keras draws the seeds of weights.
+    """
     said = what_is_wrong(needs)
-    if said is not None:
+    if said is not None:  # It may have joined after the others were looked at.
         raise ConfigError(f"worker {platform.node()}-{os.getpid()} {said}")
-    return function(*args, **kwargs)
+    return _process().run(task)
+
+
+@functools.cache
+def _process():
+    """The process of a Dask worker, which keeps what it has compiled and ends with the worker."""
+    # Nannies start workers as daemons, which may start no process.
+    multiprocessing.current_process().daemon = False
+    watched, alive = local.SPAWN.Pipe(duplex=False)
+    worker = local.Worker(watched, machine.cores())
+    worker.alive = alive
+    return worker
 
 
 class ClusterExecutor(Executor):
@@ -181,7 +203,7 @@ class ClusterExecutor(Executor):
         return max(1, len(self._client.nthreads()))
 
     def submit(self, function, /, *args, **kwargs):
-        ours, theirs = Future(), self._executor.submit(_on_worker, self._needs, function, args, kwargs)
+        ours, theirs = Future(), self._executor.submit(_on_worker, self._needs, local.packed(function, args, kwargs))
 
         def ended(theirs):
             if not ours.set_running_or_notify_cancel():
@@ -198,10 +220,10 @@ class ClusterExecutor(Executor):
     def _translated(self, error):
         import distributed
 
-        if isinstance(error, distributed.KilledWorker):
+        if isinstance(error, (distributed.KilledWorker, WorkerLostError)):
             return WorkerLostError(
-                "the worker of a task died each time that it was run; out of memory, perhaps: start workers with more "
-                "(`--memory-limit`), and run the command again with --resume to keep what is finished"
+                "the worker of a task died each time that it was run; out of memory, perhaps: start fewer workers on a "
+                "machine, and run the command again with --resume to keep what is finished"
             )
         if isinstance(error, CancelledError):
             return TrainingError(

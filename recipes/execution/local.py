@@ -16,7 +16,7 @@ from plumkeras.recipes.execution import machine
 from plumkeras.recipes.execution.losses import ATTEMPTS, WorkerLostError
 
 # A fork would copy the threads' locks of a backend that has started, and not the threads.
-_SPAWN = multiprocessing.get_context("spawn")
+SPAWN = multiprocessing.get_context("spawn")
 _THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 # Keeps what a worker does to the end of its process.
 _FOR_GOOD = contextlib.ExitStack()
@@ -60,13 +60,13 @@ class LocalExecutor(ThreadPoolExecutor):
         # This thread alone hears Ctrl-C. What a thread blocks its processes block too, from their first moment.
         super().__init__(workers, "plumkeras", _block_interrupts)
         self.workers, self._is_stopped = workers, False
-        self._watched, self._alive = _SPAWN.Pipe(duplex=False)
+        self._watched, self._alive = SPAWN.Pipe(duplex=False)
         self._idle = queue.LifoQueue()
         for share in reversed(_shares(workers, devices)):
-            self._idle.put(_Worker(self._watched, *share))
+            self._idle.put(Worker(self._watched, *share, lambda: self._is_stopped))
 
     def submit(self, function, /, *args, **kwargs):
-        return super().submit(self._run, pickle.dumps((function, args, kwargs)))
+        return super().submit(self._run, packed(function, args, kwargs))
 
     def __exit__(self, kind, error, traceback):
         if kind is not None:
@@ -84,42 +84,59 @@ class LocalExecutor(ThreadPoolExecutor):
     def _run(self, task):
         worker = self._idle.get()
         try:
-            for _ in range(ATTEMPTS):
-                try:
-                    return worker.run(task)
-                except BrokenProcessPool:
-                    worker.close()
-                    if self._is_stopped:
-                        raise CancelledError from None
-            raise WorkerLostError(
-                f"a process died in the middle of its task {ATTEMPTS} times; out of memory, perhaps: run the command "
-                "again with --jobs 1, and --resume to keep what is finished"
-            )
+            return worker.run(task)
+        except BrokenProcessPool:
+            raise CancelledError from None
         finally:
             self._idle.put(worker)
 
 
-class _Worker:
-    """A process that runs one task at a time, and is started when there is one."""
+class Worker:
+    """A process that runs one task at a time, is started when there is one, and replaced where it dies.
 
-    def __init__(self, watched, cores, gpus):
-        self.watched, self.cores, self.gpus, self.pool = watched, cores, gpus, None
+    Args:
+        watched: the end of a pipe whose other end nobody else has: its process ends when that is closed.
+        cores, gpus: what the process may use; `None` in place of GPUs: those that this one may.
+        is_stopped: called without arguments. Whether a process that has died is not to be replaced.
+    """
+
+    def __init__(self, watched, cores, gpus=None, is_stopped=lambda: False):
+        self.watched, self.cores, self.gpus, self.is_stopped = watched, cores, gpus, is_stopped
+        self.pool = None
 
     def run(self, task):
-        if self.pool is None:
-            self._start()
-        return self.pool.submit(_call, task).result()
+        """Runs what `packed` has made, and returns its result.
+
+        Raises:
+            WorkerLostError: the process died, three times.
+            BrokenProcessPool: it was stopped.
+        """
+        for _ in range(ATTEMPTS):
+            if self.pool is None:
+                self._start()
+            try:
+                return self.pool.submit(_call, task).result()
+            except BrokenProcessPool:
+                self.close()
+                if self.is_stopped():
+                    raise
+        raise WorkerLostError(
+            f"a process died in the middle of its task {ATTEMPTS} times; out of memory, perhaps: run the command "
+            "again with --jobs 1, and --resume to keep what is finished"
+        )
 
     def _start(self):
         if hasattr(os, "sched_setaffinity"):
             # Of this thread, from which the process has it before anything in there counts its cores.
             os.sched_setaffinity(0, self.cores)
         how = (self.watched, chosen_backend(), len(self.cores), self.gpus)
-        self.pool = ProcessPoolExecutor(1, _SPAWN, _begin, how)
+        self.pool = ProcessPoolExecutor(1, SPAWN, _begin, how)
         try:
             self.pool.submit(os.getpid).result()
         except BrokenProcessPool:
             self.close()
+            if self.is_stopped():
+                raise
             raise ConfigError(
                 "no process can be started; a script that trains in several has to do so under "
                 "`if __name__ == '__main__':`, and --jobs 1 (jobs=1) needs none"
@@ -165,6 +182,11 @@ def _end_with_parent(watched):
     with contextlib.suppress(OSError, EOFError):
         watched.recv()
     os._exit(1)
+
+
+def packed(function, args, kwargs) -> bytes:
+    """A task, as `Worker.run` takes it."""
+    return pickle.dumps((function, args, kwargs))
 
 
 def _call(task):

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -43,6 +44,20 @@ def die_at_first(task):
     return os.getpid()
 
 
+def lose_worker_at_first(task):
+    """As `die_at_first`, and it is the process that has started this one that is killed."""
+    path = Path(task)
+    if not path.exists():
+        path.write_text(str(os.getpid()))
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(600)
+    return os.getpid()
+
+
+def is_main_thread(number):
+    return threading.current_thread() is threading.main_thread()
+
+
 def die(number):
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -60,3 +75,19 @@ def meet(task):
     while len(list(Path(folder).iterdir())) < count:
         time.sleep(0.02)
     return os.getpid()
+
+
+def doubled(value):
+    """What `share` makes of a value; counts who has asked for it."""
+    return {"value": tuple(value * 2), "asked": []}
+
+
+def seen_before(shared):
+    """What a task is lent, and how many of its process were lent the same object before."""
+    found = shared.get()
+    found["asked"].append(None)
+    return {"value": found["value"], "before": len(found["asked"]) - 1, "pid": os.getpid()}
+
+
+def get(shared):
+    return shared.get()

@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import time
 
 import pytest
 
@@ -12,16 +11,10 @@ from plumkeras.recipes.config import ConfigError, TrainingError
 from plumkeras.recipes.execution import WorkerLostError, cluster, open_executor, run_tasks
 from tests.testing import tasks
 from tests.testing.dask_processes import dask_cluster
+from tests.testing.processes import is_alive, wait_for
 
 TINY = ["--model=late_fusion", "--training.epochs=1", "--network.hidden-dim=8"]
 TINY += ["--synthetic.train=32", "--synthetic.valid=16", "--synthetic.test=16"]
-
-
-def wait_for(condition):
-    end = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +34,16 @@ def test_tasks_on_two_workers_one_of_which_is_killed_in_its_task(two, tmp_path):
         done = []
         found = run_tasks(executor, tasks.surroundings, range(5), lambda i, result: done.append(i))
         assert [result["number"] for result in found] == list(range(5)) and sorted(done) == list(range(5))
-        # It is run again, by the other one or by a new one.
+        # A task is alone in its process: the threads of a worker would draw from the random numbers that it has seeded.
+        assert run_tasks(executor, tasks.is_main_thread, range(3)) == [True] * 3
+        # What was lost is run again, by the other one or by a new one; first two processes of workers, then a worker.
         killed = [tmp_path / "first", tmp_path / "second"]
         again = run_tasks(executor, tasks.die_at_first, killed)
         assert not {int(path.read_text()) for path in killed} & set(again)
+        lost = tmp_path / "lost"
+        again = run_tasks(executor, tasks.lose_worker_at_first, [lost])
+        assert int(lost.read_text()) not in again
+        wait_for(lambda: not is_alive(lost.read_text()))
         with pytest.raises(ConfigError, match=r"^task 5 is refused$"):
             run_tasks(executor, tasks.refuse, [5] * 3)
         with pytest.raises(WorkerLostError, match=r"died each time that it was run.*--resume") as caught:
@@ -58,8 +57,7 @@ def test_a_block_that_raises_ends_its_tasks(two, tmp_path):
         executor.submit(tasks.begin_and_wait, path)
         wait_for(lambda: path.exists() and path.read_text())
         raise KeyboardInterrupt
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(path.read_text()), 0)
+    wait_for(lambda: not is_alive(path.read_text()))
     with open_executor(scheduler=two) as executor:
         assert run_tasks(executor, tasks.surroundings, [3])[0]["number"] == 3
 
