@@ -50,6 +50,7 @@ def run_tune(arguments):
     check_search_output(options.output, options.overwrite, options.resume)
     search = plan(recipe, read_for_training(options.data, recipe, options.max_bytes), options)
     from plumkeras.recipes.runs.data_checks import data_warnings
+    from plumkeras.recipes.runs.jobs import DataSource
     from plumkeras.recipes.runs.label_classes import label_classes_warning
     from plumkeras.recipes.views import terminal
 
@@ -60,6 +61,8 @@ def run_tune(arguments):
     with quiet_start():
         from plumkeras.recipes.search.tuning import run_search
     try:
-        run_search(search, options.output, options.resume, options.overwrite, options.jobs, options.scheduler)
+        source = DataSource(options.data and str(options.data), None, options.max_bytes)
+        how = {"jobs": options.jobs, "scheduler": options.scheduler, "source": source}
+        run_search(search, options.output, options.resume, options.overwrite, **how)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"resume with: {resume_command('tune', arguments)}") from None

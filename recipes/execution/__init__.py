@@ -12,9 +12,8 @@ from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.execution.cluster import open_cluster
 from plumkeras.recipes.execution.local import LocalExecutor, SerialExecutor, usual_jobs
 from plumkeras.recipes.execution.losses import WorkerLostError
-from plumkeras.recipes.execution.shared import share
 
-__all__ = ["WorkerLostError", "check_choice", "open_executor", "run_tasks", "share"]
+__all__ = ["WorkerLostError", "check_choice", "open_executor", "run_tasks"]
 
 
 @contextlib.contextmanager

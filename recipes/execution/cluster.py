@@ -165,7 +165,7 @@ def _look(needs):
     return what_is_wrong(needs)
 
 
-def _on_worker(needs, task):
+def _on_worker(needs, function, args, kwargs):
     """Runs a task in a process of the worker's own.
 
     The threads of a Dask worker draw from the random numbers of Python, from which Keras draws the seeds of weights.
@@ -173,7 +173,7 @@ def _on_worker(needs, task):
     said = what_is_wrong(needs)
     if said is not None:  # It may have joined after the others were looked at.
         raise ConfigError(f"worker {platform.node()}-{os.getpid()} {said}")
-    return _process().run(task)
+    return _process().run(function, args, kwargs)
 
 
 @functools.cache
@@ -203,7 +203,7 @@ class ClusterExecutor(Executor):
         return max(1, len(self._client.nthreads()))
 
     def submit(self, function, /, *args, **kwargs):
-        ours, theirs = Future(), self._executor.submit(_on_worker, self._needs, local.packed(function, args, kwargs))
+        ours, theirs = Future(), self._executor.submit(_on_worker, self._needs, function, args, kwargs)
 
         def ended(theirs):
             if not ours.set_running_or_notify_cancel():

@@ -1,9 +1,9 @@
 """Processes of this machine, each with cores and GPUs of its own, which keep what was compiled for the next task."""
 
 import contextlib
+import copy
 import multiprocessing
 import os
-import pickle
 import queue
 import signal
 import threading
@@ -66,7 +66,7 @@ class LocalExecutor(ThreadPoolExecutor):
             self._idle.put(Worker(self._watched, *share, lambda: self._is_stopped))
 
     def submit(self, function, /, *args, **kwargs):
-        return super().submit(self._run, packed(function, args, kwargs))
+        return super().submit(self._run, function, args, kwargs)
 
     def __exit__(self, kind, error, traceback):
         if kind is not None:
@@ -81,10 +81,10 @@ class LocalExecutor(ThreadPoolExecutor):
         while wait and not self._idle.empty():
             self._idle.get().close()
 
-    def _run(self, task):
+    def _run(self, function, args, kwargs):
         worker = self._idle.get()
         try:
-            return worker.run(task)
+            return worker.run(function, args, kwargs)
         except BrokenProcessPool:
             raise CancelledError from None
         finally:
@@ -104,8 +104,8 @@ class Worker:
         self.watched, self.cores, self.gpus, self.is_stopped = watched, cores, gpus, is_stopped
         self.pool = None
 
-    def run(self, task):
-        """Runs what `packed` has made, and returns its result.
+    def run(self, function, args, kwargs):
+        """Calls a function in the process, and returns its result.
 
         Raises:
             WorkerLostError: the process died, three times.
@@ -115,7 +115,7 @@ class Worker:
             if self.pool is None:
                 self._start()
             try:
-                return self.pool.submit(_call, task).result()
+                return self.pool.submit(_call, function, args, kwargs).result()
             except BrokenProcessPool:
                 self.close()
                 if self.is_stopped():
@@ -184,22 +184,14 @@ def _end_with_parent(watched):
     os._exit(1)
 
 
-def packed(function, args, kwargs) -> bytes:
-    """A task, as `Worker.run` takes it."""
-    return pickle.dumps((function, args, kwargs))
-
-
-def _call(task):
-    """Runs a task in a worker's process; importing what it needs may start a backend."""
-    from plumkeras.recipes.cli.quiet import quiet_start
-
-    with quiet_start(backend=False):
-        function, args, kwargs = pickle.loads(task)
+def _call(function, args, kwargs):
+    """Runs a task in a worker's process."""
     try:
         return function(*args, **kwargs)
     except Exception as error:
         try:
-            pickle.loads(pickle.dumps(error))
+            # Made anew from its arguments, as the pool does it where the task came from.
+            copy.deepcopy(error)
         except Exception:
             # It would be taken for the death of the process.
             raise RuntimeError(f"{type(error).__name__}: {error}") from None

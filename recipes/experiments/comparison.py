@@ -88,7 +88,7 @@ def _search(setup, model, config):
     search = plan(config, setup.dataset, SearchOptions(trials=setup.options.trials))
     directory = setup.directory / _SEARCHES / model
     directory.parent.mkdir(exist_ok=True)
-    how = {"jobs": setup.options.jobs, "scheduler": setup.options.scheduler}
+    how = {"jobs": setup.options.jobs, "scheduler": setup.options.scheduler, "source": setup.source}
     results = tune(search, directory, resume=True, on_trial=print_trial, **how)
     return {
         "values": results.best.values if results.best.number else {},

@@ -125,10 +125,7 @@ def plan(config, dataset, options):
     """
     before = sum(map(len, dataset.values()))
     fold = _fold(dataset, options.fold)
-    if fold is not None:
-        dataset = fold_dataset(dataset, fold)
-    seen = {name: split for name, split in dataset.items() if name != "test"}
-    dataset = dataset.replace(seen or dict(dataset))
+    dataset = seen_data(dataset, fold)
     check_dataset(config, dataset)
     config = with_label_classes(config, dataset)
     modalities = config.modalities or dataset.modalities
@@ -141,6 +138,19 @@ def plan(config, dataset, options):
             check_dataset(with_values(config, {field: value}, str(options.space)), dataset)
     held_out = before - sum(map(len, dataset.values()))
     return Search(config, dataset, space, options.algorithm, options.trials, options.seeds_per_trial, fold, held_out)
+
+
+def seen_data(dataset, fold):
+    """The samples that a search sees: those of `train` and `valid`, of data with folds as the fold's run has them.
+
+    Args:
+        dataset: `Dataset` as the recipe uses it.
+        fold: number of the fold that is left out, or None.
+    """
+    if fold is not None:
+        dataset = fold_dataset(dataset, fold)
+    seen = {name: split for name, split in dataset.items() if name != "test"}
+    return dataset.replace(seen or dict(dataset))
 
 
 def _fold(dataset, number):

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import dataclasses
 import os
 import socket
 import time
@@ -12,10 +13,12 @@ from keras_tuner.errors import FailedTrialError
 
 from plumkeras.recipes.config import ConfigError, TrainingError
 from plumkeras.recipes.execution import WorkerLostError
+from plumkeras.recipes.runs import provenance
 from plumkeras.recipes.runs.compiled import CompiledStages, graph_key
+from plumkeras.recipes.runs.jobs import DataSource
 from plumkeras.recipes.runs.stages import Training, network_shape, seeded_network
 from plumkeras.recipes.search.oracle import EMPTY_RECORD, failed_record, values_of
-from plumkeras.recipes.search.plan import OBJECTIVE
+from plumkeras.recipes.search.plan import OBJECTIVE, seen_data
 
 _MAX_REASON = 400
 
@@ -136,20 +139,54 @@ def run_trial(model, hp, worker=None):
     return record
 
 
-def run_task(task):
-    """Runs a trial where its executor has it run.
+@dataclasses.dataclass(frozen=True)
+class TrialTask:
+    """A trial as a task of an executor.
 
-    Args:
-        task: the `Shared` that gives the process's `RecipeHyperModel`, and the trial's `keras_tuner.HyperParameters`.
-
-    Returns:
-        Dict, the trial's record.
+    Attributes:
+        search: `Search`; without its data where `source` has them.
+        source: `DataSource` from which a process reads the data once for all trials, or None: `search` has them.
+        sha256: of the data.
+        key: the same for the trials of one search, and for no others.
+        hyperparameters: `keras_tuner.HyperParameters`, or None: of no trial yet.
     """
-    model, hp = task
-    return run_trial(model.get(), hp, f"{socket.gethostname()}-{os.getpid()}")
+
+    search: object
+    source: DataSource | None
+    sha256: str
+    key: str
+    hyperparameters: object = None
 
 
-def work(oracle, model, executor):
+# What this process trains trials with, by the key of their search: the last search's alone.
+_HELD = {}
+
+
+def run_task(task: TrialTask) -> dict:
+    """Runs a trial where its executor has it run; returns its record."""
+    model = _HELD.get(task.key)
+    if model is None:
+        # First what is held goes: both might not fit into memory.
+        _HELD.clear()
+        model = _HELD[task.key] = RecipeHyperModel(_with_data(task))
+    return run_trial(model, task.hyperparameters, f"{socket.gethostname()}-{os.getpid()}")
+
+
+def _with_data(task):
+    if task.source is None:
+        return task.search
+    dataset = seen_data(task.source.prepared(task.search.config), task.search.fold)
+    if provenance.sha256(dataset) != task.sha256:
+        raise ConfigError(f"{task.source.path}: has changed since the search began; start anew with --overwrite")
+    return dataclasses.replace(task.search, dataset=dataset)
+
+
+def forget(key: str) -> None:
+    """Lets go of what this process holds for the trials of a search."""
+    _HELD.pop(key, None)
+
+
+def work(oracle, task, executor):
     """Runs trials until the oracle has no more, as many at a time as the executor has workers.
 
     The oldest of those that run is always the next to end, so that what is proposed does not depend on how long each
@@ -157,13 +194,18 @@ def work(oracle, model, executor):
 
     Args:
         oracle: one of `search.oracle`.
-        model: `Shared` of a `RecipeHyperModel`.
+        task: `TrialTask` of the search.
         executor: of `open_executor`.
     """
     running = collections.deque()
     while True:
         while len(running) < executor.workers and (trial := oracle.begin()) is not None:
-            running.append((trial.trial_id, executor.submit(run_task, (model, trial.hyperparameters))))
+            running.append(
+                (
+                    trial.trial_id,
+                    executor.submit(run_task, dataclasses.replace(task, hyperparameters=trial.hyperparameters)),
+                )
+            )
         if not running:
             return
         trial_id, future = running.popleft()

@@ -1,24 +1,26 @@
 """A search and its directory."""
 
+import dataclasses
+import uuid
 from pathlib import Path
 
 import keras
 
 from plumkeras.files import partial_path, write_json
 from plumkeras.recipes.config import ConfigError, TrainingError, to_dict
-from plumkeras.recipes.execution import open_executor, share
+from plumkeras.recipes.execution import open_executor
 from plumkeras.recipes.execution.local import SerialExecutor
 from plumkeras.recipes.runs import provenance, resuming, run_directory
 from plumkeras.recipes.runs.output_checks import check_search_output
 from plumkeras.recipes.runs.run_directory import SEARCH
 from plumkeras.recipes.search.oracle import STATE, make_oracle
 from plumkeras.recipes.search.results import BEST, PICTURE, TABLE, SearchResults, write_picture, write_tables
-from plumkeras.recipes.search.trials import RecipeHyperModel, work
+from plumkeras.recipes.search.trials import TrialTask, forget, work
 
 _FILES = (STATE, BEST, TABLE, PICTURE)
 
 
-def tune(search, directory, resume=False, on_trial=None, overwrite=True, jobs=1, scheduler=None):
+def tune(search, directory, resume=False, on_trial=None, overwrite=True, jobs=1, scheduler=None, source=None):
     """Searches, and writes the search's directory.
 
     It holds `search.json` (what is searched, where, and by which versions), `trials.json` (what was found: the search
@@ -34,6 +36,8 @@ def tune(search, directory, resume=False, on_trial=None, overwrite=True, jobs=1,
         overwrite: bool. Whether a search that the directory holds, and that is not resumed, may be cleared away.
         jobs, scheduler: where trials are run, as `open_executor` takes them; by default in this process. With as many
             workers, a search proposes the same trials.
+        source: `DataSource` of the data that were searched, from which other processes read them once; None: each trial
+            takes them along.
 
     Returns:
         `SearchResults`.
@@ -45,16 +49,17 @@ def tune(search, directory, resume=False, on_trial=None, overwrite=True, jobs=1,
         TrainingError: every trial failed, or the cluster was lost.
     """
     directory = Path(directory)
-    stored = [search.dataset.path] if search.dataset.format == "shards" else []
+    read = source if source is not None and source.dataset is None else None
+    files = [path for path in (search.dataset.path,) if path and (read or search.dataset.format == "shards")]
     where = {"jobs": jobs, "scheduler": scheduler, "tasks": search.trials, "devices": search.config.devices}
-    with open_executor(**where, paths=[directory, *stored]) as executor, run_directory.locked(directory):
+    with open_executor(**where, paths=[directory, *files]) as executor, run_directory.locked(directory):
         if not overwrite:
             # Again: another process may have made a search there since it was checked.
             check_search_output(directory, overwrite, resume)
-        return _tune(search, directory, resume, on_trial, executor)
+        return _tune(search, directory, resume, on_trial, executor, read)
 
 
-def _tune(search, directory, resume, on_trial, executor):
+def _tune(search, directory, resume, on_trial, executor, source):
     def ended(oracle):
         results = SearchResults.of(search, oracle)
         write_tables(results, directory)
@@ -68,8 +73,14 @@ def _tune(search, directory, resume, on_trial, executor):
         oracle.load(runs_here=isinstance(executor, SerialExecutor))
     else:
         _start(directory, search)
-    with share(executor, search, directory, RecipeHyperModel) as model:
-        work(oracle, model, executor)
+    is_here = isinstance(executor, SerialExecutor)
+    carried = search if is_here or source is None else dataclasses.replace(search, dataset=None)
+    sha256 = provenance.sha256(search.dataset)
+    task = TrialTask(carried, None if is_here else source, sha256, uuid.uuid4().hex)
+    try:
+        work(oracle, task, executor)
+    finally:
+        forget(task.key)
     results = SearchResults.of(search, oracle)
     write_tables(results, directory)
     if results.best is None:
@@ -116,12 +127,12 @@ def check_same(directory, search):
         )
 
 
-def run_search(search, directory, resume=False, overwrite=True, jobs=1, scheduler=None):
+def run_search(search, directory, resume=False, overwrite=True, jobs=1, scheduler=None, source=None):
     """What `plumkeras tune` does once everything is checked.
 
     Args:
         search: `Search`.
-        directory, resume, overwrite, jobs, scheduler: as in `tune`.
+        directory, resume, overwrite, jobs, scheduler, source: as in `tune`.
 
     Raises:
         As `tune`.
@@ -133,5 +144,5 @@ def run_search(search, directory, resume=False, overwrite=True, jobs=1, schedule
             f"Fold {search.fold} ({search.held_out} samples) takes no part. In a cross-validation by the best "
             "configuration, its metrics alone are of samples that the search has not seen"
         )
-    results = tune(search, directory, resume, terminal.print_trial, overwrite, jobs, scheduler)
+    results = tune(search, directory, resume, terminal.print_trial, overwrite, jobs, scheduler, source)
     terminal.print_search(results, Path(directory))

@@ -75,19 +75,3 @@ def meet(task):
     while len(list(Path(folder).iterdir())) < count:
         time.sleep(0.02)
     return os.getpid()
-
-
-def doubled(value):
-    """What `share` makes of a value; counts who has asked for it."""
-    return {"value": tuple(value * 2), "asked": []}
-
-
-def seen_before(shared):
-    """What a task is lent, and how many of its process were lent the same object before."""
-    found = shared.get()
-    found["asked"].append(None)
-    return {"value": found["value"], "before": len(found["asked"]) - 1, "pid": os.getpid()}
-
-
-def get(shared):
-    return shared.get()

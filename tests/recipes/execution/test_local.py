@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from plumkeras.recipes.config import ConfigError, TrainingError
-from plumkeras.recipes.execution import WorkerLostError, local, machine, open_executor, run_tasks, share, shared
+from plumkeras.recipes.config import ConfigError
+from plumkeras.recipes.execution import WorkerLostError, local, machine, open_executor, run_tasks
 from tests.testing import tasks
 from tests.testing.processes import is_alive, wait_for
 
@@ -189,26 +189,3 @@ def test_a_thread_can_open_one(tmp_path):
     thread.start()
     thread.join()
     assert len(set(found)) == 2 and threading.active_count() == before
-
-
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_a_value_that_tasks_share_is_made_once_in_each_process(jobs, tmp_path):
-    with open_executor(jobs) as executor:
-        with share(executor, [1, 2], tmp_path, tasks.doubled) as value:
-            assert (tmp_path / shared.NAME).exists() == (jobs == 2)
-            found = run_tasks(executor, tasks.seen_before, [value] * 6)
-        assert not (tmp_path / shared.NAME).exists()
-    assert {result["value"] for result in found} == {(1, 2, 1, 2)}
-    for pid in {result["pid"] for result in found}:
-        before = [result["before"] for result in found if result["pid"] == pid]
-        assert sorted(before) == list(range(len(before)))
-
-
-def test_a_shared_file_that_is_another_one_is_not_read(two, tmp_path):
-    with share(two, [1], tmp_path) as value:
-        (tmp_path / shared.NAME).write_bytes(b"cos\nsystem\n(S'false'\ntR.")
-        with pytest.raises(TrainingError, match="is another file than this run has written"):
-            run_tasks(two, tasks.get, [value])
-        (tmp_path / shared.NAME).unlink()
-        with pytest.raises(TrainingError, match="is gone"):
-            run_tasks(two, tasks.get, [value])
