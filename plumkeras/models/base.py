@@ -137,6 +137,20 @@ class MultimodalNetwork(keras.Model):
             named[f"{m}_length"] = ops.cast(one_frame[:, 0, 0], "int32")
         return named
 
+    def get_config(self):
+        return {
+            "feature_dims": dict(self.feature_dims),
+            "num_classes": self.num_classes,
+            "task": self.task,
+            "name": self.name,
+            "dtype": keras.saving.serialize_keras_object(self.policy),
+            "trainable": self.trainable,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return cls(**config)
+
     def select(self, *names: str) -> keras.Model:
         """The same network with only the named outputs: a functional model that computes nothing else."""
         return keras.Model(self.input, {name: self.output[name] for name in names}, name=f"{self.name}_part")

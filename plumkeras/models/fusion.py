@@ -69,18 +69,5 @@ class FusionNetwork(MultimodalNetwork):
         raise NotImplementedError
 
     def get_config(self):
-        return {
-            "feature_dims": dict(self.feature_dims),
-            "hidden_dim": self.hidden_dim,
-            "num_classes": self.num_classes,
-            "task": self.task,
-            "dropout": self.dropout,
-            "signed_log1p": list(self.signed_log1p),
-            "name": self.name,
-            "dtype": keras.saving.serialize_keras_object(self.policy),
-            "trainable": self.trainable,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(**config)
+        own = {"hidden_dim": self.hidden_dim, "dropout": self.dropout, "signed_log1p": list(self.signed_log1p)}
+        return {**super().get_config(), **own}

@@ -238,10 +238,8 @@ class PLUMNet(MultimodalNetwork):
 
     def get_config(self):
         return {
-            "feature_dims": dict(self.feature_dims),
+            **super().get_config(),
             "hidden_dim": self.hidden_dim,
-            "num_classes": self.num_classes,
-            "task": self.task,
             "num_layers": self.num_layers,
             "num_heads": self.num_heads,
             "dropout": self.dropout,
@@ -253,9 +251,6 @@ class PLUMNet(MultimodalNetwork):
             "common_branch": self.common_branch,
             "modality_dropout": self.modality_dropout,
             "strides": dict(self.strides),
-            "name": self.name,
-            "dtype": keras.saving.serialize_keras_object(self.policy),
-            "trainable": self.trainable,
         }
 
     @classmethod

@@ -6,22 +6,18 @@ Each is fitted on `train` and chosen on `valid` among as many values of its one 
 import dataclasses
 import time
 import types
-import warnings
 from pathlib import Path
 
 import numpy as np
 
 from plumkeras.files import write_json
 from plumkeras.recipes.config import ConfigError, read_json, to_dict
-from plumkeras.recipes.experiments.pooled_features import pooled_features
+from plumkeras.recipes.experiments.reference_fits import choose
 from plumkeras.recipes.runs import predictions, provenance, resuming, run_directory
 from plumkeras.recipes.runs.data_checks import check_dataset
 from plumkeras.recipes.runs.protocol import fold_dataset, fold_masks, fold_numbers
 from plumkeras.tasks import get_task
 
-_ITERATIONS = 2000
-# Probabilities are measured above this, as Keras does.
-_SMALLEST = 1e-7
 # What of a recipe changes a reference.
 _FIELDS = (
     "protocol",
@@ -96,7 +92,7 @@ def fit_reference(kind, config, dataset, trials=8, seed=0) -> Reference:
         check_dataset(config, part)
     modalities = _modalities(kind, config, dataset, trials)
     compressed = getattr(config.network, "signed_log1p", ())
-    fits = {n: _choose(kind, part, modalities, compressed, trials, seed) for n, part in parts.items()}
+    fits = {n: choose(kind, part, modalities, compressed, trials, seed) for n, part in parts.items()}
     seconds = time.perf_counter() - started
     first = next(iter(fits.values()))
     if numbers:
@@ -209,110 +205,6 @@ def _holds(directory, identity):
             "choose another directory"
         )
     return run_directory.is_finished(directory)
-
-
-# === Fitting ===
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Fit:
-    """What was fitted on one training split."""
-
-    trials: list
-    chosen: dict
-    predictions: dict
-    parameters: int
-    warnings: list
-
-
-def _choose(kind, dataset, modalities, compressed, trials, seed):
-    """Fits every setting on `train` and keeps the one with the least loss on `valid`; of equal ones the first."""
-    task, labels = get_task(dataset.task), dataset["train"].labels
-    if kind == "constant":
-        features = {name: np.zeros((len(split), 0)) for name, split in dataset.items()}
-        settings = [{}]
-    else:
-        features = pooled_features(dataset, modalities, compressed)
-        # The most regularised first.
-        name, ends = ("alpha", (1e5, 1.0)) if kind.startswith("ridge") else ("C", (1e-5, 10.0))
-        settings = [{name: float(f"{value:.6g}")} for value in _spaced(*ends, trials)]
-    tried, best = [], None
-    for setting in settings:
-        predict, parameters, told = _FITTERS[kind.removesuffix("_text")](
-            task, features["train"], labels, seed, **setting
-        )
-        loss = _loss(task, dataset["valid"].labels, predict(features["valid"]))
-        tried.append({**setting, "loss": loss})
-        if best is None or loss < best[0]:
-            best = loss, setting, predict, parameters, told
-    _, chosen, predict, parameters, told = best
-    found = {name: predict(features[name]).astype("float32") for name in ("valid", "test") if name in dataset}
-    return _Fit(tried, chosen, found, parameters, told)
-
-
-def _spaced(first, last, count):
-    """Numbers from `first` to `last`, evenly by the logarithm; the middle where only one is asked for."""
-    return np.geomspace(first, last, count) if count > 1 else np.array([np.sqrt(first * last)])
-
-
-def _fit_constant(task, x, labels, seed):
-    value = _label_shares(task, labels) if task.has_classes else np.asarray(task.constant(labels))
-    return lambda x: np.repeat(value[None], len(x), axis=0), 0, []
-
-
-def _label_shares(task, labels):
-    """Share of the samples of each class, or with each label: the constant with the least loss."""
-    return labels.mean(axis=0) if task.label_axes > 1 else np.bincount(labels) / len(labels)
-
-
-def _fit_ridge(task, x, labels, seed, alpha):
-    from sklearn.linear_model import Ridge
-
-    model = Ridge(alpha, solver="cholesky", random_state=seed).fit(x, labels.astype("float64"))
-    return model.predict, model.coef_.size + 1, []
-
-
-def _fit_logistic(task, x, labels, seed, C):
-    if task.label_axes == 1:
-        return _fit_classes(x, labels, seed, C)
-    fits = [_fit_classes(x, column, seed, C) for column in labels.T]
-    told = list(dict.fromkeys(sentence for *_, sentences in fits for sentence in sentences))
-    return lambda x: np.stack([one(x)[:, 1] for one, *_ in fits], axis=1), sum(count for _, count, _ in fits), told
-
-
-def _fit_classes(x, labels, seed, C):
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    if len(np.unique(labels)) < 2:
-        # A label that every training sample has.
-        share = np.eye(2)[labels[0]]
-        return lambda x: np.repeat(share[None], len(x), axis=0), 0, []
-    model = LogisticRegression(C=C, solver="lbfgs", max_iter=_ITERATIONS, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(x, labels)
-    told = []
-    if model.n_iter_.max() >= _ITERATIONS:
-        told = [f"logistic regression with C={C:g} had not converged after {_ITERATIONS} iterations"]
-    return model.predict_proba, model.coef_.size + model.intercept_.size, told
-
-
-_FITTERS = {"constant": _fit_constant, "ridge": _fit_ridge, "logistic": _fit_logistic}
-
-
-def _loss(task, labels, predicted):
-    """The task's loss: mean absolute error, cross-entropy, or binary cross-entropy over all labels."""
-    if not task.has_classes:
-        return float(np.mean(np.abs(predicted - labels)))
-    if task.label_axes > 1:
-        predicted = np.where(labels == 1, predicted, 1 - predicted)
-    else:
-        predicted = predicted[np.arange(len(labels)), labels]
-    return float(-np.mean(np.log(np.clip(predicted, _SMALLEST, 1))))
-
-
-# === Measuring ===
 
 
 def _metrics(dataset, predicted):
