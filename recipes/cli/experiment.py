@@ -13,7 +13,7 @@ from plumkeras.recipes.cli.parsing import MaxBytes, UsageError, say
 from plumkeras.recipes.cli.quiet import quiet_start
 from plumkeras.recipes.cli.recipe_line import parse_recipe
 from plumkeras.recipes.experiments import EXPERIMENTS, find_experiment
-from plumkeras.recipes.experiments.running import ExperimentOptions
+from plumkeras.recipes.experiments.running import SET_BY_EXPERIMENTS, ExperimentOptions
 from plumkeras.recipes.runs import run_directory
 
 
@@ -49,6 +49,9 @@ def run_experiment(arguments):
     options, recipe, callbacks = parse_recipe(Experiment, arguments, f"experiment {name}", output=tyro.MISSING)
     if callbacks is not None:
         raise UsageError("callbacks of a recipe file take no part in an experiment; use a recipe without them")
+    for word in arguments:
+        if (field := word.split("=")[0].removeprefix("--")) in SET_BY_EXPERIMENTS and word.startswith("--"):
+            raise UsageError(f"--{field} is no option of an experiment: {SET_BY_EXPERIMENTS[field]}")
     from plumkeras.recipes.experiments import running
     from plumkeras.recipes.runs.data_checks import training_warnings
     from plumkeras.recipes.runs.jobs import DataSource

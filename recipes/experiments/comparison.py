@@ -8,7 +8,7 @@ from plumkeras.recipes.config import ConfigError, read_json, value_of, with_valu
 from plumkeras.recipes.experiments.drawing import COLOURS, MARKERS, grid
 from plumkeras.recipes.experiments.paper import PLUM_NET, TABLES
 from plumkeras.recipes.experiments.references import fit_reference, is_written, reference_kinds, write_reference
-from plumkeras.recipes.experiments.results import Picture, Results
+from plumkeras.recipes.experiments.results import SETTINGS, Picture, Results
 from plumkeras.recipes.experiments.rows import Row, read_row
 from plumkeras.recipes.models import MODELS, find_model, with_model
 from plumkeras.recipes.runs.protocol import fold_numbers
@@ -18,7 +18,7 @@ from plumkeras.recipes.views.tables import ResultTable
 SEEDS = (0, 1, 2, 3, 4)
 OPTIONS = ("models", "trials", "settings")
 
-SETTINGS, _SEARCHES = "settings.json", "searches"
+_SEARCHES = "searches"
 _REFERENCES = {
     "constant": "constant",
     "ridge": "ridge on mean vectors",
@@ -47,15 +47,15 @@ def make_rows(setup):
     given = None if setup.options.settings is None else _given_settings(setup.options.settings)
     rows = {}
     for model in models:
-        config = with_model(setup.config, model)
+        config, before = with_model(setup.config, model), known.get(model, {})
         if given is not None and model != own:
             if model not in given:
                 raise ConfigError(f"{setup.options.settings / SETTINGS}: has no settings of {model}; leave it out")
             found = {**given[model], "source": str(setup.options.settings)}
         elif given is not None or setup.options.trials == 1:
             found = {"values": {}, "trials": 1, "objective": None, "own_objective": None, "source": "the recipe"}
-        elif known.get(model, {}).get("trials") == setup.options.trials:
-            found = known[model]
+        elif before.get("source") == "search" and before.get("trials") == setup.options.trials:
+            found = before
         else:
             found = _search(setup, model, config)
         if known.get(model) != found:

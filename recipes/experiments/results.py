@@ -9,6 +9,8 @@ from plumkeras.recipes.runs.run_directory import RESULTS
 from plumkeras.recipes.views.tables import ResultTable
 
 PAGE = "page.md"
+# Of a comparison, the settings that its searches chose; of robustness, the folder of what was measured.
+SETTINGS, CONDITIONS = "settings.json", "conditions"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,9 +10,9 @@ from plumkeras.recipes.config import ConfigError, read_json, with_values
 from plumkeras.recipes.execution import open_executor, run_tasks
 from plumkeras.recipes.experiments.damage import LabelNoise, RareClass, deviations, missing, with_noise, without
 from plumkeras.recipes.experiments.drawing import COLOURS, DASHES, MARKERS, grid
-from plumkeras.recipes.experiments.results import Picture, Results
+from plumkeras.recipes.experiments.results import CONDITIONS, Picture, Results
 from plumkeras.recipes.experiments.rows import Row
-from plumkeras.recipes.runs import predictions
+from plumkeras.recipes.runs import predictions, run_directory
 from plumkeras.recipes.runs.jobs import DataSource
 from plumkeras.recipes.runs.protocol import fold_dataset, fold_masks, fold_numbers
 from plumkeras.recipes.views.tables import ResultTable, Spread
@@ -33,7 +33,6 @@ KEPT = (0.25, 0.1)
 # Of the standard deviation of each feature column.
 NOISE = (0.5, 1.0, 2.0)
 
-_FOLDER = "conditions"
 # With one seed, clean scores that differ by this share of them are taken for equal.
 _NOISE = 0.02
 
@@ -84,9 +83,10 @@ class Measurement:
 
 
 def measure(task: Measurement) -> dict:
-    """Dict by condition of dicts by split, `valid` and `test`, of metrics; read where it has been measured before."""
-    if task.output.is_file():
-        return read_json(task.output)
+    """Dict by condition of dicts by split, `valid` and `test`, of metrics; read where the run has been measured."""
+    own_id = run_directory.run_id(task.directory)
+    if task.output.is_file() and (known := read_json(task.output)).get("run_id") == own_id:
+        return known["conditions"]
     from plumkeras.recipes.runs.run import load_run
 
     dataset, run = task.source.prepared(task.config), load_run(task.directory)
@@ -111,7 +111,7 @@ def measure(task: Measurement) -> dict:
         labels = dataset["all" if numbers else split].labels
         found.setdefault(name, {})[split] = predictions.report(dataset, labels, predicted)
     task.output.parent.mkdir(exist_ok=True)
-    write_json(task.output, found)
+    write_json(task.output, {"run_id": own_id, "conditions": found})
     return found
 
 
@@ -206,7 +206,7 @@ def make_results(outcome):
 
 
 def _file(outcome, name, seed):
-    return outcome.directory / _FOLDER / f"{name}_seed_{seed}.json"
+    return outcome.directory / CONDITIONS / f"{name}_seed_{seed}.json"
 
 
 def _table(name, title, columns, found, spread, notes, told=None):

@@ -22,15 +22,23 @@ from plumkeras.recipes.config import BaseRecipeConfig, ConfigError, to_dict, wit
 from plumkeras.recipes.execution import open_executor
 from plumkeras.recipes.execution.options import ExecutionOptions
 from plumkeras.recipes.experiments import find_experiment
-from plumkeras.recipes.experiments.results import PAGE
+from plumkeras.recipes.experiments.results import CONDITIONS, PAGE, SETTINGS
 from plumkeras.recipes.experiments.rows import Outcome
 from plumkeras.recipes.report import report_or_warn
 from plumkeras.recipes.runs import provenance, resuming, run_directory
 from plumkeras.recipes.runs.jobs import DataSource, check_trainable
 from plumkeras.recipes.runs.output_checks import check_experiment_output
-from plumkeras.recipes.runs.run_directory import EXPERIMENT, REPORT, RESULTS
+from plumkeras.recipes.runs.run_directory import EXPERIMENT, METRICS, REFERENCE, REPORT, RESULTS, SEARCH
 from plumkeras.recipes.runs.seed_training import SeedPlan, check_seeds, train_seeds
 from plumkeras.recipes.runs.train import resolve
+
+# Fields of a recipe that an experiment sets itself, and why.
+SET_BY_EXPERIMENTS = {
+    "seed": "it has seeds, one or more",
+    "devices": "it trains each run on one device, so that a repeated run is the same",
+}
+# Of the files of a search, those that say what it has found.
+_SEARCHED = ("trials.json", "trials.csv", "best_config.json", "search.png")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -102,6 +110,9 @@ def experiment(
     names = {field.name for field in dataclasses.fields(ExperimentOptions)}
     given = {field: fields.pop(field) for field in names & fields.keys()}
     given |= {field: tuple(given[field]) for field in {"seeds", "models"} & given.keys()}
+    for field in ("seed", "devices"):
+        if field in fields:
+            raise ConfigError(f"{field} is no option of an experiment: {SET_BY_EXPERIMENTS[field]}")
     config, _ = resolve(recipe, fields)
     source = DataSource(dataset=data) if isinstance(data, Dataset) else DataSource(path=data and os.fspath(data))
     return run_experiment(name, config, source, output, ExperimentOptions(**given), overwrite)
@@ -243,6 +254,14 @@ def _clear(directory):
         path = directory / Path(name).name
         path.unlink(missing_ok=True)
         partial_path(path).unlink(missing_ok=True)
+    # What an earlier experiment has found out would pass for this one's.
+    for path in (*directory.glob(f"*/{REFERENCE}"), *directory.glob(f"searches/*/{SEARCH}")):
+        for name in (METRICS, *_SEARCHED, "predictions_valid.csv", "predictions_test.csv", path.name):
+            (path.parent / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()
+    for path in (directory / SETTINGS, *directory.glob(f"{CONDITIONS}/*.json")):
+        path.unlink(missing_ok=True)
     for path in sorted(path.parent for path in directory.glob(f"*/{run_directory.SEEDS}")):
         with run_directory.locked(path):
             SeedPlan.clear(path)

@@ -13,7 +13,7 @@ import pytest
 from plumkeras.recipes import find_recipe
 from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import ConfigError, with_values
-from plumkeras.recipes.experiments import EXPERIMENTS, find_experiment
+from plumkeras.recipes.experiments import EXPERIMENTS, find_experiment, running
 from plumkeras.recipes.experiments.running import experiment
 from plumkeras.recipes.runs.run_directory import METRICS
 
@@ -120,6 +120,23 @@ def test_another_experiment_is_not_overwritten(directory, capsys):
     assert files(directory) == before
 
 
+def test_overwriting_forgets_what_the_earlier_one_found_out(tmp_path):
+    """Settings, searches, references and what was measured would pass for those of the new one."""
+    files = ["settings.json", "results.json", "searches/plum_net/trials.json", "searches/plum_net/search.json"]
+    files += [
+        "conditions/plain_seed_0.json",
+        "ridge/reference.json",
+        "ridge/metrics.json",
+        "ridge/predictions_test.csv",
+    ]
+    for name in (*files, "mine.txt", "ridge/mine.txt", "experiment.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    running._clear(tmp_path)
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"mine.txt", "ridge/mine.txt", "experiment.json"}
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -131,6 +148,8 @@ def test_another_experiment_is_not_overwritten(directory, capsys):
         (["experiment", "alignment", "synthetic", "--modalities", "text"], "compares modalities"),
         (["experiment", "embeddings", "synthetic", "--network.modules", "msa"], "has none"),
         (["experiment", "labels", "synthetic", "--seeds", "1", "1"], "each once"),
+        (["experiment", "labels", "synthetic", "--seed=1"], "--seed is no option of an experiment: it has seeds"),
+        (["experiment", "labels", "synthetic", "--devices", "2"], "--devices is no option of an experiment"),
         (["experiment", "comparison", "synthetic", "--models", "late"], "model must be one of"),
         (["experiment", "comparison", "synthetic", "--settings", "nowhere"], "holds no comparison"),
     ],
