@@ -12,9 +12,8 @@ WORKERS ?= 2
 
 .PHONY: demo test verify lint docs tutorial clean
 
-demo: $(READY)  ## Train and evaluate PLUM-Net on generated data; ends with a table, a run directory and a picture.
+demo: $(READY)  ## Train and evaluate PLUM-Net on generated data; ends with a table, a run directory and a report.
 	$(BIN)/plumkeras train synthetic --output $(RUN) --overwrite
-	@echo "Picture of the loss terms: $(RUN)/losses.png"
 
 test: $(READY) $(TORCH)  ## Every test but the long proofs.
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not verify"

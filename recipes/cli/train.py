@@ -91,6 +91,7 @@ def run_train(arguments):
         rows[f"{list(rows)[-1]}, baseline"] = baseline[last]
     terminal.print_metrics(rows, dataset.task)
     say(f"Run directory: {options.output}")
+    _say_report(options.output)
 
 
 def _train_seeds(options, recipe, callbacks, arguments):
@@ -127,6 +128,12 @@ def _train_seeds(options, recipe, callbacks, arguments):
 
     terminal.print_result(load_run(options.output).table())
     say(f"Directory of the runs: {options.output}")
+    _say_report(options.output)
+
+
+def _say_report(directory):
+    if (directory / run_directory.REPORT).is_file():
+        say(f"Report: {directory / run_directory.REPORT}")
 
 
 def _how_to_go_on(directory, arguments):
