@@ -79,7 +79,7 @@ def _series(outcome, name, quantity):
 
 
 def _cut(series):
-    """The curves at the length of the shortest, `[runs, epochs]`: a stage may stop early."""
+    """The curves at the length of the shortest, `[runs, epochs]`: stage 2 may stop early."""
     length = min(map(len, series))
     return np.array([values[:length] for values in series])
 

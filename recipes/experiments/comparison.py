@@ -35,23 +35,38 @@ _PAPER = {
 }
 
 
+def check(setup):
+    """Raises `ConfigError` for models that there are not, and for `--settings` that has not those of all."""
+    for model in _models(setup):
+        find_model(model)
+    if (other := setup.options.settings) is None:
+        return
+    if other.resolve() == setup.directory.resolve():
+        raise ConfigError(f"--settings {other}: is this comparison itself; name another one")
+    if not (other / SETTINGS).is_file():
+        raise ConfigError(f"--settings {other}: holds no comparison; {SETTINGS} is missing")
+    given = read_json(other / SETTINGS)
+    for model in _models(setup):
+        if model != setup.config.model and model not in given:
+            raise ConfigError(f"{other / SETTINGS}: has no settings of {model}; leave it out by --models")
+
+
+def _models(setup):
+    return list(dict.fromkeys([setup.config.model, *(setup.options.models or MODELS)]))
+
+
 def make_rows(setup):
     """A row for each model, by the settings that validation chose, and for each reference."""
     own = setup.config.model
-    models = list(dict.fromkeys([own, *(setup.options.models or MODELS)]))
-    for model in models:
-        find_model(model)
-    if setup.options.settings is not None and setup.options.settings.resolve() == setup.directory.resolve():
-        raise ConfigError(f"--settings {setup.options.settings}: is this comparison itself; name another one")
     known = _read_settings(setup.directory / SETTINGS)
-    given = None if setup.options.settings is None else _given_settings(setup.options.settings)
+    given = None if setup.options.settings is None else read_json(setup.options.settings / SETTINGS)
     rows = {}
-    for model in models:
+    for model in _models(setup):
         config, before = with_model(setup.config, model), known.get(model, {})
         if given is not None and model != own:
-            if model not in given:
-                raise ConfigError(f"{setup.options.settings / SETTINGS}: has no settings of {model}; leave it out")
-            found = {**given[model], "source": str(setup.options.settings)}
+            # What was taken over once stays, whatever becomes of the other comparison.
+            is_taken = before.get("source") == str(setup.options.settings)
+            found = before if is_taken else {**given[model], "source": str(setup.options.settings)}
         elif given is not None or setup.options.trials == 1:
             found = {"values": {}, "trials": 1, "objective": None, "own_objective": None, "source": "the recipe"}
         elif before.get("source") == "search" and before.get("trials") == setup.options.trials:
@@ -72,13 +87,6 @@ def _read_settings(path):
     return read_json(path) if path.is_file() else {}
 
 
-def _given_settings(directory):
-    path = Path(directory) / SETTINGS
-    if not path.is_file():
-        raise ConfigError(f"--settings {directory}: holds no comparison; {SETTINGS} is missing")
-    return read_json(path)
-
-
 def _search(setup, model, config):
     """The settings that a search chooses on validation, as `settings.json` has them of a model."""
     from plumkeras.recipes.search.tuning import tune
@@ -88,8 +96,8 @@ def _search(setup, model, config):
     search = plan(config, setup.dataset, SearchOptions(trials=setup.options.trials))
     directory = setup.directory / _SEARCHES / model
     directory.parent.mkdir(exist_ok=True)
-    how = {"jobs": setup.options.jobs, "scheduler": setup.options.scheduler, "source": setup.source}
-    results = tune(search, directory, resume=True, on_trial=print_trial, **how)
+    # One trial at a time: what is proposed depends on how many are under way, and settings are not to depend on that.
+    results = tune(search, directory, resume=True, on_trial=print_trial, jobs=1)
     return {
         "values": results.best.values if results.best.number else {},
         "trials": setup.options.trials,

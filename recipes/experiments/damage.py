@@ -15,7 +15,7 @@ _ROWS = 256
 
 @dataclasses.dataclass(frozen=True)
 class LabelNoise:
-    """Gives a share of the training samples the label of another training sample, drawn at random.
+    """Gives a share of the training samples a label drawn at random from all training labels, perhaps their own.
 
     Attributes:
         share: of the samples, 0 to 1.

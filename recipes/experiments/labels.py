@@ -40,10 +40,12 @@ def make_results(outcome):
     modalities = list(shape["feature_dims"])
     counts = {m: _kept_counts(outcome, m, len(names)) for m in modalities}
     true = _true_counts(outcome, config, len(names))
+    # Of the samples that have the modality: no other gets a label from it.
+    true_of = {m: _true_counts(outcome, config, len(names), m) for m in modalities}
     runs = len(counts[modalities[0]])
     agreement = _agreement(outcome, config, modalities)
     of = "train of each fold, mean over folds" if "all" in outcome.dataset else f"train, n = {round(sum(true))}"
-    tables = [_count_table(names, true, counts, of, outcome.seeds), agreement]
+    tables = [_count_table(names, true, true_of, counts, of, outcome.seeds), agreement]
     pictures = [
         Picture(
             "labels",
@@ -68,7 +70,7 @@ def make_results(outcome):
         "The paper's Figure 4 counts, of MOSI's 1284 training samples, 837 positive and 21 neutral ones by audio; by "
         "the true label 679 are positive, 53 neutral and 552 negative.",
     ]
-    findings = [_finding(m, names, true, counts[m]) for m in modalities]
+    findings = [_finding(m, names, true_of[m], counts[m]) for m in modalities]
     if human is None:
         findings.append(
             "The data hold no human labels per modality, so that only the multimodal label can be compared."
@@ -106,29 +108,33 @@ def _kept_counts(outcome, modality, classes):
     return np.array(rows)
 
 
-def _true_counts(outcome, config, classes):
-    task = get_task(outcome.dataset.task)
-    counts = [
-        np.bincount(np.asarray(task.classes(part["train"].labels, config.label_classes)), minlength=classes)
-        for part in _parts(outcome.dataset)
-    ]
+def _true_counts(outcome, config, classes, modality=None):
+    """Training samples by true class, mean over folds; with a modality, of those that have it."""
+    task, counts = get_task(outcome.dataset.task), []
+    for train in (part["train"] for part in _parts(outcome.dataset)):
+        true = np.asarray(task.classes(train.labels, config.label_classes))
+        counts.append(np.bincount(true[_has(train, modality)], minlength=classes))
     return np.mean(counts, axis=0)
 
 
-def _count_table(names, true, counts, of, seeds):
+def _has(split, modality):
+    return slice(None) if modality is None else split.lengths[modality] > 0
+
+
+def _count_table(names, true, true_of, counts, of, seeds):
     rows = [["true label", *(_whole(value) for value in true), ""]]
-    share = true / true.sum()
     for m, found in counts.items():
         cells = [
             f"{found[:, k].mean():.0f} ± {found[:, k].std(ddof=1):.0f}" if len(found) > 1 else _whole(found[0, k])
             for k in range(len(names))
         ]
+        share = true_of[m] / true_of[m].sum()
         moved = 50 * np.abs(found / found.sum(axis=1, keepdims=True) - share).sum(axis=1)
         rows.append([m, *cells, f"{moved.mean():.1f}"])
     notes = [
         f"Samples of {of}, at the kept epoch; mean ± standard deviation (ddof 1) over the runs of the seeds "
         f"{' '.join(map(str, seeds))}. Last column: the share of samples that would have to change class to have the "
-        "true distribution."
+        "true distribution of those that have the modality."
     ]
     return ResultTable("labels", "Labels by class", ["", *names, "moved %"], rows, notes)
 

@@ -113,7 +113,14 @@ def _fit_classes(x, labels, seed, C):
     told = []
     if model.n_iter_.max() >= _ITERATIONS:
         told = [f"logistic regression with C={C:g} had not converged after {_ITERATIONS} iterations"]
-    return model.predict_proba, model.coef_.size + model.intercept_.size, told
+
+    def predict(features):
+        # A class without a training sample has probability 0.
+        found = np.zeros((len(features), model.classes_.max() + 1))
+        found[:, model.classes_] = model.predict_proba(features)
+        return found
+
+    return predict, model.coef_.size + model.intercept_.size, told
 
 
 _FITTERS = {"constant": _fit_constant, "ridge": _fit_ridge, "logistic": _fit_logistic}

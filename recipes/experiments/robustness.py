@@ -27,7 +27,7 @@ REMEDIES = {
     "class_balance": ("balanced classes", {"class_weight": "balanced"}),
     "label_smoothing": ("label smoothing 0.1", {"objective.label_smoothing": 0.1}),
 }
-# Shares of wrong labels, and of the samples of the rare class that stay. Without either, data are as they are.
+# Shares of redrawn labels, and of the samples of the rare class that stay. Without either, data are as they are.
 WRONG = (0.2, 0.4)
 KEPT = (0.25, 0.1)
 # Of the standard deviation of each feature column.
@@ -61,7 +61,7 @@ def _changes():
 
 def _told(change):
     if isinstance(change, LabelNoise):
-        return f"{100 * change.share:.0f} % wrong labels"
+        return f"{100 * change.share:.0f} % of labels redrawn"
     return f"{100 * change.kept:.0f} % of the last class"
 
 
@@ -166,8 +166,8 @@ def make_results(outcome):
         *outcome.notes()[:2],
     ]
     after_notes = [
-        f"{title} on {outcome.split}, seed {outcome.seeds[0]}. Wrong labels: so many of the training samples have the "
-        "label of another one, drawn at random; rare class: of the training samples of the last class (of a "
+        f"{title} on {outcome.split}, seed {outcome.seeds[0]}. Redrawn: so many of the training samples have a "
+        "label drawn at random from all training labels; rare class: of the training samples of the last class (of a "
         "regression, those above 0) so many stay. Validation and test are clean.",
         *outcome.notes()[:1],
     ]
@@ -266,7 +266,7 @@ def _draw(at, after, title):
             after,
             ["clean", *(k for k in _changes() if k.startswith("wrong"))],
             ["0", *(f"{100 * x:.0f}" for x in WRONG)],
-            "wrong training labels, %",
+            "redrawn training labels, %",
         ),
         (
             axes[1, 1],

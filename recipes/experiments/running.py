@@ -5,6 +5,7 @@ An experiment is a module with these names:
 - `SEEDS`: the usual seeds.
 - `OPTIONS`: names of the fields of `ExperimentOptions` that it reads.
 - `make_rows(setup)`: dict by name of `Row`, from a `Setup`. What the data or the recipe cannot carry is refused here.
+- `check(setup)`, of one whose `make_rows` does more than that: refuses the same.
 - `make_results(outcome)`: `Results`, from an `Outcome`.
 """
 
@@ -110,6 +111,8 @@ def experiment(
     names = {field.name for field in dataclasses.fields(ExperimentOptions)}
     given = {field: fields.pop(field) for field in names & fields.keys()}
     given |= {field: tuple(given[field]) for field in {"seeds", "models"} & given.keys()}
+    if given.get("settings") is not None:
+        given["settings"] = Path(given["settings"])
     for field in ("seed", "devices"):
         if field in fields:
             raise ConfigError(f"{field} is no option of an experiment: {SET_BY_EXPERIMENTS[field]}")
@@ -161,9 +164,11 @@ def run_experiment(
             pass
     dataset = source.prepared(config)
     check_trainable(config, dataset)
+    setup = Setup(config, source, dataset, directory, seeds, options)
+    # Before anything is written or cleared away.
+    getattr(module, "check", module.make_rows)(setup)
     with run_directory.locked(directory):
         is_new = _begin(name, config, dataset, directory, seeds, options, overwrite)
-        setup = Setup(config, source, dataset, directory, seeds, options)
         rows = module.make_rows(setup)
         plans = {
             row: SeedPlan(made.config, source, directory / row, made.seeds or seeds, made.change)
@@ -173,7 +178,7 @@ def run_experiment(
         before = {row: _finished(plan) for row, plan in plans.items()}
         if not is_new and (directory / RESULTS).is_file() and all(before.values()):
             return run_directory.read_description(directory / RESULTS)
-        (directory / RESULTS).unlink(missing_ok=True)
+        _forget_results(directory)
         metrics = dict(
             zip(plans, train_seeds(list(plans.values()), options.jobs, options.scheduler, True), strict=True)
         )
@@ -213,7 +218,7 @@ def _begin(name, config, dataset, directory, seeds, options, overwrite):
     if {field: known.get(field) for field in asked} == asked:
         return False
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / RESULTS).unlink(missing_ok=True)
+    _forget_results(directory)
     write_json(path, {**asked, **provenance.describe_surroundings(dataset)})
     return True
 
@@ -226,8 +231,10 @@ def _check_same(known, asked, dataset, path):
     """Raises `ConfigError` unless the directory's experiment is of the same kind, recipe and data."""
 
     def flat(values, sha256):
-        recipe = resuming.flat(values.get("recipe") or {})
-        return {"experiment": values.get("experiment"), **recipe, "data.sha256": sha256}
+        recipe, options = resuming.flat(values.get("recipe") or {}), values.get("options") or {}
+        # Rows, models and seeds may be others: these change the rows that are there.
+        fixed = {f"--{name}": options.get(name) for name in ("trials", "settings", "stage1_epochs")}
+        return {"experiment": values.get("experiment"), **recipe, **fixed, "data.sha256": sha256}
 
     # Fields that a later version added have their defaults in an older file.
     recipe = to_dict(run_directory.read_config(path))
@@ -240,8 +247,8 @@ def _check_same(known, asked, dataset, path):
         )
 
 
-def _clear(directory):
-    """Removes what an experiment of ours leaves, all but `experiment.json`. Other files stay."""
+def _forget_results(directory):
+    """Removes the tables, pictures and pages of an experiment; the runs that they are about stay."""
     try:
         found = run_directory.read_description(directory / RESULTS)
         names = [f"{table['name']}{ending}" for table in found["tables"] for ending in (".csv", ".md", ".tex")]
@@ -249,11 +256,17 @@ def _clear(directory):
             names += [picture["file"], f"{Path(picture['file']).stem}.png"]
     except (ConfigError, KeyError, TypeError):
         names = []
-    for name in (RESULTS, *names, PAGE, REPORT):
+    # The list of them last.
+    for name in (*names, PAGE, REPORT, RESULTS):
         # Names of a file in this directory alone.
         path = directory / Path(name).name
         path.unlink(missing_ok=True)
         partial_path(path).unlink(missing_ok=True)
+
+
+def _clear(directory):
+    """Removes what an experiment of ours leaves, all but `experiment.json`. Other files stay."""
+    _forget_results(directory)
     # What an earlier experiment has found out would pass for this one's.
     for path in (*directory.glob(f"*/{REFERENCE}"), *directory.glob(f"searches/*/{SEARCH}")):
         for name in (METRICS, *_SEARCHED, "predictions_valid.csv", "predictions_test.csv", path.name):

@@ -11,6 +11,7 @@ from plumkeras.data_pipelines import Dataset, with_validation
 from plumkeras.data_pipelines.loading import open_data
 from plumkeras.recipes.config import BaseRecipeConfig, ConfigError
 from plumkeras.recipes.models import is_synthetic
+from plumkeras.recipes.runs import provenance
 from plumkeras.recipes.runs.data_checks import check_dataset
 from plumkeras.recipes.runs.protocol import fold_dataset, fold_numbers, prepare
 from plumkeras.recipes.synthetic import generate
@@ -43,15 +44,22 @@ class DataSource:
             if not is_synthetic(config):
                 raise ConfigError(f"recipe {config.name!r} needs data: the path of a feature file, or a Dataset")
             return generate(config.synthetic)[0]
-        return _open(self.path, self.max_bytes, json.dumps(config.label_options, sort_keys=True))
+        return _open(self.path, _stamp(self.path), self.max_bytes, json.dumps(config.label_options, sort_keys=True))
 
     def prepared(self, config: BaseRecipeConfig) -> Dataset:
         """The data set as a recipe trains on it; see `protocol.prepare` and `with_validation`."""
         return with_validation(prepare(config, self.read(config)), config.validation_fraction)
 
 
+def _stamp(path):
+    """What tells that a file, or one of a folder, has changed: sizes and times."""
+    files = [path] if not os.path.isdir(path) else sorted(p for p in Path(path).rglob("*") if p.is_file())
+    found = [(str(p), os.stat(p)) for p in files if os.path.exists(p)]
+    return tuple((name, facts.st_size, facts.st_mtime_ns) for name, facts in found)
+
+
 @functools.lru_cache(maxsize=1)
-def _open(path, max_bytes, label_options):
+def _open(path, stamp, max_bytes, label_options):
     options = json.loads(label_options)
     if options["label_range"] is not None:
         options["label_range"] = tuple(options["label_range"])
@@ -69,6 +77,7 @@ class Job:
         change: callable from the data set of a run (of each fold) to the one that is trained on, or None.
         init_from: as in `plumkeras.train`.
         callbacks: as in `plumkeras.train`; only of a job that is done in the process that made it.
+        sha256: of the data that are meant, or None: whatever the source has.
     """
 
     config: BaseRecipeConfig
@@ -77,6 +86,7 @@ class Job:
     change: Callable | None = None
     init_from: str | None = None
     callbacks: object = None
+    sha256: str | None = None
 
 
 def check_trainable(config: BaseRecipeConfig, dataset: Dataset) -> list[int]:
@@ -95,6 +105,8 @@ def run_job(job: Job, verbose: int = 0, resume: bool = True, overwrite: bool = F
         verbose, resume, overwrite: as in `training.train_run`.
     """
     dataset = job.source.prepared(job.config)
+    if job.sha256 not in (None, provenance.sha256(dataset)):
+        raise ConfigError(f"{job.source.path or job.directory}: the data have changed since this was begun")
     numbers = check_trainable(job.config, dataset)
     how = {"verbose": verbose, "resume": resume, "overwrite": overwrite}
     how |= {"callbacks": job.callbacks, "init_from": job.init_from}

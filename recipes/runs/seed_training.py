@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 from pathlib import Path
 
 from plumkeras.files import partial_path, write_json
@@ -72,13 +73,16 @@ class SeedPlan:
             surroundings = provenance.describe_surroundings(dataset)
             warnings = training_warnings(self.config, dataset)
             write_json(directory / SEEDS, {**asked, **surroundings, "warnings": warnings})
-        jobs = []
+        jobs, sha256 = [], provenance.sha256(dataset)
         for seed in self.seeds:
             job = Job(
                 dataclasses.replace(self.config, seed=seed),
                 self.source,
                 seed_directory(directory.absolute(), seed),
-                *(self.change, self.init_from, self.callbacks),
+                self.change,
+                self.init_from and os.path.abspath(self.init_from),
+                self.callbacks,
+                sha256,
             )
             if not _is_finished(job, dataset):
                 jobs.append(job)
@@ -145,7 +149,7 @@ def train_seeds(plans, jobs=None, scheduler=None, resume=False, overwrite=False,
     Raises:
         ConfigError, DataError, TrainingError: as `plumkeras.train`; or the scheduler is not there.
     """
-    paths = [plan.directory for plan in plans] + [plan.source.path for plan in plans if plan.source.path]
+    paths = [path for plan in plans for path in (plan.directory, plan.source.path, plan.init_from) if path]
     with contextlib.ExitStack() as stack:
         executor = None
         if scheduler is not None:

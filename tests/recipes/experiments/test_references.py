@@ -10,6 +10,7 @@ import pytest
 from plumkeras.data_pipelines import DataError, Dataset, Split, load, make_synthetic
 from plumkeras.data_pipelines.features import cleaning
 from plumkeras.recipes import ConfigError, find_recipe
+from plumkeras.recipes.experiments import reference_fits
 from plumkeras.recipes.experiments.pooled_features import pooled_features
 from plumkeras.recipes.experiments.references import fit_reference, is_written, reference_kinds, write_reference
 from plumkeras.recipes.runs import predictions
@@ -228,3 +229,10 @@ def test_ridge_on_the_text_of_cmu_mosi(real_data):
     found = fit_reference("ridge_text", CONFIG, load(real_data / "mosi_text_audio.npz"), trials=3)
     assert found.metrics["valid"]["mae"] < 0.95 < 1.4 < found.metrics["baseline"]["valid"]["mae"]
     assert found.metrics["parameters"] == 385
+
+
+def test_a_class_that_no_sample_has_keeps_its_column():
+    labels = np.tile([0, 2], 10)
+    predict, _, _ = reference_fits._fit_classes(labels[:, None] - 1.0, labels, 0, 1.0)
+    found = predict(np.array([[-1.0], [1.0]]))
+    assert found.shape == (2, 3) and not found[:, 1].any() and found.argmax(axis=1).tolist() == [0, 2]

@@ -120,6 +120,22 @@ def test_another_experiment_is_not_overwritten(directory, capsys):
     assert files(directory) == before
 
 
+def test_what_is_refused_costs_nothing(directory, tmp_path, capsys):
+    before = files(directory) | {"results": (directory / "results.json").read_bytes()}
+    refused = [
+        (["experiment", "embeddings", "synthetic", "--network.modules", "msa", "--overwrite"], "has none"),
+        ([*LINE, *FIELDS, "--models", "late"], "model must be one of"),
+        ([*LINE, *FIELDS, "--trials=2"], "--trials is 1 there, and now it is 2"),
+        ([*LINE, *FIELDS, "--settings", str(tmp_path)], "holds no comparison"),
+    ]
+    for words, said in refused:
+        assert main([*words, "--output", str(directory)]) == 2, words
+        assert said in " ".join(capsys.readouterr().err.split())
+        assert files(directory) | {"results": (directory / "results.json").read_bytes()} == before
+    assert main([*refused[0][0], "--output", str(tmp_path / "new")]) == 2
+    assert not (tmp_path / "new" / "experiment.json").exists()
+
+
 def test_overwriting_forgets_what_the_earlier_one_found_out(tmp_path):
     """Settings, searches, references and what was measured would pass for those of the new one."""
     files = ["settings.json", "results.json", "searches/plum_net/trials.json", "searches/plum_net/search.json"]
@@ -129,9 +145,12 @@ def test_overwriting_forgets_what_the_earlier_one_found_out(tmp_path):
         "ridge/metrics.json",
         "ridge/predictions_test.csv",
     ]
+    files += ["comparison.csv", "comparison.svg", "comparison.png", "page.md"]
     for name in (*files, "mine.txt", "ridge/mine.txt", "experiment.json"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("{}")
+    described = {"tables": [{"name": "comparison"}], "pictures": [{"file": "comparison.svg"}]}
+    (tmp_path / "results.json").write_text(json.dumps(described))
     running._clear(tmp_path)
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert left == {"mine.txt", "ridge/mine.txt", "experiment.json"}

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 import plumkeras
-from plumkeras.data_pipelines import Dataset, make_synthetic
+from plumkeras.data_pipelines import Dataset, make_synthetic, save_npz
+from plumkeras.recipes import find_recipe
 from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.runs import run_directory
+from plumkeras.recipes.runs.jobs import DataSource, Job, run_job
 from plumkeras.recipes.runs.seed_tables import summarise
 
 # A network that is compiled in no time.
@@ -150,3 +152,15 @@ def test_the_description_names_what_was_run(runs):
     described = json.loads((runs.directory / run_directory.SEEDS).read_text())
     assert described["seeds"] == [3, 1] and described["recipe"]["name"] == "mosi"
     assert described["data"]["samples"] == {"train": 32, "valid": 16, "test": 12}
+
+
+def test_a_file_that_has_changed_is_read_again(tmp_path):
+    path, config = tmp_path / "data.npz", find_recipe("mosi")
+    source = DataSource(str(path))
+    for count in (12, 14):
+        save_npz(make_synthetic({"train": count, "valid": 8, "test": 8}, seed=1)[0], path, overwrite=True)
+        assert len(source.read(config)["train"]) == count
+    job = Job(config, source, tmp_path / "run", sha256="another")
+    with pytest.raises(ConfigError, match=r"data\.npz: the data have changed since this was begun"):
+        run_job(job)
+    assert not (tmp_path / "run").exists()
