@@ -11,6 +11,8 @@ import numpy as np
 
 # Larger magnitudes would overflow or swamp the statistics.
 LIMIT = 1e6
+# In `feature_dims`, in place of a width: the modality is token ids, which a text encoder of the network reads.
+TOKEN_IDS = 0
 # The smallest standard deviation that is no rounding.
 _SMALLEST = 1e-6
 
@@ -30,6 +32,16 @@ def warn(text):
 def listing(names):
     """Names for an error message."""
     return ", ".join(str(name) for name in names) or "none"
+
+
+def input_name(modality, width):
+    """What the network's input of a modality is called: `<modality>`, or `<modality>_ids` of token ids."""
+    return f"{modality}_ids" if width == TOKEN_IDS else modality
+
+
+def width_words(width):
+    """A width of `feature_dims` as a reader is told it."""
+    return "token ids" if width == TOKEN_IDS else str(width)
 
 
 def whole_numbers(values, where):
@@ -64,11 +76,15 @@ def check_finite(values, ids, where):
 
 def check_width(found, expected, modality, where):
     """Raises `DataError` unless a modality has the width that the network was built for."""
+    if expected == TOKEN_IDS != found:
+        raise DataError(f"{where}: {modality} is vectors of width {found}; the network reads token ids of its encoder")
+    if found == TOKEN_IDS != expected:
+        raise DataError(f"{where}: {modality} is token ids; the network was built for vectors of width {expected}")
     if found != expected:
         raise DataError(f"{where}: {modality} has width {found}; the network was built for width {expected}")
 
 
-def check_names(names, modalities, where, may_be_absent=False):
+def check_names(names, feature_dims, where, may_be_absent=False):
     """Which modalities of the network are absent from named inputs, a list.
 
     Raises:
@@ -78,14 +94,15 @@ def check_names(names, modalities, where, may_be_absent=False):
         UserWarning: for each absent modality.
     """
     for name in map(str, names):
-        m = next((m for m in modalities if name.startswith(f"{m}_len")), None)
-        if m and name != f"{m}_length" and name not in modalities:
+        m = next((m for m in feature_dims if name.startswith(f"{m}_len")), None)
+        if m and name != f"{m}_length" and name not in feature_dims:
             raise DataError(f"{where} has {name!r}; the lengths of {m} are named '{m}_length'")
-    absent = [m for m in modalities if m not in names]
+    called = {m: input_name(m, width) for m, width in feature_dims.items()}
+    absent = [m for m, name in called.items() if name not in names]
     for m in absent:
-        if not may_be_absent or len(absent) == len(modalities):
-            raise DataError(f"{where} has no {m!r}, which the network reads; it has {listing(names)}")
-        warn(f"{where} has no {m!r}: it is missing for every sample. It has {listing(names)}")
+        if not may_be_absent or len(absent) == len(called):
+            raise DataError(f"{where} has no {called[m]!r}, which the network reads; it has {listing(names)}")
+        warn(f"{where} has no {called[m]!r}: it is missing for every sample. It has {listing(names)}")
     return absent
 
 
@@ -93,9 +110,10 @@ def complete_inputs(arrays, feature_dims, where="the dict of arrays", may_be_abs
     """A dict of arrays as the network reads it: every modality with its lengths, finite, in float32 and int32.
 
     Args:
-        arrays: dict with, per modality, `<modality>` `[N, T, F]`, or `[N, F]` for one frame each, and
-            `<modality>_length` `[N]`; without lengths every frame counts. Other names are left out.
-        feature_dims: dict from modality to width.
+        arrays: dict with, per modality, `<modality>` `[N, T, F]`, or `[N, F]` for one frame each (of token ids
+            `<modality>_ids` `[N, T]`), and `<modality>_length` `[N]`; without lengths every frame counts. Other names
+            are left out.
+        feature_dims: dict from modality to width, which is 0 of token ids.
         where: str. What the arrays are called in a message.
         may_be_absent: bool. Whether a modality can be absent: it is then missing for every sample. Defaults to `False`.
         clean: bool. Whether values that are NaN, infinite or beyond 1e6 are set to 0; else they are refused. Defaults
@@ -112,29 +130,48 @@ def complete_inputs(arrays, feature_dims, where="the dict of arrays", may_be_abs
     for m, width in feature_dims.items():
         if m in absent:
             continue
-        values = np.asarray(arrays[m])
-        if values.dtype.kind not in "iufb":
-            raise DataError(f"{where}: {m} is of type {values.dtype}; numbers are expected")
-        if values.ndim == 2:
-            values = values[:, None, :]
-        if values.ndim != 3:
-            raise DataError(f"{where}: {m} has shape {values.shape}; [samples, frames, {width}] is expected")
-        check_width(values.shape[2], width, m, where)
-        count, first = (len(values), m) if count is None else (count, first)
+        called = input_name(m, width)
+        values = _token_ids(arrays[called], called, where) if width == TOKEN_IDS else _vectors(arrays[m], m, width, where)
+        count, first = (len(values), called) if count is None else (count, first)
         lengths = arrays.get(f"{m}_length")
         lengths = np.full(len(values), values.shape[1]) if lengths is None else lengths
         lengths = whole_numbers(lengths, f"{where}: {m}_length")
-        for name, array in ((m, values), (f"{m}_length", lengths)):
+        for name, array in ((called, values), (f"{m}_length", lengths)):
             if len(array.shape) == 0 or len(array) != count:
                 raise DataError(f"{where}: {name} has {array.shape[:1]} samples, {first} has {count}")
         if lengths.ndim != 1:
             raise DataError(f"{where}: {m}_length has shape {lengths.shape}; one per sample is expected")
         check_lengths(lengths, values.shape[1], range(count), f"{where}: {m}_length")
-        complete[m], complete[f"{m}_length"] = _finite(values, lengths, m, where, clean), lengths
+        complete[called] = values if width == TOKEN_IDS else _finite(values, lengths, m, where, clean)
+        complete[f"{m}_length"] = lengths
     for m in absent:
-        complete[m] = np.zeros((count, 1, feature_dims[m]), "float32")
+        complete[input_name(m, feature_dims[m])] = np.zeros(*_of_missing(count, feature_dims[m]))
         complete[f"{m}_length"] = np.zeros(count, "int32")
-    return {name: complete[name] for m in feature_dims for name in (m, f"{m}_length")}
+    return {name: complete[name] for m, width in feature_dims.items() for name in (input_name(m, width), f"{m}_length")}
+
+
+def _of_missing(count, width):
+    """Shape and type of the array of a modality that every sample lacks."""
+    return ((count, 1), "int32") if width == TOKEN_IDS else ((count, 1, width), "float32")
+
+
+def _vectors(values, modality, width, where):
+    values = np.asarray(values)
+    if values.dtype.kind not in "iufb":
+        raise DataError(f"{where}: {modality} is of type {values.dtype}; numbers are expected")
+    if values.ndim == 2:
+        values = values[:, None, :]
+    if values.ndim != 3:
+        raise DataError(f"{where}: {modality} has shape {values.shape}; [samples, frames, {width}] is expected")
+    check_width(values.shape[2], width, modality, where)
+    return values
+
+
+def _token_ids(values, name, where):
+    ids = whole_numbers(values, f"{where}: {name}")
+    if ids.ndim != 2 or not ids.shape[1]:
+        raise DataError(f"{where}: {name} has shape {ids.shape}; [samples, tokens] is expected")
+    return ids
 
 
 def _finite(values, lengths, modality, where, clean):

@@ -20,6 +20,7 @@ _CLASSES = {
     "layers.private_refinement": ("PrivateRefinement",),
     "layers.prototype_label_generator": ("PrototypeLabelGenerator",),
     "layers.task_conditioned_bifurcator": ("TaskConditionedBifurcator", "TaskConditionedBranch"),
+    "layers.text_encoder": ("TextEncoder", "TextModalityEncoder"),
     "layers.transformer": ("TransformerBlock", "TransformerEncoder"),
     "losses": ("BranchCrossentropy", "SupervisedContrastiveLoss"),
     "metrics.streaming": (

@@ -9,6 +9,7 @@ import operator
 import numpy as np
 
 from plumkeras.arguments import known_arguments_only
+from plumkeras.features import input_name
 
 # A compiled step is built anew for every length that it meets, so each modality gets at most this
 # many; long sequences are rounded more coarsely for it.
@@ -89,7 +90,8 @@ class BatchStream:
             sequences, see `length_step`). Defaults to `8`.
 
     Iterating yields `(inputs, labels)`, or `(inputs,)` without labels: `inputs[m]` float32
-    `[B, T, F]`, `inputs[m + "_length"]` int32 `[B]`, `labels` float32 or int32 `[B]`.
+    `[B, T, F]` (of token ids `inputs[m + "_ids"]` int32 `[B, T]`), `inputs[m + "_length"]` int32 `[B]`, `labels`
+    float32 or int32 `[B]`.
     `epoch` is the number of the next training epoch. It advances when an epoch's last batch is
     handed out: looking at a first batch, as Keras does to build a model, isn't an epoch.
     `error` is the exception that ended the latest iteration, or None; see `data_errors`.
@@ -181,7 +183,8 @@ class BatchStream:
         """The batch of these samples."""
         inputs = {}
         for modality, features in self.split.features.items():
-            inputs[modality] = features[indices, : self.frames(modality, indices)]
+            name = input_name(modality, features.shape[2])
+            inputs[name] = features[indices, : self.frames(modality, indices)]
             inputs[f"{modality}_length"] = self.split.lengths[modality][indices]
         if self.split.labels is None:
             return (inputs,)

@@ -7,6 +7,7 @@ import numpy as np
 
 from plumkeras.data_pipelines.batches.order import BatchStream
 from plumkeras.data_pipelines.schema.dataset import Split
+from plumkeras.features import TOKEN_IDS, input_name
 
 _PREFETCH = 2
 _FEW = 8
@@ -44,8 +45,8 @@ def make_dataset(
 
     Returns:
         A `tf.data.Dataset` of known cardinality of `(inputs, labels)`, or `(inputs,)` where the
-        split has no labels. `inputs` holds `<modality>` float32 `[B, T, F]` and
-        `<modality>_length` int32 `[B]`; labels are float32 or int32 `[B]`. Its `stream` is the
+        split has no labels. `inputs` holds `<modality>` float32 `[B, T, F]` (of token ids `<modality>_ids` int32
+        `[B, T]`) and `<modality>_length` int32 `[B]`; labels are float32 or int32 `[B]`. Its `stream` is the
         `BatchStream`.
 
     Raises:
@@ -78,7 +79,9 @@ def make_dataset(
 
     inputs = {}
     for modality, features in stream.split.features.items():
-        inputs[modality] = tf.TensorSpec((None, None, features.shape[2]), tf.float32)
+        width = features.shape[2]
+        shape = (None, None) if width == TOKEN_IDS else (None, None, width)
+        inputs[input_name(modality, width)] = tf.TensorSpec(shape, tf.as_dtype(features.dtype))
         inputs[f"{modality}_length"] = tf.TensorSpec((None,), tf.int32)
     signature = (inputs,)
     if split.labels is not None:

@@ -11,7 +11,7 @@ import numpy as np
 from plumkeras.data_pipelines.features import cleaning
 from plumkeras.data_pipelines.inspection.known_files import known_file, source_of
 from plumkeras.data_pipelines.inspection.suspicions import fitted_on
-from plumkeras.features import FrameMoments
+from plumkeras.features import TOKEN_IDS, FrameMoments
 from plumkeras.metrics.reports import correlation
 
 # Below so many samples a deviation says little, so only what cannot be chance is told.
@@ -47,6 +47,8 @@ def fingerprint(data, modalities=None):
         name, known = fitted_on(data), known_file(data)
         split, source = data[name], {**source_of(data), "known_file": known and known.name}
     chosen = split.modalities if modalities is None else tuple(modalities)
+    # Token ids have no columns; whether they are those of the encoder is told when the text becomes ids.
+    chosen = [m for m in chosen if split.features[m].shape[2] != TOKEN_IDS]
     return {
         "split": name,
         "source": source,

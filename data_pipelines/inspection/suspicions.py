@@ -13,6 +13,7 @@ from plumkeras.data_pipelines.inspection.statistics import column_statistics
 from plumkeras.data_pipelines.schema.dataset import Dataset
 from plumkeras.data_pipelines.schema.validation import listing
 from plumkeras.data_pipelines.schema.videos import shared_sources, sources
+from plumkeras.features import TOKEN_IDS
 
 # Beyond it the mean and the deviation of a column say little about most of its values.
 LARGE = 1e4
@@ -52,6 +53,8 @@ def suspicions(
                 found.append(f"{name}/{m}: {missing} of {len(split)} samples lack it")
     name = fitted_on(dataset)
     for m in chosen:
+        if dataset.feature_dims[m] == TOKEN_IDS:
+            continue
         known = statistics and statistics.get(m)
         columns = known or column_statistics(dataset[name].features[m], dataset[name].lengths[m])
         found += _columns(f"{name}/{m}", columns, m in compressed)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from plumkeras.data_pipelines.schema.report import shared_ids
+from plumkeras.data_pipelines.schema.token_ids import TokenIds
 from plumkeras.features import DataError, check_finite, check_lengths, listing, whole_numbers
 from plumkeras.tasks import get_task, task_of
 
@@ -65,7 +66,7 @@ def _check_sizes(where, split):
     for field, array in {**split.features, **context}.items():
         if array.ndim != 3:
             raise DataError(f"{where}/{field} has shape {array.shape}; [samples, frames, width] is expected")
-        if 0 in array.shape[1:]:
+        if 0 in array.shape[1:] and not isinstance(array, TokenIds):
             raise DataError(f"{where}/{field} has shape {array.shape}: nothing in it")
         check_sides(array.shape, f"{where}/{field}")
         if isinstance(array, np.ndarray):  # Of what stays in files nothing is read; `convert` has checked it.

@@ -6,6 +6,7 @@ from plumkeras.layers.multilevel_semantic_alignment import MultilevelSemanticAli
 from plumkeras.layers.private_refinement import PrivateRefinement
 from plumkeras.layers.prototype_label_generator import PrototypeLabelGenerator
 from plumkeras.layers.task_conditioned_bifurcator import TaskConditionedBifurcator, TaskConditionedBranch
+from plumkeras.layers.text_encoder import TextEncoder
 
 __all__ = [
     "FeatureStandardization",
@@ -15,4 +16,5 @@ __all__ = [
     "PrototypeLabelGenerator",
     "TaskConditionedBifurcator",
     "TaskConditionedBranch",
+    "TextEncoder",
 ]

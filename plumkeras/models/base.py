@@ -5,15 +5,31 @@ import numpy as np
 from keras import ops
 
 from plumkeras import features
+from plumkeras.layers.text_encoder import TextEncoder
 from plumkeras.tasks import get_task
 
 
-def check_widths(feature_dims: dict[str, int]) -> dict[str, int]:
-    """The widths as a dict of their own. Raises `ValueError` unless each modality has a positive one."""
+def check_widths(feature_dims: dict[str, int], text_encoder=None) -> dict[str, int]:
+    """The widths as a dict of their own.
+
+    Args:
+        feature_dims: dict from modality to width; 0 (`features.TOKEN_IDS`) of the modality that is token ids.
+        text_encoder: `layers.TextEncoder` that reads them, or None.
+
+    Raises:
+        ValueError: a width is neither positive nor that of token ids; or there are token ids and no encoder, an encoder
+            and none, or several.
+    """
     feature_dims = dict(feature_dims)
-    if not feature_dims or any(not isinstance(w, int) or w < 1 for w in feature_dims.values()):
+    if not feature_dims or any(not isinstance(w, int) or w < 0 for w in feature_dims.values()):
         raise ValueError(
             f"`feature_dims` must give each modality a positive width. Received: feature_dims={feature_dims}"
+        )
+    read = [m for m, width in feature_dims.items() if width == features.TOKEN_IDS]
+    if len(read) != (text_encoder is not None):
+        raise ValueError(
+            "`feature_dims` must give the modality that `text_encoder` reads the width 0, which stands for token ids, "
+            f"and no other one. Received: feature_dims={feature_dims}, text_encoder={text_encoder}"
         )
     return feature_dims
 
@@ -34,10 +50,15 @@ class MultimodalNetwork(keras.Model):
 
     @staticmethod
     def named_input_tensors(feature_dims: dict[str, int]) -> dict:
-        """`<modality>` `[B, T, F]` float32 and `<modality>_length` `[B]` int32, as `keras.Input`s by name."""
+        """`<modality>` `[B, T, F]` float32 and `<modality>_length` `[B]` int32, as `keras.Input`s by name.
+
+        Of token ids, `<modality>_ids` `[B, T]` int32.
+        """
         inputs = {}
         for m, width in feature_dims.items():
-            inputs[m] = keras.Input((None, width), name=m, dtype="float32")
+            name = features.input_name(m, width)
+            shape, dtype = ((None,), "int32") if width == features.TOKEN_IDS else ((None, width), "float32")
+            inputs[name] = keras.Input(shape, name=name, dtype=dtype)
             inputs[f"{m}_length"] = keras.Input((), name=f"{m}_length", dtype="int32")
         return inputs
 
@@ -58,8 +79,17 @@ class MultimodalNetwork(keras.Model):
 
     @property
     def standardizations(self) -> dict:
-        """Dict from modality to the `FeatureStandardization` of its features."""
-        return {m: self.get_layer(f"{m}_encoder").standardization for m in self.modalities}
+        """Dict from modality to the `FeatureStandardization` of its features; token ids have none."""
+        return {m: self._standardization(m) for m, width in self.feature_dims.items() if width != features.TOKEN_IDS}
+
+    def _standardization(self, modality):
+        return self.get_layer(f"{modality}_encoder").standardization
+
+    @property
+    def text_encoder(self):
+        """The `layers.TextEncoder` of a network that reads token ids, else None."""
+        found = (getattr(layer, "text_encoder", layer) for layer in self.layers)
+        return next((layer for layer in found if isinstance(layer, TextEncoder)), None)
 
     def signatures(self) -> dict[str, dict[str, str]]:
         """What an export answers: dict by signature of dicts from the name in the answer to that of the output.
@@ -96,8 +126,9 @@ class MultimodalNetwork(keras.Model):
             return
         for m, width in self.feature_dims.items():
             # Data of unknown shape are traced by their first batch.
-            shape = getattr(named.get(m), "shape", None)
-            if m in named and (shape is None or shape.rank is None or shape[-1] != width):
+            name = features.input_name(m, width)
+            shape = getattr(named.get(name), "shape", None)
+            if name in named and (shape is None or shape.rank is None or (width and shape[-1] != width)):
                 return
         self.make_predict_function()
         if hasattr(self.predict_function, "get_concrete_function"):
@@ -105,10 +136,14 @@ class MultimodalNetwork(keras.Model):
 
     def complete_arrays(self, arrays, where="the dict of arrays", **options):
         """`features.complete_inputs` of arrays or tensors, for this network."""
-        names = [name for m in self.modalities for name in (m, f"{m}_length")]
+        names = [n for m, w in self.feature_dims.items() for n in (features.input_name(m, w), f"{m}_length")]
         # Names that the network does not read pass unread: they are for messages.
         numpy = {n: ops.convert_to_numpy(a) if n in names and a is not None else a for n, a in arrays.items()}
-        return features.complete_inputs(numpy, self.feature_dims, where, **options)
+        complete = features.complete_inputs(numpy, self.feature_dims, where, **options)
+        for m, width in self.feature_dims.items():
+            if width == features.TOKEN_IDS:
+                self.text_encoder.check_ids(complete[f"{m}_ids"], f"{where}: {m}_ids")
+        return complete
 
     def named_inputs(self, inputs, may_be_absent=False):
         """Of a dict of tensors those that the network reads, by name: Keras would match them by position.
@@ -118,27 +153,36 @@ class MultimodalNetwork(keras.Model):
         Raises:
             DataError: a modality is absent, or has the wrong width.
         """
-        absent = features.check_names(inputs, self.modalities, f"{self.name}: the inputs", may_be_absent)
+        absent = features.check_names(inputs, self.feature_dims, f"{self.name}: the inputs", may_be_absent)
         named = {}
         for m, width in self.feature_dims.items():
             if m in absent:
                 continue
+            called = features.input_name(m, width)
             # Tensors all, since Keras refuses a mixture with arrays.
-            sequence, length = (_tensor(inputs.get(name)) for name in (m, f"{m}_length"))
-            if len(sequence.shape) == 2:
-                sequence = ops.expand_dims(sequence, 1)
-            features.check_width(sequence.shape[-1], width, m, f"{self.name}: the inputs")
+            sequence, length = (_tensor(inputs.get(name)) for name in (called, f"{m}_length"))
+            if width != features.TOKEN_IDS:
+                if len(sequence.shape) == 2:
+                    sequence = ops.expand_dims(sequence, 1)
+                features.check_width(sequence.shape[-1], width, m, f"{self.name}: the inputs")
             if length is None:
-                length = ops.sum(ops.ones_like(sequence[:, :, 0], dtype="int32"), axis=1)
-            named[m], named[f"{m}_length"] = sequence, length
-        one_frame = ops.zeros_like(next(iter(named.values()))[:, :1, :1])
+                frames = sequence if width == features.TOKEN_IDS else sequence[:, :, 0]
+                length = ops.sum(ops.ones_like(frames, dtype="int32"), axis=1)
+            named[called], named[f"{m}_length"] = sequence, length
+        none = ops.zeros_like(next(length for name, length in named.items() if name.endswith("_length")))
         for m in absent:
-            named[m] = ops.repeat(one_frame, self.feature_dims[m], axis=2)
-            named[f"{m}_length"] = ops.cast(one_frame[:, 0, 0], "int32")
+            width = self.feature_dims[m]
+            frame = ops.expand_dims(ops.cast(none, "int32" if width == features.TOKEN_IDS else "float32"), 1)
+            if width != features.TOKEN_IDS:
+                frame = ops.repeat(ops.expand_dims(frame, 2), width, axis=2)
+            named[features.input_name(m, width)], named[f"{m}_length"] = frame, none
         return named
 
     def get_config(self):
+        encoder = self.text_encoder
+        own = {} if encoder is None else {"text_encoder": keras.saving.serialize_keras_object(encoder)}
         return {
+            **own,
             "feature_dims": dict(self.feature_dims),
             "num_classes": self.num_classes,
             "task": self.task,
@@ -149,7 +193,7 @@ class MultimodalNetwork(keras.Model):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        return cls(**config)
+        return cls(**with_text_encoder(config))
 
     def select(self, *names: str) -> keras.Model:
         """The same network with only the named outputs: a functional model that computes nothing else."""
@@ -169,14 +213,16 @@ class MultimodalNetwork(keras.Model):
         is_dict = isinstance(dataset, dict)
         batches = [dataset] if is_dict else dataset
         layers = self.standardizations
-        moments = {m: features.FrameMoments(width) for m, width in self.feature_dims.items()}
+        if not layers:
+            return
+        moments = {m: features.FrameMoments(self.feature_dims[m]) for m in layers}
         for number, batch in enumerate(batches):
             inputs = batch[0] if isinstance(batch, (tuple, list)) else batch
             where = "the dict of arrays" if is_dict else f"batch {number}"
             inputs = self.complete_arrays(inputs, where, clean=is_dict)
             for m, layer in layers.items():
                 layer.collect(moments[m], inputs[m], inputs[f"{m}_length"])
-        for m in self.modalities:
+        for m in layers:
             if not moments[m].count:
                 raise ValueError(f"{m}: no valid frame to take statistics from; is the modality missing everywhere?")
         for m, layer in layers.items():
@@ -184,11 +230,18 @@ class MultimodalNetwork(keras.Model):
 
     @property
     def is_adapted(self):
-        """Whether the standardisation has other statistics than those it begins with."""
-        return any(
+        """Whether the standardisation has other statistics than those it begins with, or there is none."""
+        return not self.standardizations or any(
             np.any(ops.convert_to_numpy(layer.mean) != 0) or np.any(ops.convert_to_numpy(layer.divisor) != 1)
             for layer in self.standardizations.values()
         )
+
+
+def with_text_encoder(config):
+    """A network's configuration with the text encoder that it describes, where it does."""
+    if not isinstance(config.get("text_encoder"), dict):
+        return config
+    return {**config, "text_encoder": keras.saving.deserialize_keras_object(config["text_encoder"])}
 
 
 def _tensor(values):

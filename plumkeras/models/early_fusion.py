@@ -23,6 +23,7 @@ class EarlyFusion(FusionNetwork):
         task: a name of `plumkeras.tasks`. Defaults to `"regression"`.
         dropout: float. Defaults to `0.3`.
         signed_log1p: modalities whose raw features are compressed, see `layers.FeatureStandardization`.
+        text_encoder: as in `PLUMNet`. The mean of its vectors is the text's.
 
     Call arguments:
         inputs: as those of `PLUMNet`.
@@ -40,10 +41,9 @@ class EarlyFusion(FusionNetwork):
     own_name, own_dtype = "early_fusion", "float32"
 
     @staticmethod
-    def modality_vector(modality, sequence, length, compression, hidden_dim, dropout, dtype):
-        standardization = FeatureStandardization(compression, name=f"{modality}_standardization")
-        return SequenceMean(dtype=dtype, name=f"{modality}_mean")(standardization(sequence, length), length)
+    def modality_vector(modality, sequence, length, compression, text_encoder, hidden_dim, dropout, dtype):
+        encoder = text_encoder or FeatureStandardization(compression, name=f"{modality}_standardization")
+        return SequenceMean(dtype=dtype, name=f"{modality}_mean")(encoder(sequence, length), length)
 
-    @property
-    def standardizations(self):
-        return {m: self.get_layer(f"{m}_standardization") for m in self.modalities}
+    def _standardization(self, modality):
+        return self.get_layer(f"{modality}_standardization")

@@ -6,6 +6,7 @@ from plumkeras.arguments import known_arguments_only
 from plumkeras.layers.dropout import Dropout
 from plumkeras.layers.masking import PACKAGE, SequenceMean
 from plumkeras.layers.modality_encoder import ModalityEncoder
+from plumkeras.layers.text_encoder import TextModalityEncoder
 from plumkeras.models.fusion import FusionNetwork
 
 
@@ -21,6 +22,7 @@ class LateFusion(FusionNetwork):
         task: a name of `plumkeras.tasks`. Defaults to `"regression"`.
         dropout: float. Defaults to `0.3`.
         signed_log1p: modalities whose raw features are compressed, see `layers.FeatureStandardization`.
+        text_encoder: as in `PLUMNet`.
 
     Call arguments:
         inputs: as those of `PLUMNet`.
@@ -38,8 +40,12 @@ class LateFusion(FusionNetwork):
     own_name = "late_fusion"
 
     @staticmethod
-    def modality_vector(modality, sequence, length, compression, hidden_dim, dropout, dtype):
-        encoder = ModalityEncoder(hidden_dim, compression, dropout, dtype=dtype, name=f"{modality}_encoder")
+    def modality_vector(modality, sequence, length, compression, text_encoder, hidden_dim, dropout, dtype):
+        name = f"{modality}_encoder"
+        if text_encoder is None:
+            encoder = ModalityEncoder(hidden_dim, compression, dropout, dtype=dtype, name=name)
+        else:
+            encoder = TextModalityEncoder(hidden_dim, text_encoder, dropout, dtype=dtype, name=name)
         vector = SequenceMean(dtype=dtype, name=f"{modality}_mean")(encoder(sequence, length), length)
         vector = keras.layers.Dense(hidden_dim, activation="gelu", dtype=dtype, name=f"{modality}_hidden")(vector)
         return Dropout(dropout, dtype=dtype, name=f"{modality}_drop")(vector)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import keras
 
+from plumkeras import features
 from plumkeras.arguments import known_arguments_only
 from plumkeras.layers.masking import PACKAGE, SequenceMean
 from plumkeras.layers.missing_modality import AbsentVector, ModalityDropout, Presence, ZeroWhenMissing
@@ -13,8 +14,9 @@ from plumkeras.layers.prediction import Prediction
 from plumkeras.layers.private_refinement import PrivateRefinement
 from plumkeras.layers.prototype_label_generator import PrototypeLabelGenerator
 from plumkeras.layers.task_conditioned_bifurcator import TaskConditionedBifurcator, TaskConditionedBranch
+from plumkeras.layers.text_encoder import TextEncoder, TextModalityEncoder
 from plumkeras.layers.transformer import TransformerEncoder
-from plumkeras.models.base import MultimodalNetwork, check_widths
+from plumkeras.models.base import MultimodalNetwork, check_widths, with_text_encoder
 from plumkeras.tasks import get_task
 
 _EMBEDDINGS = ("common_embedding", "private_embedding", "refined_embedding")
@@ -32,7 +34,7 @@ class PLUMNet(MultimodalNetwork):
 
     Args:
         feature_dims: dict from modality to feature width, e.g. `{"text": 384, "audio": 73}`. One modality or more,
-            any names.
+            any names. The width 0 is that of the token ids that `text_encoder` reads.
         hidden_dim: int, even, a multiple of `num_heads`. `d`. Defaults to `256`.
         num_classes: int. `C`, of contrast, prototypes and branches, and of the prediction unless it is a regression.
             Defaults to `3`.
@@ -51,6 +53,8 @@ class PLUMNet(MultimodalNetwork):
             `"shared_encoder"`: one encoder, and a pool and a classifier for each, as version 0.1.0's
             `share_common_encoder` had it. Defaults to `"shared"`.
         modality_dropout: float. Probability of hiding a modality of a sample in training. Defaults to `0`.
+        text_encoder: `layers.TextEncoder` of the modality that is token ids, whose input is then `<modality>_ids`
+            `[B, T]` int in place of `<modality>`; or None. Defaults to None.
 
     Call arguments:
         inputs: dict with, per modality, `<modality>` `[B, T, F]` float (raw features) and `<modality>_length` `[B]`
@@ -94,12 +98,13 @@ class PLUMNet(MultimodalNetwork):
         common_branch: str = "shared",
         modality_dropout: float = 0.0,
         strides: dict[str, int] | None = None,
+        text_encoder: TextEncoder | None = None,
         name: str = "plum_net",
         dtype=None,
         trainable: bool = True,
     ):
         modules = tuple(modules)
-        feature_dims = check_widths(feature_dims)
+        feature_dims = check_widths(feature_dims, text_encoder)
         compression = dict(compression or {})
         strides = dict(strides or {})
         get_task(task)
@@ -110,18 +115,21 @@ class PLUMNet(MultimodalNetwork):
         for argument, by_modality in (("compression", compression), ("strides", strides)):
             if unknown := sorted(set(by_modality) - set(feature_dims)):
                 raise ValueError(f"`{argument}` names {unknown}, which `feature_dims` lacks: {sorted(feature_dims)}")
+            if read := [m for m in by_modality if feature_dims[m] == features.TOKEN_IDS]:
+                raise ValueError(f"`{argument}` names {read[0]!r}, which is token ids: it is for vectors alone")
         dtype = keras.dtype_policies.get(dtype)
         modalities = tuple(feature_dims)
 
         # === Layers ===
         hide = ModalityDropout(modality_dropout, dtype=dtype, name="modality_dropout")
         presence = {m: Presence(name=f"{m}_presence") for m in modalities}
-        encoders = {
-            m: ModalityEncoder(
-                hidden_dim, compression.get(m), dropout, strides.get(m, 1), dtype=dtype, name=f"{m}_encoder"
-            )
-            for m in modalities
-        }
+        encoders = {}
+        for m, width in feature_dims.items():
+            stem = {"dropout": dropout, "dtype": dtype, "name": f"{m}_encoder"}
+            if width == features.TOKEN_IDS:
+                encoders[m] = TextModalityEncoder(hidden_dim, text_encoder, **stem)
+            else:
+                encoders[m] = ModalityEncoder(hidden_dim, compression.get(m), stride=strides.get(m, 1), **stem)
         absent = {m: AbsentVector(dtype=dtype, name=f"{m}_absent") for m in modalities}
         head = Prediction(task, hidden_dim, num_classes, dropout, dtype=dtype, name="prediction")
         alignment, common, prototype_labels, private, bifurcators, refinements = None, None, {}, {}, {}, {}
@@ -155,7 +163,7 @@ class PLUMNet(MultimodalNetwork):
         lengths = {m: inputs[f"{m}_length"] for m in modalities}
         if modality_dropout:
             lengths = hide(lengths)
-        single = {m: encoders[m](inputs[m], lengths[m]) for m in modalities}
+        single = {m: encoders[m](inputs[features.input_name(m, w)], lengths[m]) for m, w in feature_dims.items()}
         lengths |= {m: StridedLength(s, name=f"{m}_strided_length")(lengths[m]) for m, s in strides.items() if s > 1}
         aligned = alignment(single, lengths) if alignment else {}
         commons = common({m: aligned[m]["common_sequence"] for m in modalities}, lengths) if common else {}
@@ -255,7 +263,7 @@ class PLUMNet(MultimodalNetwork):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        return cls(**_with_common_branch(config))
+        return cls(**_with_common_branch(with_text_encoder(config)))
 
 
 def _with_common_branch(config):

@@ -165,10 +165,13 @@ class StageTrainer(BackendTrainer):
             y = self._checked_labels(y, len(next(iter(x.values()))), where)
         elif isinstance(specs := getattr(x, "element_spec", None), tuple) and isinstance(specs[0], dict):
             # What `tf.data` says of its batches, in place of a long error out of the graph.
-            absent = features.check_names(specs[0], self.network.modalities, where, options.get("may_be_absent", False))
-            for m, width in self.network.feature_dims.items():
-                if m not in absent and (shape := specs[0][m].shape).rank is not None and shape[-1] is not None:
-                    features.check_width(shape[-1], width, m, where)
+            widths = self.network.feature_dims
+            absent = features.check_names(specs[0], widths, where, options.get("may_be_absent", False))
+            for m in widths.keys() - set(absent):
+                if widths[m] == features.TOKEN_IDS:
+                    continue
+                if (shape := specs[0][m].shape).rank is not None and shape[-1] is not None:
+                    features.check_width(shape[-1], widths[m], m, where)
         return x, y
 
     def _checked_labels(self, y, count, where):

@@ -4,7 +4,14 @@ Nothing here imports a backend, so that a mistake on the line is told before one
 """
 
 from plumkeras.recipes.config.errors import ConfigError, TrainingError
-from plumkeras.recipes.config.fields import BaseRecipeConfig, StageConfig, SyntheticConfig, TaskName, check_label_range
+from plumkeras.recipes.config.fields import (
+    BaseRecipeConfig,
+    StageConfig,
+    SyntheticConfig,
+    TaskName,
+    TextConfig,
+    check_label_range,
+)
 from plumkeras.recipes.config.values import field_names, from_dict, read_json, to_dict, value_of, with_values
 from plumkeras.recipes.models.plum_net import (
     AlignmentConfig,
@@ -27,6 +34,7 @@ __all__ = [
     "SyntheticConfig",
     "SyntheticRecipeConfig",
     "TaskName",
+    "TextConfig",
     "TrainingError",
     "check_label_range",
     "field_names",

@@ -24,12 +24,36 @@ class StageConfig:
     """Learning rate, at the start."""
     schedule: Literal["constant", "cosine"] = "constant"
     """Constant, or falling by a cosine to a twentieth over all the epochs."""
+    warmup: float = 0.0
+    """Share of the stage's steps over which the learning rate rises from 0, of schedule cosine."""
     weight_decay: float = 0.0
     """Decoupled weight decay (AdamW); 0 is Adam."""
     clipnorm: float = 0.0
     """Norm to clip the gradient of each weight at; 0 does not clip."""
     patience: int = 0
     """Stop the last stage after this many epochs without a better validation loss; 0 never stops."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TextConfig:
+    """A pretrained encoder that reads the raw text, in place of the file's text features."""
+
+    encoder: str = ""
+    """Folder of an encoder, hf://..., kaggle://..., or all-MiniLM-L6-v2; by default none: the file's features."""
+    max_tokens: int = 64
+    """Tokens kept of a text, its first ones, special tokens among them."""
+    tuning: Literal["full", "lora", "none"] = "full"
+    """Train the encoder's weights, low-rank additions to its queries and values, or nothing of it."""
+    learning_rate: float = 5e-5
+    """Learning rate of the encoder, at the start of both stages; the schedule is the stage's."""
+    layer_decay: float = 1.0
+    """Factor of the learning rate from each layer of the encoder to the one below it."""
+    frozen_layers: int = 0
+    """Lower blocks of the encoder that are not trained, the embeddings with them."""
+    lora_rank: int = 8
+    """Rank of the additions."""
+    dropout: float = 0.1
+    """Dropout rate inside the encoder."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +120,7 @@ class BaseRecipeConfig:
     """GPUs (or, without one, logical CPU devices) that share each batch; as on one, but for dropout masks."""
     deterministic: bool = False
     """The same bits from the same seed, at some cost in speed; needed for a resumed run to equal an unbroken one."""
+    text: TextConfig = dataclasses.field(default_factory=TextConfig)
 
     @property
     def label_classes(self):
@@ -124,6 +149,11 @@ class BaseRecipeConfig:
                 f"batch_size must not be below devices. Received: batch_size={self.batch_size}, devices={self.devices}"
             )
         check_label_range(self.label_range)
+        if not 0 < self.text.layer_decay <= 1:
+            raise ConfigError(f"text.layer_decay must be above 0 and at most 1. Received: {self.text.layer_decay}")
+        for stage in self.STAGES:
+            if getattr(self, stage).warmup and getattr(self, stage).schedule != "cosine":
+                raise ConfigError(f"{stage}.warmup is read with {stage}.schedule=cosine alone; set that too")
         weights = self.class_weight
         if not isinstance(weights, str) and not (
             weights and all(map(math.isfinite, weights)) and min(weights) >= 0 < max(weights)
@@ -133,12 +163,13 @@ class BaseRecipeConfig:
 
 # Half-open ranges [low, high) of the numbers; what is not named here has no bound of its own.
 _RANGES = {
-    (0, None): "alignment_weight branch_weight clipnorm context_frames epochs label_noise label_warmup_epochs "
-    "learning_rate noise patience relative_strength weight_decay",
+    (0, None): "alignment_weight branch_weight clipnorm context_frames epochs frozen_layers label_noise "
+    "label_warmup_epochs learning_rate noise patience relative_strength weight_decay",
     (1e-6, None): "label_temperature temperature",
-    (1, None): "devices num_heads num_layers stride",
+    (1, None): "devices lora_rank num_heads num_layers stride",
     (2, None): "batch_size hidden_dim test train valid",
-    (0, 1): "dropout label_smoothing missing_rate modality_dropout prototype_momentum validation_fraction",
+    (3, None): "max_tokens",
+    (0, 1): "dropout label_smoothing missing_rate modality_dropout prototype_momentum validation_fraction warmup",
     (0, 2**32): "data_seed seed",
 }
 

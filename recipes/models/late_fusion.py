@@ -1,6 +1,7 @@
 """Late fusion among the models; all but its network is in `fusion`."""
 
 from plumkeras.recipes.models import fusion
+from plumkeras.recipes.models.text import text_options
 
 NAME, NETWORK, TITLE = "late_fusion", "LateFusion", "late fusion"
 STAGES = fusion.STAGES
@@ -17,4 +18,4 @@ def network_class():
 
 def build_network(config, shape):
     """The untrained `LateFusion`. Arguments as those of `plum_net.build_network`."""
-    return network_class()(**shape, **vars(config.network), dtype=config.precision)
+    return network_class()(**shape, **vars(config.network), **text_options(config, shape), dtype=config.precision)

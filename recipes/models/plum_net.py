@@ -4,9 +4,11 @@ import dataclasses
 import math
 from typing import ClassVar, Literal
 
+from plumkeras.features import TOKEN_IDS
 from plumkeras.recipes.config.errors import ConfigError
 from plumkeras.recipes.config.fields import BaseRecipeConfig, StageConfig, SyntheticConfig
 from plumkeras.recipes.models.spaces import around
+from plumkeras.recipes.models.text import text_options
 
 NAME, NETWORK, TITLE = "plum_net", "PLUMNet", "PLUM-Net"
 STAGES = {"alignment": "Stage 1: common-private alignment", "refinement": "Stage 2: fusion refinement"}
@@ -163,9 +165,10 @@ def build_network(config, shape):
     options = dict(vars(config.network))
     modalities = shape["feature_dims"]
     compressed, strided, stride = (options.pop(name) for name in ("signed_log1p", "strided", "stride"))
-    compression = {m: "signed_log1p" for m in modalities if m in compressed}
-    strides = {m: stride for m in modalities if m in strided}
-    return network_class()(**shape, **options, compression=compression, strides=strides, dtype=config.precision)
+    vectors = [m for m, width in modalities.items() if width != TOKEN_IDS]
+    options["compression"] = {m: "signed_log1p" for m in vectors if m in compressed}
+    options["strides"] = {m: stride for m in vectors if m in strided}
+    return network_class()(**shape, **options, **text_options(config, shape), dtype=config.precision)
 
 
 def build_trainers(config, network, class_weight):

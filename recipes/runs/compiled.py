@@ -130,7 +130,8 @@ def graph_key(config, dataset, shape) -> str:
         if values[stage]["schedule"] != "constant":
             of_data.append(len(dataset["train"]))
         elif values[stage]["epochs"]:
-            for name in ("learning_rate", "epochs", "patience"):
+            # By the encoder's rate and the stage's are its variables' factors, which are constants of the graph.
+            for name in ("epochs", "patience", *(() if config.text.encoder else ("learning_rate",))):
                 del values[stage][name]
     if config.class_weight == "balanced":
         of_data.append(hashlib.sha256(dataset["train"].labels.tobytes()).hexdigest())

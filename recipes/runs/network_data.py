@@ -37,7 +37,7 @@ def split_for(path, config, feature_dims, dataset, split=None):
     Raises:
         DataError: there is no such split, a width differs, or the data set has none of the modalities.
     """
-    dataset, told = fold_runs.fold_part(path, prepare(config, dataset), split)
+    dataset, told = fold_runs.fold_part(path, prepare(config, dataset, Path(path).parent), split)
     if split in ("train", "valid"):
         dataset = with_validation(dataset, config.validation_fraction)
     name = data_checks.choose_split(dataset, split)

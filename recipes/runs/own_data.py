@@ -46,7 +46,7 @@ def is_own(path, config, dataset) -> bool:
     """Whether a run was trained on this data set, by the SHA-256 in the file that describes the run."""
     known = _known(path).get("sha256")
     try:
-        trained = prepare(config, dataset)
+        trained = prepare(config, dataset, Path(path).parent)
         number = fold_runs.fold_of(path, trained)
         if number is not None:
             trained = fold_dataset(trained, number)

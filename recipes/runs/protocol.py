@@ -1,6 +1,8 @@
 """Which samples a recipe trains, validates and tests on, and the context in front of an utterance."""
 
 import dataclasses
+import functools
+from pathlib import Path
 
 import numpy as np
 
@@ -10,14 +12,22 @@ from plumkeras.data_pipelines import (
     normalize_samples,
     speaker_independent,
 )
+from plumkeras.data_pipelines.transforms.tokenizing import make_tokenizer, tokenize
+from plumkeras.text_encoders import read_tokenizer
+
+# What a run and an export call the tokenizer of their network.
+TOKENIZER = "tokenizer.json"
 
 
-def prepare(config, dataset):
+def prepare(config, dataset, directory=None):
     """The data set as a recipe uses it: its protocol's splits, standardised and with context in front if so asked for.
 
+    For a text encoder its texts become token ids.
+
     Args:
-        config: `RecipeConfig`; `protocol`, `sample_norm` and `context_frames` are read.
+        config: `RecipeConfig`; `protocol`, `sample_norm`, `context_frames` and `text` are read.
         dataset: `Dataset`, as loaded.
+        directory: where a finished run or an export keeps the tokenizer of its network; or None: the encoder's own.
 
     Returns:
         `Dataset`, the same one where there is nothing to do.
@@ -30,9 +40,24 @@ def prepare(config, dataset):
     if config.sample_norm:
         splits = {name: normalize_samples(split, config.sample_norm) for name, split in dataset.items()}
         dataset = dataset.replace(splits)
-    if not config.context_frames:
-        return dataset
-    return dataset.replace({name: join_context(split, config.context_frames) for name, split in dataset.items()})
+    if config.context_frames:
+        dataset = dataset.replace({name: join_context(split, config.context_frames) for name, split in dataset.items()})
+    if config.text.encoder and "text" in (config.modalities or ("text",)):
+        dataset = tokenize(dataset, tokenizer_of(config, directory), config.text.max_tokens)
+    return dataset
+
+
+def tokenizer_of(config, directory=None):
+    """The `Tokenizer` of a recipe's text encoder; `directory` as in `prepare`."""
+    kept = None if directory is None else Path(directory) / TOKENIZER
+    if kept is not None and kept.is_file():
+        return make_tokenizer(kept.read_text(encoding="utf-8"))
+    return make_tokenizer(_read_tokenizer(config.text.encoder))
+
+
+@functools.lru_cache(maxsize=4)
+def _read_tokenizer(name):
+    return read_tokenizer(name)
 
 
 def fold_numbers(dataset):

@@ -10,9 +10,10 @@ import numpy as np
 
 from plumkeras import locking
 from plumkeras.data_pipelines.inspection.fingerprint import fingerprint
-from plumkeras.files import partial_path, write_json
+from plumkeras.files import partial_path, replacing, write_json
 from plumkeras.recipes.config import ConfigError, from_dict, read_json
 from plumkeras.recipes.models import STAGE_TITLES
+from plumkeras.recipes.runs.protocol import TOKENIZER
 from plumkeras.recipes.runs.provenance import describe
 
 CONFIG, METRICS, NETWORK, LOGS, PICTURE = "config.json", "metrics.json", "network.keras", "logs", "losses.png"
@@ -32,7 +33,7 @@ CHECKPOINT = "checkpoint.npz"
 _FILES = (
     *(METRICS, CHECKPOINT, NETWORK, PICTURE, PREDICTIONS, DISAGREEMENT, FINGERPRINT, TIMINGS, REPORT),
     *(f"{stage}_history.csv" for stage in STAGE_TITLES),
-    *("predictions_valid.csv", "predictions_test.csv"),
+    *("predictions_valid.csv", "predictions_test.csv", TOKENIZER),
 )
 
 
@@ -87,6 +88,14 @@ def start(directory, config, dataset, network, data_warnings=(), fold=None, init
         values["init_from"] = {"path": str(Path(init_from).absolute()), "run_id": run_id(init_from)}
     values["warnings"] = list(data_warnings)
     write_json(directory / CONFIG, values)
+    if network.text_encoder is not None:
+        write_tokenizer(directory, network.text_encoder)
+
+
+def write_tokenizer(directory, text_encoder):
+    """Writes the tokenizer of a network beside what describes it, so that texts are read without the network."""
+    with replacing(Path(directory) / TOKENIZER) as partial:
+        partial.write_text(text_encoder.tokenizer, encoding="utf-8")
 
 
 def clear_runs(directory, kind):

