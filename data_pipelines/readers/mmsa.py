@@ -2,8 +2,8 @@
 
 A dict by split of dicts of `[N, ...]` arrays; as MMSA writes them. Aligned files have no lengths: the
 attention mask in `text_bert[:, 1]` gives them for all three modalities. Unaligned files bring
-`audio_lengths` and `vision_lengths`, and the mask gives the text's. `text_bert` holds token ids, which
-are no vectors: nothing but its mask is used. Where MMSA-FET was told to pad at the start, the mask
+`audio_lengths` and `vision_lengths`, and the mask gives the text's. The token ids in `text_bert[:, 0]` are kept beside
+the vectors, for a text encoder of that vocabulary. Where MMSA-FET was told to pad at the start, the mask
 says so (in a file without masks, the frames), and every sample is moved to frame 0. Its output for a
 single video is the fields alone, without splits and without the sample axis; all of its frames are valid. A split
 that no clip is of it writes with 0 rows, which is left out.
@@ -13,6 +13,8 @@ samples' length.
 
 SIMS and SIMSv2 have labels in [-1, 1] and human labels per modality (`regression_labels_T/_A/_V`).
 """
+
+import dataclasses
 
 import numpy as np
 
@@ -78,18 +80,16 @@ def read(tree, release, path, report, modalities=None, request=ANY, sha256=None)
         for modality in MODALITIES[1:]
     )
     is_sims = any(_is_sims(part) for part in found.values())
-    masks = {
-        name: _mask(part.pop("text_bert"), f"{path}: {name}/text_bert")
-        for name, part in found.items()
-        if "text_bert" in part
-    }
+    berts = {name: part.pop("text_bert") for name, part in found.items() if "text_bert" in part}
+    masks = {name: _mask(bert, f"{path}: {name}/text_bert") for name, bert in berts.items()}
     is_front_padded = _is_front_padded(masks, path)
     splits = {}
     for name in list(found):
         part = found.pop(name)
         of_lists = {modality: taken for (split, modality), taken in padded.items() if split == name}
         lengths = _Lengths(name, part, of_lists, masks.get(name), has_lengths, is_front_padded, path)
-        splits[name] = _read_split(name, part, lengths, path, report, modalities, release)
+        split = _read_split(name, part, lengths, path, report, modalities, release)
+        splits[name] = dataclasses.replace(split, token_ids=_token_ids(berts.pop(name, None), masks.get(name)))
     form = f"{NAME}-{form or ('unaligned' if has_lengths else 'aligned')}"
     options = SIMS if is_sims else {}
     return labelled(splits, request, report, path, declared=True, **options, format=form, sha256=sha256)
@@ -200,6 +200,19 @@ def _mask(text_bert, where):
         shape = getattr(text_bert, "shape", type(text_bert).__name__)
         raise DataError(f"{where} is {shape}; an array [samples, 3, steps] of numbers is expected")
     return text_bert[:, 1] != 0
+
+
+def _token_ids(text_bert, mask):
+    """The ids `[N, steps]` int32, valid ones first and -1 after; None where there are none, or they are no ids."""
+    if text_bert is None:
+        return None
+    given = np.where(mask, text_bert[:, 0], 0)
+    if not np.isfinite(given).all() or (given < 0).any() or (given != np.floor(given)).any() or given.max() >= 2**31:
+        return None
+    ids = np.full(mask.shape, -1, "int32")
+    for row, valid in enumerate(mask):
+        ids[row, : valid.sum()] = given[row, valid]
+    return ids
 
 
 def _is_front_padded(masks, path):
