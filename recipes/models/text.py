@@ -1,6 +1,7 @@
 """The text encoder of a recipe, the same for every model."""
 
 from plumkeras.features import TOKEN_IDS
+from plumkeras.recipes.models.spaces import around
 
 
 def text_options(config, shape):
@@ -24,3 +25,13 @@ def text_options(config, shape):
         lora_rank=text.lora_rank,
     )
     return {"text_encoder": encoder}
+
+
+def text_space(config):
+    """The part of a model's search space that is the text encoder's: its learning rate, and how it falls by layer."""
+    if not config.text.encoder or config.text.tuning == "none":
+        return {}
+    return {
+        "text.learning_rate": around(config.text.learning_rate),
+        "text.layer_decay": {"values": sorted({0.8, 0.9, 1.0, config.text.layer_decay})},
+    }
