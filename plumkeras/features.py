@@ -131,9 +131,8 @@ def complete_inputs(arrays, feature_dims, where="the dict of arrays", may_be_abs
         if m in absent:
             continue
         called = input_name(m, width)
-        values = (
-            _token_ids(arrays[called], called, where) if width == TOKEN_IDS else _vectors(arrays[m], m, width, where)
-        )
+        read = _token_ids if width == TOKEN_IDS else _vectors
+        values = read(arrays[called], m, width, where)
         count, first = (len(values), called) if count is None else (count, first)
         lengths = arrays.get(f"{m}_length")
         lengths = np.full(len(values), values.shape[1]) if lengths is None else lengths
@@ -169,7 +168,8 @@ def _vectors(values, modality, width, where):
     return values
 
 
-def _token_ids(values, name, where):
+def _token_ids(values, modality, width, where):
+    name = input_name(modality, width)
     ids = whole_numbers(values, f"{where}: {name}")
     if ids.ndim != 2 or not ids.shape[1]:
         raise DataError(f"{where}: {name} has shape {ids.shape}; [samples, tokens] is expected")
