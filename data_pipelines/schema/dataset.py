@@ -17,6 +17,7 @@ from plumkeras.data_pipelines.schema.report import Report
 from plumkeras.data_pipelines.schema.split import Split
 from plumkeras.data_pipelines.schema.stored import StoredFeatures
 from plumkeras.data_pipelines.schema.validation import MODALITIES, SPLITS, DataError, listing, validate
+from plumkeras.features import width_words
 from plumkeras.tasks import get_task, task_of
 
 __all__ = ["MODALITIES", "SPLITS", "DataError", "Dataset", "Split"]
@@ -130,11 +131,13 @@ class Dataset(collections.abc.Mapping):
 
     def __repr__(self):
         sizes = ", ".join(f"{name} {len(split)}" for name, split in self.items())
-        widths = ", ".join(f"{m} {width}" for m, width in self.feature_dims.items())
+        widths = ", ".join(f"{m} {width_words(width)}" for m, width in self.feature_dims.items())
         return f"<Dataset {self.path or 'in memory'} ({self.task or 'no labels'}): {sizes}; widths: {widths}>"
 
     def _repr_html_(self):
-        rows = [["split", "samples", "labels", *(f"{m} (width {w})" for m, w in self.feature_dims.items())]]
+        rows = [
+            ["split", "samples", "labels", *(f"{m} (width {width_words(w)})" for m, w in self.feature_dims.items())]
+        ]
         for name, split in self.items():
             present = [f"{int(np.sum(split.lengths[m] > 0))} present" for m in self.modalities]
             rows.append([name, str(len(split)), "none" if split.labels is None else self.task, *present])
@@ -187,7 +190,7 @@ class Dataset(collections.abc.Mapping):
 
     @property
     def feature_dims(self):
-        """Dict from modality to feature width."""
+        """Dict from modality to feature width; 0 of token ids."""
         first = next(iter(self._splits.values()))
         return {modality: int(array.shape[2]) for modality, array in first.features.items()}
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from plumkeras.data_pipelines import with_validation
 from plumkeras.recipes.runs import data_checks, fold_runs, output_checks, run_directory
-from plumkeras.recipes.runs.protocol import prepare
+from plumkeras.recipes.runs.protocol import prepare_splits, with_tokens
 from plumkeras.recipes.serving import read_export as exported
 
 
@@ -37,9 +37,10 @@ def split_for(path, config, feature_dims, dataset, split=None):
     Raises:
         DataError: there is no such split, a width differs, or the data set has none of the modalities.
     """
-    dataset, told = fold_runs.fold_part(path, prepare(config, dataset, Path(path).parent), split)
+    dataset, told = fold_runs.fold_part(path, prepare_splits(config, dataset), split)
     if split in ("train", "valid"):
         dataset = with_validation(dataset, config.validation_fraction)
     name = data_checks.choose_split(dataset, split)
     # The other splits are not predicted, and what is missing there is nobody's concern.
-    return data_checks.with_modalities(feature_dims, dataset.replace({name: dataset[name]})), name, told
+    dataset = with_tokens(config, dataset.replace({name: dataset[name]}), Path(path).parent)
+    return data_checks.with_modalities(feature_dims, dataset), name, told

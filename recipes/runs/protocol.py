@@ -20,14 +20,16 @@ TOKENIZER = "tokenizer.json"
 
 
 def prepare(config, dataset, directory=None):
-    """The data set as a recipe uses it: its protocol's splits, standardised and with context in front if so asked for.
+    """The data set as a recipe uses it: what `prepare_splits` and then `with_tokens` make of it. Raises as they do."""
+    return with_tokens(config, prepare_splits(config, dataset), directory)
 
-    For a text encoder its texts become token ids.
+
+def prepare_splits(config, dataset):
+    """The data set in its protocol's splits, standardised and with context in front if so asked for.
 
     Args:
-        config: `RecipeConfig`; `protocol`, `sample_norm`, `context_frames` and `text` are read.
+        config: `RecipeConfig`; `protocol`, `sample_norm` and `context_frames` are read.
         dataset: `Dataset`, as loaded.
-        directory: where a finished run or an export keeps the tokenizer of its network; or None: the encoder's own.
 
     Returns:
         `Dataset`, the same one where there is nothing to do.
@@ -40,11 +42,25 @@ def prepare(config, dataset, directory=None):
     if config.sample_norm:
         splits = {name: normalize_samples(split, config.sample_norm) for name, split in dataset.items()}
         dataset = dataset.replace(splits)
-    if config.context_frames:
-        dataset = dataset.replace({name: join_context(split, config.context_frames) for name, split in dataset.items()})
-    if config.text.encoder and "text" in (config.modalities or ("text",)):
-        dataset = tokenize(dataset, tokenizer_of(config, directory), config.text.max_tokens)
-    return dataset
+    if not config.context_frames:
+        return dataset
+    return dataset.replace({name: join_context(split, config.context_frames) for name, split in dataset.items()})
+
+
+def with_tokens(config, dataset, directory=None):
+    """The data set with token ids of its texts, where the recipe has a text encoder.
+
+    Args:
+        config: `RecipeConfig`; `text` and `modalities` are read.
+        dataset: `Dataset`.
+        directory: where a finished run or an export keeps the tokenizer of its network; or None: the encoder's own.
+
+    Raises:
+        DataError: a split has no texts.
+    """
+    if not config.text.encoder or "text" not in (config.modalities or ("text",)):
+        return dataset
+    return tokenize(dataset, tokenizer_of(config, directory), config.text.max_tokens)
 
 
 def tokenizer_of(config, directory=None):

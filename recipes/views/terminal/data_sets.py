@@ -5,6 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 from plumkeras.data_pipelines import suspicions
+from plumkeras.features import width_words
 from plumkeras.recipes.views.terminal.tables import escape, make_table, print_warnings
 
 
@@ -12,7 +13,7 @@ def print_data(dataset, warnings, console=None):
     """One line about the data before training, and what is suspicious about them, sentences."""
     console = console or Console()
     sizes = ", ".join(f"{escape(name)} {len(split)}" for name, split in dataset.items())
-    widths = ", ".join(f"{escape(m)} {width}" for m, width in dataset.feature_dims.items())
+    widths = ", ".join(f"{escape(m)} {width_words(width)}" for m, width in dataset.feature_dims.items())
     console.print(f"Data: {escape(str(dataset.path or 'generated'))} ({dataset.task}; {sizes}; widths: {widths})")
     print_warnings(warnings, console)
 
@@ -151,7 +152,7 @@ def print_extraction(found, path, console=None):
     console = console or Console()
     dataset = found.dataset
     sizes = ", ".join(f"{escape(name)} {len(split)}" for name, split in dataset.items())
-    widths = ", ".join(f"{escape(m)} {width}" for m, width in dataset.feature_dims.items())
+    widths = ", ".join(f"{escape(m)} {width_words(width)}" for m, width in dataset.feature_dims.items())
     for warning in dataset.report.warnings:
         console.print(f"[yellow]warning:[/yellow] {escape(warning)}")
     kept = sum(map(len, dataset.values()))
