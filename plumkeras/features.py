@@ -39,9 +39,9 @@ def input_name(modality, width):
     return f"{modality}_ids" if width == TOKEN_IDS else modality
 
 
-def width_words(width):
-    """A width of `feature_dims` as a reader is told it."""
-    return "token ids" if width == TOKEN_IDS else str(width)
+def width_words(width, before=""):
+    """A width of `feature_dims` as a reader is told it, `before` in front of a number."""
+    return "token ids" if width == TOKEN_IDS else f"{before}{width}"
 
 
 def whole_numbers(values, where):

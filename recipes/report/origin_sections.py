@@ -19,7 +19,7 @@ def data_facts(described) -> list:
     form = data.get("format")
     facts.append(("Data", f"{name} (format {form})" if name else f"generated ({form})" if form else "unknown"))
     if isinstance(widths := data.get("feature_dims"), dict):
-        facts.append(("Modalities", ", ".join(f"{m} (width {width_words(width)})" for m, width in widths.items())))
+        facts.append(("Modalities", ", ".join(f"{m} ({width_words(width, 'width ')})" for m, width in widths.items())))
     if isinstance(samples := data.get("samples"), dict):
         facts.append(("Samples", ", ".join(f"{split} {n}" for split, n in samples.items())))
     if task := data.get("task"):
