@@ -135,9 +135,8 @@ class Dataset(collections.abc.Mapping):
         return f"<Dataset {self.path or 'in memory'} ({self.task or 'no labels'}): {sizes}; widths: {widths}>"
 
     def _repr_html_(self):
-        rows = [
-            ["split", "samples", "labels", *(f"{m} (width {width_words(w)})" for m, w in self.feature_dims.items())]
-        ]
+        widths = [f"{m} ({width_words(w, 'width ')})" for m, w in self.feature_dims.items()]
+        rows = [["split", "samples", "labels", *widths]]
         for name, split in self.items():
             present = [f"{int(np.sum(split.lengths[m] > 0))} present" for m in self.modalities]
             rows.append([name, str(len(split)), "none" if split.labels is None else self.task, *present])
