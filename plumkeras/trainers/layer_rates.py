@@ -6,8 +6,9 @@ from collections import defaultdict
 class LayerRates:
     """What is put in front of an optimizer: each variable's learning rate, and so its weight decay, times a factor.
 
-    Keras has no groups of parameters; an optimizer updates all variables by one rate. Here its update is called once
-    for each factor, with the variables that have it: moments, schedule and saved state are those of one optimizer.
+    Keras has no groups of parameters: an optimizer updates all variables by one rate, and a `MultiOptimizer` is several
+    optimizers, each with its own schedule and count. Here the update is called once for each factor, with the variables
+    that have it: moments, schedule and saved state are those of one optimizer.
 
     Attributes:
         rate_factors: dict from the `id` of a variable to its factor; of a variable that is absent it is 1.

@@ -30,6 +30,8 @@ class StageConfig:
     """Decoupled weight decay (AdamW); 0 is Adam."""
     clipnorm: float = 0.0
     """Norm to clip the gradient of each weight at; 0 does not clip."""
+    average: float = 0.0
+    """Momentum of a running mean of the weights, which is what is measured and kept; 0: the weights themselves."""
     patience: int = 0
     """Stop the last stage after this many epochs without a better validation loss; 0 never stops."""
 
@@ -169,7 +171,7 @@ _RANGES = {
     (1, None): "devices lora_rank num_heads num_layers stride",
     (2, None): "batch_size hidden_dim test train valid",
     (3, None): "max_tokens",
-    (0, 1): "dropout label_smoothing missing_rate modality_dropout prototype_momentum validation_fraction warmup",
+    (0, 1): "average dropout label_smoothing missing_rate modality_dropout prototype_momentum validation_fraction warmup",
     (0, 2**32): "data_seed seed",
 }
 

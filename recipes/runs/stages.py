@@ -271,6 +271,8 @@ def make_optimizer(options, steps_per_epoch):
         how = {"initial_learning_rate": rate, "decay_steps": max(steps - rising, 1), "alpha": 0.05, **how}
         rate = keras.optimizers.schedules.CosineDecay(**how)
     shared = {"learning_rate": rate, "clipnorm": options.clipnorm or None}
+    if options.average:
+        shared |= {"use_ema": True, "ema_momentum": options.average}
     if options.weight_decay:
         return AdamW(weight_decay=options.weight_decay, **shared)
     return Adam(**shared)
@@ -278,6 +280,8 @@ def make_optimizer(options, steps_per_epoch):
 
 def _callbacks(options, stage, directory, verbose, done, chooses_epoch):
     callbacks = []
+    if options.average:
+        callbacks.append(keras.callbacks.SwapEMAWeights())
     if options.patience and chooses_epoch:
         callbacks.append(keras.callbacks.EarlyStopping("val_prediction_loss", mode="min", patience=options.patience))
     if directory is not None:
