@@ -131,7 +131,9 @@ def complete_inputs(arrays, feature_dims, where="the dict of arrays", may_be_abs
         if m in absent:
             continue
         called = input_name(m, width)
-        values = _token_ids(arrays[called], called, where) if width == TOKEN_IDS else _vectors(arrays[m], m, width, where)
+        values = (
+            _token_ids(arrays[called], called, where) if width == TOKEN_IDS else _vectors(arrays[m], m, width, where)
+        )
         count, first = (len(values), called) if count is None else (count, first)
         lengths = arrays.get(f"{m}_length")
         lengths = np.full(len(values), values.shape[1]) if lengths is None else lengths
