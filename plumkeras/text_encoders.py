@@ -26,6 +26,8 @@ _KINDS = {
     "roberta": "RoBERTa",
     "xlm-roberta": "XLM-RoBERTa",
 }
+# The exact one, and names of its approximation.
+_GELUS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "gelu_fast")
 # By the class of KerasHub's own folders.
 _BACKBONES = (
     *("AlbertBackbone", "BertBackbone", "DebertaV3Backbone", "DistilBertBackbone", "RobertaBackbone"),
@@ -77,9 +79,10 @@ def load_text_encoder(name: str = MINILM, dtype=None, dropout: float | None = No
             f"{name}: {_TOKENIZER} has {size} tokens, the encoder {backbone.vocabulary_size}; they do not belong "
             "together"
         )
-    # KerasHub computes GELU by its tanh approximation, whatever the encoder was trained with.
-    exact = described.get("hidden_act", described.get("activation", "gelu")) == "gelu"
-    return TextEncoder(backbone, tokenizer, activation="gelu" if exact else None, name="text_encoder", **options)
+    # KerasHub computes GELU by its tanh approximation, whatever the encoder was trained with. Only ALBERT was by that.
+    usual = "gelu_new" if type(backbone).__name__ == "AlbertBackbone" else "gelu"
+    activation = "gelu" if _activation(described, usual) == "gelu" else None
+    return TextEncoder(backbone, tokenizer, activation=activation, name="text_encoder", **options)
 
 
 def read_tokenizer(name: str) -> str:
@@ -160,7 +163,15 @@ def _config(folder, name):
         kind, known = described.get("model_type"), _KINDS
     if kind not in known:
         raise DataError(f"{path}: is of the kind {kind!r:.80}; supported are {SUPPORTED}")
-    return {} if own else described
+    if own:
+        return {}
+    if (activation := _activation(described, "gelu")) not in _GELUS:
+        raise DataError(f"{path}: its activation is {activation!r:.80}; KerasHub computes {' or '.join(_GELUS)}")
+    return described
+
+
+def _activation(described, usual):
+    return described.get("hidden_act", described.get("activation", usual))
 
 
 def _tokenizer_text(path, name):

@@ -151,6 +151,10 @@ class BaseRecipeConfig:
         check_label_range(self.label_range)
         if not 0 < self.text.layer_decay <= 1:
             raise ConfigError(f"text.layer_decay must be above 0 and at most 1. Received: {self.text.layer_decay}")
+        if self.text.encoder and "text" not in (self.modalities or ("text",)):
+            raise ConfigError(
+                f"text.encoder reads the modality text, which modalities leaves out. Received: {' '.join(self.modalities)}"
+            )
         for stage in self.STAGES:
             if getattr(self, stage).warmup and getattr(self, stage).schedule != "cosine":
                 raise ConfigError(f"{stage}.warmup is read with {stage}.schedule=cosine alone; set that too")

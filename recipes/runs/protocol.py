@@ -42,7 +42,7 @@ def prepare(config, dataset, directory=None):
         dataset = dataset.replace(splits)
     if config.context_frames:
         dataset = dataset.replace({name: join_context(split, config.context_frames) for name, split in dataset.items()})
-    if config.text.encoder and "text" in (config.modalities or ("text",)):
+    if config.text.encoder:
         dataset = tokenize(dataset, tokenizer_of(config, directory), config.text.max_tokens)
     return dataset
 
