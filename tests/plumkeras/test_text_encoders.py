@@ -248,10 +248,23 @@ def _offline(*args, **kwargs):
 @pytest.mark.parametrize("function", [read_tokenizer, load_text_encoder])
 def test_a_handle_without_a_network(monkeypatch, function):
     """No look-up is made: the download is replaced by one that fails."""
-    hub = types.SimpleNamespace(hf_hub_download=_offline, snapshot_download=_offline)
+    hub = types.SimpleNamespace(snapshot_download=_offline)
     monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
     with pytest.raises(DataError, match=r"^hf://someone/encoder: .*no route to host.*name a folder") as caught:
         function("hf://someone/encoder")
     assert "\n" not in str(caught.value)
-    with pytest.raises(DataError, match="^kaggle://keras/bert/keras/tiny: .*name the folder"):
+    with pytest.raises(DataError, match=r"^kaggle://keras/bert/keras/tiny: .*name the folder"):
         function("kaggle://keras/bert/keras/tiny")
+
+
+def test_a_handle_is_read_as_the_folder_that_it_is_downloaded_to(tmp_path, monkeypatch):
+    folder, asked = write_encoder(tmp_path, hidden_act="gelu_new"), []
+
+    def download(repository, allow_patterns):
+        asked.append(repository)
+        return str(folder)
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(snapshot_download=download))
+    encoder = load_text_encoder("hf://someone/encoder")
+    assert asked == ["someone/encoder"] and encoder.activation is None
+    np.testing.assert_array_equal(vectors(encoder, IDS, LENGTHS), vectors(load_text_encoder(folder), IDS, LENGTHS))
