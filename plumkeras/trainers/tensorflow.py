@@ -29,7 +29,10 @@ class TensorFlowTrainer(keras.Model):
             terms = self._terms(outputs, y, sample_weight)
             loss = self.optimizer.scale_loss(tf.add_n(list(terms.values())))
         variables = self.trainable_variables
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        # That of a table of embeddings comes by rows, several for a token that occurs twice: their norms say nothing,
+        # and replicas do not sum them.
+        gradients = [None if g is None else tf.convert_to_tensor(g) for g in tape.gradient(loss, variables)]
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return self._log(terms, outputs, y, sample_weight)
 
     def test_step(self, data):

@@ -41,7 +41,7 @@ class TextConfig:
     """A pretrained encoder that reads the raw text, in place of the file's text features."""
 
     encoder: str = ""
-    """Folder of an encoder, hf://..., kaggle://..., or all-MiniLM-L6-v2; by default none: the file's features."""
+    """Folder of an encoder, hf://..., or all-MiniLM-L6-v2; by default none: the file's features."""
     max_tokens: int = 64
     """Tokens kept of a text, its first ones, special tokens among them."""
     tuning: Literal["full", "lora", "none"] = "full"
@@ -153,6 +153,11 @@ class BaseRecipeConfig:
         check_label_range(self.label_range)
         if not 0 < self.text.layer_decay <= 1:
             raise ConfigError(f"text.layer_decay must be above 0 and at most 1. Received: {self.text.layer_decay}")
+        if self.text.encoder and "text" not in (self.modalities or ("text",)):
+            received = " ".join(self.modalities)
+            raise ConfigError(
+                f"text.encoder reads the modality text, which modalities leaves out. Received: {received}"
+            )
         for stage in self.STAGES:
             if getattr(self, stage).warmup and getattr(self, stage).schedule != "cosine":
                 raise ConfigError(f"{stage}.warmup is read with {stage}.schedule=cosine alone; set that too")

@@ -1,6 +1,7 @@
 """The text encoder of a recipe, the same for every model."""
 
-from plumkeras.features import TOKEN_IDS
+from plumkeras.features import TOKEN_IDS, DataError
+from plumkeras.recipes.config.errors import ConfigError
 from plumkeras.recipes.models.spaces import around
 
 
@@ -10,20 +11,28 @@ def text_options(config, shape):
     Args:
         config: `BaseRecipeConfig`.
         shape: as in `plum_net.build_network`.
+
+    Raises:
+        ConfigError: `text.max_tokens` is more than the encoder takes, or it has fewer blocks than `text.frozen_layers`.
+        DataError: see `load_text_encoder`.
     """
     if TOKEN_IDS not in shape["feature_dims"].values():
         return {}
     from plumkeras.text_encoders import load_text_encoder
 
     text = config.text
-    encoder = load_text_encoder(
-        text.encoder,
-        config.precision,
-        text.dropout,
-        tuning=text.tuning,
-        frozen_layers=text.frozen_layers,
-        lora_rank=text.lora_rank,
-    )
+    options = {"tuning": text.tuning, "frozen_layers": text.frozen_layers, "lora_rank": text.lora_rank}
+    try:
+        encoder = load_text_encoder(text.encoder, config.precision, text.dropout, **options)
+    except DataError:
+        raise
+    except ValueError as error:
+        raise ConfigError(f"text: {error}") from None
+    if text.max_tokens > encoder.longest:
+        raise ConfigError(
+            f"text.max_tokens must be at most {encoder.longest}, the most that {text.encoder} takes. Received: "
+            f"{text.max_tokens}"
+        )
     return {"text_encoder": encoder}
 
 

@@ -58,7 +58,7 @@ def with_tokens(config, dataset, directory=None):
     Raises:
         DataError: a split has no texts.
     """
-    if not config.text.encoder or "text" not in (config.modalities or ("text",)):
+    if not config.text.encoder:
         return dataset
     return tokenize(dataset, tokenizer_of(config, directory), config.text.max_tokens)
 
