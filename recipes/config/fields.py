@@ -176,7 +176,8 @@ _RANGES = {
     (1, None): "devices lora_rank num_heads num_layers stride",
     (2, None): "batch_size hidden_dim test train valid",
     (3, None): "max_tokens",
-    (0, 1): "average dropout label_smoothing missing_rate modality_dropout prototype_momentum validation_fraction warmup",
+    (0, 1): "average dropout label_smoothing missing_rate modality_dropout prototype_momentum validation_fraction "
+    "warmup",
     (0, 2**32): "data_seed seed",
 }
 
