@@ -12,8 +12,8 @@ from plumkeras.features import DataError
 from plumkeras.layers import TextEncoder
 from plumkeras.models.early_fusion import EarlyFusion
 from plumkeras.models.late_fusion import LateFusion
-from plumkeras.trainers import PredictionTrainer
 from plumkeras.text_encoders import load_text_encoder
+from plumkeras.trainers import PredictionTrainer
 from tests.plumkeras.test_registration import IMPORTS, in_process
 from tests.testing.text_encoders import LAYERS, WIDTH, write_encoder, write_own_encoder
 
