@@ -3,6 +3,11 @@
 import dataclasses
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -17,6 +22,7 @@ from plumkeras.recipes.runs.train import resolve
 from tests.testing.text_encoders import make_data, write_encoder
 
 pytest.importorskip("keras_hub", reason="the extra `text` is not installed")
+KILLED = Path(__file__).parents[2] / "testing" / "killed_run.py"
 SMALL = {"model": "late_fusion", "network.hidden_dim": 8, "batch_size": 12, "training.epochs": 2}
 
 
@@ -97,6 +103,67 @@ def test_texts_of_every_kind_are_learned_from(folder, data):
     assert all(np.isfinite(keras.ops.convert_to_numpy(v)).all() for v in run.network.weights)
 
 
+# === Resuming ===
+
+RESUMED = {
+    "full": {"training.schedule": "cosine", "training.warmup": 0.3, "text.layer_decay": 0.7},
+    "lora": {"text.tuning": "lora"},
+    "frozen": {"text.frozen_layers": 1, "training.weight_decay": 0.0},
+}
+
+
+def outcome(directory):
+    """What a finished run leaves of its own."""
+    names = ("metrics.json", "training_history.csv", "predictions_valid.csv", "predictions_test.csv")
+    with zipfile.ZipFile(directory / "network.keras") as archive:
+        weights = archive.read("model.weights.h5")
+    return {"weights": weights} | {name: (directory / name).read_bytes() for name in names}
+
+
+class Interrupted(Exception):
+    pass
+
+
+class Interrupt(keras.callbacks.Callback):
+    def on_train_batch_begin(self, batch, logs=None):
+        # In the second epoch, behind a checkpoint.
+        if int(self.model.optimizer.iterations) == 5:
+            raise Interrupted
+
+
+def resumable(folder, case):
+    values = {"deterministic": True, "text.dropout": 0.3, "training.learning_rate": 1e-2, "training.epochs": 3}
+    return options(folder, **values, **RESUMED[case])
+
+
+def test_a_run_that_is_resumed_ends_as_one_that_was_left_alone(folder, data, tmp_path):
+    """Dropout inside the encoder goes on where it was."""
+    values = resumable(folder, "full")
+    plumkeras.train("mosi_frozen", data, tmp_path / "alone", verbose=0, **values)
+    with pytest.raises(Interrupted):
+        plumkeras.train("mosi_frozen", data, tmp_path / "run", verbose=0, callbacks=[Interrupt()], **values)
+    assert (tmp_path / "run" / "checkpoint.npz").exists() and not (tmp_path / "run" / "metrics.json").exists()
+    plumkeras.train("mosi_frozen", data, tmp_path / "run", resume=True, verbose=0, **values)
+    assert outcome(tmp_path / "run") == outcome(tmp_path / "alone")
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("case", RESUMED)
+def test_a_run_that_is_killed_and_resumed_in_another_process(folder, data, tmp_path, case):
+    save_npz(data, tmp_path / "data.npz")
+
+    def process(directory, point, *more):
+        line = ["train", "mosi_frozen", "--data", str(tmp_path / "data.npz"), "--output", str(tmp_path / directory)]
+        values = resumable(folder, case)
+        flag = ["--deterministic"] if values.pop("deterministic") else []
+        return subprocess.run([sys.executable, str(KILLED), point, *line, *on_the_line(values), *flag, *more])
+
+    assert process("alone", "never").returncode == 0
+    assert process("run", "step:training:1:1").returncode == -signal.SIGKILL
+    assert process("run", "never", "--resume").returncode == 0
+    assert outcome(tmp_path / "run") == outcome(tmp_path / "alone")
+
+
 # === What is refused, from Python and on the command line ===
 
 
@@ -112,7 +179,11 @@ REFUSALS = {
     "no rank": ({"text.lora_rank": 0}, ConfigError, "text.lora_rank must be 1 or more"),
     "no decay": ({"text.layer_decay": 0.0}, ConfigError, "text.layer_decay must be above 0 and at most 1"),
     "dropout of 1": ({"text.dropout": 1.0}, ConfigError, "text.dropout must be in [0, 1)"),
-    "text left out": ({"modalities": ("audio",)}, ConfigError, "text.encoder reads the modality text, which modalities"),
+    "text left out": (
+        {"modalities": ("audio",)},
+        ConfigError,
+        "text.encoder reads the modality text, which modalities",
+    ),
     "warm-up alone": ({"training.warmup": 0.1}, ConfigError, "training.warmup is read with training.schedule=cosine"),
     "a handle of Kaggle": ({"text.encoder": "kaggle://a/b/c/d"}, DataError, "kaggle://a/b/c/d: a handle of Kaggle"),
 }
