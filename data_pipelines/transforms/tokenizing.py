@@ -41,12 +41,13 @@ class Tokenizer:
         surrounding = self._tokenizer.encode("").ids
         self.begin = surrounding[0] if surrounding else None
 
-    def encode(self, texts: Sequence[str], max_tokens: int):
+    def encode(self, texts: Sequence[str], max_tokens: int, keep_end: bool = False):
         """Token ids, those of the special tokens at both ends among them.
 
         Args:
             texts: list of str. One without any token, such as an empty one, is missing.
-            max_tokens: int. How many tokens are kept of a text, its first ones.
+            max_tokens: int. How many tokens are kept of a text.
+            keep_end: bool. Whether a long text's end is kept, not its beginning. Defaults to `False`.
 
         Returns:
             Int32 `[N, T]`, 0 past the lengths, `T` being the largest length and at least 1; int32 lengths `[N]`, 0 of
@@ -63,7 +64,7 @@ class Tokenizer:
         found = [encoded.ids for encoded in self._tokenizer.encode_batch(texts)]
         cut = [row for row, ids in enumerate(found) if len(ids) > max_tokens]
         if cut:
-            self._tokenizer.enable_truncation(max_tokens)
+            self._tokenizer.enable_truncation(max_tokens, direction="left" if keep_end else "right")
             for row, encoded in zip(cut, self._tokenizer.encode_batch([texts[r] for r in cut]), strict=True):
                 found[row] = encoded.ids
         lengths = np.array([len(ids) if len(ids) > self.around else 0 for ids in found], "int32")

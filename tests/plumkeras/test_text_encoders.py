@@ -2,11 +2,9 @@
 
 import importlib.util
 import json
-import math
 import shutil
 import sys
 import types
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -15,79 +13,11 @@ import pytest
 from plumkeras import text_encoders
 from plumkeras.features import DataError
 from plumkeras.text_encoders import MINILM, check_text_encoder, load_text_encoder, read_tokenizer
-from tests.testing.text_encoders import HUGGING_FACE, LONGEST, VOCABULARY, write_encoder, write_own_encoder
+from tests.testing.text_encoders import HUGGING_FACE, LONGEST, VOCABULARY, ByNumpy, write_encoder, write_own_encoder
 
 keras_hub = pytest.importorskip("keras_hub", reason="the extra `text` is not installed")
 IDS = np.array([[2, 5, 9, 3, 0, 0], [2, 10, 6, 7, 12, 3]])
 LENGTHS = np.array([4, 6])
-
-
-class ByNumpy:
-    """Encoders of Hugging Face's layout in float64."""
-
-    def __init__(self, folder):
-        from safetensors.numpy import load_file
-
-        self.config = json.loads((Path(folder) / "config.json").read_text())
-        self.kind = self.config["model_type"]
-        prefix = f"{self.kind}."
-        weights = load_file(Path(folder) / "model.safetensors")
-        self.weights = {name.removeprefix(prefix): array.astype("float64") for name, array in weights.items()}
-
-    def linear(self, x, name):
-        return x @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]
-
-    def norm(self, x, name):
-        x = x - x.mean(-1, keepdims=True)
-        x = x / np.sqrt((x**2).mean(-1, keepdims=True) + self.config.get("layer_norm_eps", 1e-12))
-        return x * self.weights[f"{name}.weight"] + self.weights[f"{name}.bias"]
-
-    def gelu(self, x):
-        if self.config.get("hidden_act", "gelu") == "gelu":
-            return x * 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
-        return x * 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-
-    def block(self, x, name, heads, names):
-        query, key, value, dense, norm, first, second, last = names
-        query, key, value = (
-            self.linear(x, f"{name}.{part}").reshape(len(x), heads, -1).transpose(1, 0, 2)
-            for part in (query, key, value)
-        )
-        scores = np.exp(query @ key.transpose(0, 2, 1) / math.sqrt(query.shape[-1]))
-        seen = (scores / scores.sum(-1, keepdims=True) @ value).transpose(1, 0, 2).reshape(len(x), -1)
-        x = self.norm(x + self.linear(seen, f"{name}.{dense}"), f"{name}.{norm}")
-        inner = self.gelu(self.linear(x, f"{name}.{first}"))
-        return self.norm(x + self.linear(inner, f"{name}.{second}"), f"{name}.{last}")
-
-    def __call__(self, ids):
-        table, reserved = self.weights, 2 if "roberta" in self.kind else 0
-        x = table["embeddings.word_embeddings.weight"][ids]
-        x = x + table["embeddings.position_embeddings.weight"][reserved : reserved + len(ids)]
-        if self.kind != "distilbert":
-            x = x + table["embeddings.token_type_embeddings.weight"][0]
-        x = self.norm(x, "embeddings.LayerNorm")
-        heads = self.config.get("num_attention_heads") or self.config["n_heads"]
-        layers = self.config.get("num_hidden_layers") or self.config["n_layers"]
-        if self.kind == "albert":
-            x = self.linear(x, "encoder.embedding_hidden_mapping_in")
-        for i in range(layers):
-            x = self.block(x, *self._names(i, heads))
-        return x
-
-    def _names(self, i, heads):
-        if self.kind == "albert":
-            parts = ("attention.query", "attention.key", "attention.value", "attention.dense", "attention.LayerNorm")
-            return (
-                "encoder.albert_layer_groups.0.albert_layers.0",
-                heads,
-                (*parts, "ffn", "ffn_output", "full_layer_layer_norm"),
-            )
-        if self.kind == "distilbert":
-            parts = ("attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin", "sa_layer_norm")
-            return f"transformer.layer.{i}", heads, (*parts, "ffn.lin1", "ffn.lin2", "output_layer_norm")
-        parts = (*(f"attention.self.{part}" for part in ("query", "key", "value")), "attention.output.dense")
-        parts = (*parts, "attention.output.LayerNorm", "intermediate.dense", "output.dense", "output.LayerNorm")
-        return f"encoder.layer.{i}", heads, parts
 
 
 def vectors(encoder, ids, lengths):

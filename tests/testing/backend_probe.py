@@ -10,6 +10,7 @@ The order's keys, all but `result` optional:
 - `cases`: names of `CASES`. `"<case>:<mutation>"` trains stage 1 of it with something broken by one of `MUTATIONS`.
 - `devices`: `RecipeConfig.devices`.
 - `initial`: a result whose initial weights are taken: the backends draw differently. Without it, the own draws.
+- `texts`: dict of the paths of the case `text`, of its `data` and its `encoder`.
 - `deny_tensorflow`: whether TensorFlow cannot be imported.
 - `noise`: whether to measure what random layers give on each of the devices, see `noise`.
 - `refused_devices`: a number of devices that `Training` is asked for at the end; the error goes into the result.
@@ -80,6 +81,18 @@ CASES = {
         # Become sample weights, which no recipe asks for.
         "class_weight": {0: 2.0, 1: 1.0, 2: 0.5},
     },
+    # Raw text, and audio; the data and the encoder are where `texts` of the order says.
+    "text": {
+        "config": {
+            "name": "text",
+            "batch_size": BATCH,
+            "prototype_policy": "epoch",
+            "network": _NETWORK,
+            "text": {"max_tokens": 12, "layer_decay": 0.5, "learning_rate": 1e-4, "dropout": 0.0},
+            "alignment": {"epochs": 2, "learning_rate": 5e-5, "clipnorm": 0.05},
+            "refinement": {"epochs": 2, "learning_rate": 5e-5, "weight_decay": 1e-2},
+        },
+    },
 }
 
 
@@ -90,14 +103,20 @@ def make_data(case):
     return make_synthetic(**CASES[case]["data"])[0]
 
 
-def make_training(case, devices):
+def make_training(case, devices, texts=None):
+    from plumkeras.data_pipelines import load
     from plumkeras.recipes.config import from_dict
+    from plumkeras.recipes.runs.protocol import prepare
     from plumkeras.recipes.runs.stages import Training
 
-    return Training(from_dict({**CASES[case]["config"], "devices": devices}, case), make_data(case))
+    values = {**CASES[case]["config"], "devices": devices}
+    if texts is None:
+        return Training(from_dict(values, case), make_data(case))
+    config = from_dict({**values, "text": {**values["text"], "encoder": texts["encoder"]}}, case)
+    return Training(config, prepare(config, load(texts["data"])))
 
 
-def measure(case, devices, initial, whole=True):
+def measure(case, devices, initial, whole=True, texts=None):
     """Trains a case: both stages, or the first alone, without validation.
 
     Returns:
@@ -107,10 +126,9 @@ def measure(case, devices, initial, whole=True):
         end, the ids of the samples of each step as the data named them, `named/<i>`, and as it fed them, `fed/<i>`, and
         the `seconds` of each step.
     """
-    training = make_training(case, devices)
+    training = make_training(case, devices, texts if case == "text" else None)
     network = training.network
-    standardizations = [network.get_layer(f"{m}_encoder").standardization for m in network.modalities]
-    statistics = [w for layer in standardizations for w in layer.get_weights()]
+    statistics = [w for layer in network.standardizations.values() for w in layer.get_weights()]
     found = {f"statistics/{i}": values for i, values in enumerate(statistics)}
     stages = training.trainers if whole else {"alignment": training.trainers["alignment"]}
     fed = []
@@ -390,7 +408,8 @@ def main(order):
             count = sum(name.startswith(f"{case}/initial/") for name in initial.files)
             weights = [initial[f"{case}/initial/{i}"] for i in range(count)]
         with MUTATIONS[mutation]() if mutation else contextlib.nullcontext():
-            arrays, facts[named] = measure(case, order.get("devices", 1), weights, whole=not mutation)
+            how = {"whole": not mutation, "texts": order.get("texts")}
+            arrays, facts[named] = measure(case, order.get("devices", 1), weights, **how)
         found.update({f"{named}/{name}": values for name, values in arrays.items()})
     if order.get("noise"):
         found.update(noise(order["devices"]))

@@ -1,9 +1,6 @@
 """Token vectors: against the vectors that others published of the same encoder, and against numpy."""
 
 import importlib.util
-import json
-import math
-import shutil
 import zipfile
 
 import numpy as np
@@ -12,7 +9,10 @@ import pytest
 from plumkeras.data_pipelines import DataError, Dataset, Split, load, save_npz
 from plumkeras.data_pipelines.extraction import TextOptions, extract
 from plumkeras.data_pipelines.extraction.text import TextEncoder
+from plumkeras.data_pipelines.transforms.tokenizing import make_tokenizer
 from plumkeras.recipes.cli import main
+from plumkeras.text_encoders import load_text_encoder
+from tests.testing.text_encoders import ByNumpy, write_encoder, write_own_encoder
 
 PACKAGE = "all_minilm_l6_v2"
 
@@ -34,48 +34,20 @@ def encoder(encoder_folder):
     return TextEncoder(encoder_folder)
 
 
-def by_numpy(folder, ids):
-    """The encoder once more, in float64, with the exact GELU."""
-    from safetensors.numpy import load_file
-
-    weights = {name: array.astype("float64") for name, array in load_file(folder / "model.safetensors").items()}
-    config = json.loads((folder / "config.json").read_text())
-    heads, erf = config["num_attention_heads"], np.vectorize(math.erf)
-
-    def linear(x, name):
-        return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
-
-    def norm(x, name):
-        x = x - x.mean(-1, keepdims=True)
-        x = x / np.sqrt((x**2).mean(-1, keepdims=True) + config["layer_norm_eps"])
-        return x * weights[f"{name}.LayerNorm.weight"] + weights[f"{name}.LayerNorm.bias"]
-
-    x = weights["embeddings.word_embeddings.weight"][ids] + weights["embeddings.token_type_embeddings.weight"][0]
-    x = norm(x + weights["embeddings.position_embeddings.weight"][: len(ids)], "embeddings")
-    for layer in range(config["num_hidden_layers"]):
-        name = f"encoder.layer.{layer}"
-        query, key, value = (
-            linear(x, f"{name}.attention.self.{part}").reshape(len(ids), heads, -1).transpose(1, 0, 2)
-            for part in ("query", "key", "value")
-        )
-        scores = np.exp(query @ key.transpose(0, 2, 1) / math.sqrt(query.shape[-1]))
-        seen = (scores / scores.sum(-1, keepdims=True) @ value).transpose(1, 0, 2).reshape(len(ids), -1)
-        x = norm(x + linear(seen, f"{name}.attention.output.dense"), f"{name}.attention.output")
-        inner = linear(x, f"{name}.intermediate.dense")
-        inner = inner * 0.5 * (1 + erf(inner / math.sqrt(2)))
-        x = norm(x + linear(inner, f"{name}.output.dense"), f"{name}.output")
-    return x
-
-
 def test_vectors_are_those_of_numpy(encoder, encoder_folder):
-    """To the difference that the approximate GELU of keras-hub makes."""
+    import tokenizers
+
+    by_numpy, tokenizer = (
+        ByNumpy(encoder_folder),
+        tokenizers.Tokenizer.from_file(str(encoder_folder / "tokenizer.json")),
+    )
+    tokenizer.no_padding()
     texts = ["it was good", "a film about a film about a film, and then again", "why"]
     features, lengths, cut = encoder.encode(texts, batch_size=2)
     assert cut == 0 and lengths.tolist() == [5, 14, 3]
     for row, text in enumerate(texts):
-        ids = encoder.tokenizer.encode(text).ids
-        wanted = by_numpy(encoder_folder, ids)
-        np.testing.assert_allclose(features[row, : lengths[row]], wanted, atol=0.01)
+        wanted = by_numpy(tokenizer.encode(text).ids)
+        np.testing.assert_allclose(features[row, : lengths[row]], wanted, atol=1e-5)
         assert not features[row, lengths[row] :].any()
 
 
@@ -148,24 +120,30 @@ def test_a_data_set_with_texts_gets_vectors(encoder_folder, encoder, tmp_path, c
         extract(tmp_path / "out.npz", text_options=TextOptions(text_encoder=str(encoder_folder)))
 
 
-def test_a_damaged_encoder_is_one_error(encoder_folder, encoder, tmp_path):
-    with pytest.raises(DataError, match="takes at most 512 tokens"):
-        encoder.encode(["a"], max_tokens=513)
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(encoder_folder / name, tmp_path)
-    whole = (encoder_folder / "model.safetensors").read_bytes()
-    (tmp_path / "model.safetensors").write_bytes(whole[:100_000])
-    with pytest.raises(DataError, match="can't be loaded as a BERT encoder"):
-        TextEncoder(tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text())
-    for change, message in (
-        ({"model_type": "gpt2"}, "model_type is 'gpt2'"),
-        ({"hidden_act": "relu"}, "hidden_act is 'relu'"),
-        ({"vocab_size": "many"}, "vocab_size is 'many'"),
-    ):
-        (tmp_path / "config.json").write_text(json.dumps(config | change))
-        with pytest.raises(DataError, match=message):
-            TextEncoder(tmp_path)
-    (tmp_path / "config.json").write_text("{")
-    with pytest.raises(DataError, match="damaged, or no JSON"):
-        TextEncoder(tmp_path)
+@pytest.mark.parametrize("kind", ["roberta", "DebertaV3Backbone"])
+def test_every_kind_of_encoder(tmp_path, kind):
+    """As the layer of a network computes them."""
+    pytest.importorskip("keras_hub")
+    folder = write_encoder(tmp_path, kind) if kind == "roberta" else write_own_encoder(tmp_path, kind)
+    encoder, layer = TextEncoder(folder), load_text_encoder(folder)
+    features, lengths, cut = encoder.encode(["the film was good", "bad [SEP]", " \x00"], max_tokens=5)
+    assert features.shape == (3, 5, 8) and lengths.tolist() == [5, 5, 0] and cut == 2
+    ids, counts, _ = make_tokenizer(layer.tokenizer).encode(["the film was good"], 5)
+    np.testing.assert_allclose(features[0], np.asarray(layer(ids, counts))[0], atol=1e-5)
+
+
+def test_errors_are_those_of_text_encoders(tmp_path, capsys):
+    """One line each; what can be wrong with an encoder is tested there."""
+    pytest.importorskip("keras_hub")
+    encoder = TextEncoder(write_encoder(tmp_path / "encoder"))
+    with pytest.raises(DataError, match="takes at most 24 tokens"):
+        encoder.encode(["a"], max_tokens=25)
+    split = Split(ids=["a"], features={"audio": np.ones((1, 2, 3))}, lengths={"audio": [2]}, raw_text=["good"])
+    save_npz(Dataset({"test": split}), tmp_path / "in.npz")
+    line = ["extract", str(tmp_path / "in.npz"), "--output", str(tmp_path / "out.npz"), "--text-encoder"]
+    (tmp_path / "encoder" / "model.safetensors").unlink()
+    for name, message in (("encoder", "holds no model.safetensors"), ("gone", "there is no such folder")):
+        assert main([*line, str(tmp_path / name)]) == 2
+        printed = capsys.readouterr().err.strip().splitlines()
+        assert len(printed) == 1 and message in printed[0] and str(tmp_path / name) in printed[0]
+    assert not (tmp_path / "out.npz").exists()
