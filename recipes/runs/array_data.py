@@ -5,10 +5,10 @@ import numpy as np
 from plumkeras.data_pipelines import Dataset, Split, normalize_samples
 from plumkeras.data_pipelines.schema.from_arrays import padded
 from plumkeras.data_pipelines.schema.token_ids import TokenIds
-from plumkeras.features import TOKEN_IDS, complete_inputs
+from plumkeras.features import TOKEN_IDS, complete_inputs, reads_text
 from plumkeras.recipes.runs.data_checks import with_modalities
 from plumkeras.recipes.runs.protocol import tokenizer_of
-from plumkeras.recipes.runs.texts import checked_texts, reads_text
+from plumkeras.recipes.runs.texts import checked_texts
 
 _WHERE = "the dict of arrays"
 

@@ -7,18 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from plumkeras.data_pipelines import DataError, Dataset, Split
-from plumkeras.data_pipelines.transforms.tokenizing import tokenize
-from plumkeras.features import TOKEN_IDS, listing
+from plumkeras.features import listing, reads_text
 from plumkeras.recipes.runs.data_checks import with_modalities
-from plumkeras.recipes.runs.protocol import tokenizer_of
+from plumkeras.recipes.runs.protocol import with_tokens
 
 # How many empty texts a warning names.
 _NAMED = 10
-
-
-def reads_text(feature_dims):
-    """Whether a network of these widths reads texts, by a text encoder of its own."""
-    return feature_dims.get("text") == TOKEN_IDS
 
 
 def check_reads_text(feature_dims, where):
@@ -90,7 +84,7 @@ def texts_data(path, config, feature_dims, texts, ids=None, what="number"):
     raw_text = np.empty(len(texts), object)
     raw_text[:] = texts
     dataset = Dataset({"all": Split.from_arrays(raw_text=raw_text, ids=ids)})
-    dataset = tokenize(dataset, tokenizer_of(config, Path(path).parent), config.text.max_tokens)
+    dataset = with_tokens(config, dataset, Path(path).parent)
     split = dataset["all"]
     empty = np.flatnonzero(split.lengths["text"] == 0)
     if len(empty) == len(split):
