@@ -16,6 +16,7 @@ from plumkeras.recipes.runs import cross_validation, data_checks, fold_runs, out
 from plumkeras.recipes.runs.array_data import arrays_data
 from plumkeras.recipes.runs.network_data import description_path, split_for
 from plumkeras.recipes.runs.own_data import own_data, read_to_measure
+from plumkeras.recipes.runs.packed import is_packed, read_packed
 from plumkeras.recipes.runs.seed_runs import SeedRuns, holds_seeds
 from plumkeras.recipes.runs.texts import as_texts, texts_data
 from plumkeras.recipes.serving import read_export as exported
@@ -216,7 +217,7 @@ class ExportedRun(Run):
 
 
 def load_run(directory: str | os.PathLike) -> "Run | cross_validation.CrossValidation | SeedRuns":
-    """Loads a run directory that `plumkeras train` wrote, or an export that `plumkeras export` made of it.
+    """Loads a run directory that `plumkeras train` wrote, or what `plumkeras export` or `pack_run` made of it.
 
     A run is its `network.keras`, which runs no code when it is loaded (Keras's safe mode). An export is a SavedModel,
     and that is code: its graph can read and write files. Load exports of people you trust only.
@@ -238,10 +239,13 @@ def load_run(directory: str | os.PathLike) -> "Run | cross_validation.CrossValid
         return SeedRuns(directory, load_run)
     if cross_validation.is_cross_validation(directory):
         return cross_validation.CrossValidation(directory, load_run)
-    output_checks.check_run(directory)
+    if not is_packed(directory):
+        output_checks.check_run(directory)
     config = run_directory.read_config(Path(directory) / run_directory.CONFIG)
     known = run_directory.read_fingerprint(Path(directory) / run_directory.FINGERPRINT)
     check_backend()
+    if is_packed(directory):
+        return Run(directory, config, read_packed(directory), known)
     import keras
 
     from plumkeras.devices import check_precision
