@@ -43,7 +43,6 @@ def test_what_is_written(packed, text_run):
         names = set(file.files)
         assert all(file[name].dtype == "float32" for name in names)
     assert not any("token_embedding" in name or name.endswith("key/kernel") for name in names)
-    # KerasHub trains the biases beside the low-rank kernels.
     assert any(name.endswith("query/lora_kernel_b") for name in names) and any("prototypes" in name for name in names)
     described = json.loads((packed / "config.json").read_text())
     assert "command" not in described and described["data"]["path"] is None and len(described["encoder"]) == 64
