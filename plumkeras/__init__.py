@@ -16,6 +16,7 @@ _HOMES = {
     "RefinementTrainer": "plumkeras.trainers",
     "train": "plumkeras.recipes.runs.train",
     "load_run": "plumkeras.recipes.runs.run",
+    "load_pretrained": "plumkeras.recipes.pretrained",
     "compare": "plumkeras.recipes.comparison",
     "experiment": "plumkeras.recipes.experiments.running",
     "export_saved_model": "plumkeras.export",
@@ -26,7 +27,7 @@ _SUBMODULES = (
 )
 
 # Everything else imports Keras.
-_WITHOUT_KERAS = ("data_pipelines", "recipes", "load_run", "compare", "export_saved_model")
+_WITHOUT_KERAS = ("data_pipelines", "recipes", "load_run", "load_pretrained", "compare", "export_saved_model")
 
 __all__ = ["__version__", *_HOMES, *_SUBMODULES]
 

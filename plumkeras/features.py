@@ -39,6 +39,11 @@ def input_name(modality, width):
     return f"{modality}_ids" if width == TOKEN_IDS else modality
 
 
+def reads_text(feature_dims):
+    """Whether a network of these widths reads texts, by a text encoder of its own."""
+    return feature_dims.get("text") == TOKEN_IDS
+
+
 def width_words(width, before=""):
     """A width of `feature_dims` as a reader is told it, `before` in front of a number."""
     return "token ids" if width == TOKEN_IDS else f"{before}{width}"

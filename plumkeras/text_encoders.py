@@ -5,6 +5,7 @@ A name is a folder, a handle of Hugging Face's hub (`hf://...`), or `all-MiniLM-
 """
 
 import contextlib
+import hashlib
 import importlib.util
 import os
 import tempfile
@@ -91,8 +92,18 @@ def load_text_encoder(name: str = MINILM, dtype=None, dropout: float | None = No
 
 def read_tokenizer(name: str) -> str:
     """The text of the `tokenizer.json` of a pretrained encoder. Loads no weights. Raises as `load_text_encoder`."""
-    with _files(name) as (_, _, tokenizer):
+    with _files(name, with_weights=False) as (_, _, tokenizer):
         return tokenizer
+
+
+def weights_sha256(name: str) -> str:
+    """SHA-256 of the weights file of a pretrained encoder, by which it is known. Raises as `load_text_encoder`."""
+    with _files(name) as (place, _, _):
+        path = next((p for p in (Path(place) / _WEIGHTS, Path(place) / _OWN_WEIGHTS) if p.is_file()), None)
+        if path is None:
+            raise DataError(f"{name}: its weights are in several files; one is expected")
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_text_encoder(name: str) -> None:
@@ -106,12 +117,12 @@ def check_text_encoder(name: str) -> None:
 
 
 @contextlib.contextmanager
-def _files(name):
+def _files(name, with_weights=True):
     """The folder that KerasHub is to load, the parsed config.json (of its own: empty), the text of the tokenizer."""
     name = os.fspath(name)
     with contextlib.ExitStack() as stack:
         if name == MINILM:
-            folder = stack.enter_context(_unpacked())
+            folder = stack.enter_context(_unpacked(with_weights))
         elif name.startswith(_HUB):
             folder = _downloaded(name)
         elif name.startswith(_KAGGLE):
@@ -123,12 +134,12 @@ def _files(name):
             folder = Path(name)
             if not folder.is_dir():
                 raise DataError(f"{name}: there is no such folder of a text encoder; supported are {SUPPORTED}")
-        described = _config(folder, name)
+        described = _config(folder, name, with_weights)
         yield str(folder.absolute()), described, _tokenizer_text(folder / _TOKENIZER, name)
 
 
 @contextlib.contextmanager
-def _unpacked():
+def _unpacked(with_weights):
     """The folder of the encoder that comes as a package, unpacked for as long as it is read."""
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
@@ -140,7 +151,8 @@ def _unpacked():
     with tempfile.TemporaryDirectory() as scratch:
         try:
             with zipfile.ZipFile(path) as archive:
-                wanted = [m for m in archive.namelist() if m.rpartition("/")[2] in (_CONFIG, _TOKENIZER, _WEIGHTS)]
+                files = (_CONFIG, _TOKENIZER, *((_WEIGHTS,) if with_weights else ()))
+                wanted = [m for m in archive.namelist() if m.rpartition("/")[2] in files]
                 # The encoder's own files; those of its parts lie deeper.
                 depth = min(m.count("/") for m in wanted)
                 for member in wanted:
@@ -152,9 +164,9 @@ def _unpacked():
         yield Path(scratch)
 
 
-def _config(folder, name):
+def _config(folder, name, with_weights):
     own = (folder / _OWN_WEIGHTS).is_file()
-    for file in (_CONFIG, _TOKENIZER, *(() if own else (_WEIGHTS,))):
+    for file in (_CONFIG, _TOKENIZER, *((_WEIGHTS,) if with_weights and not own else ())):
         sharded = file == _WEIGHTS and (folder / f"{_WEIGHTS}.index.json").is_file()
         if not (folder / file).is_file() and not sharded:
             raise DataError(f"{name}: holds no {file}; supported are {SUPPORTED}")

@@ -2,13 +2,14 @@
 
 import numpy as np
 
+from plumkeras.data_pipelines.schema.token_ids import TokenIds
 from plumkeras.data_pipelines.schema.validation import DataError, listing, whole_numbers
 from plumkeras.nearest import nearest
 
 _FIELDS = ("labels", "ids", "raw_text", "lengths", "folds", "groups")
 
 
-def split_fields(modalities, lengths=None, labels=None, ids=None):
+def split_fields(modalities, lengths=None, labels=None, ids=None, raw_text=None):
     """The arguments of a `Split` that have to be made: `ids`, `features`, `lengths` and `labels`.
 
     Args:
@@ -17,9 +18,10 @@ def split_fields(modalities, lengths=None, labels=None, ids=None):
         lengths: dict by modality of `[N]`, or None.
         labels: `[N]` or None.
         ids: `[N]` or None.
+        raw_text: `[N]` or None. Without any modality they stand alone, as token ids of which there are none yet.
 
     Raises:
-        DataError: a rank, a width or a number of samples does not fit, or there is no modality.
+        DataError: a rank, a width or a number of samples does not fit, or there is neither a modality nor a text.
     """
     given = {m: value for m, value in modalities.items() if value is not None}
     lengths = dict(lengths or {})
@@ -27,13 +29,16 @@ def split_fields(modalities, lengths=None, labels=None, ids=None):
         m, mark, _ = name.rpartition("_length")
         if mark and m in given and name in (f"{m}_length", f"{m}_lengths"):
             lengths[m] = given.pop(name)
-    if not given:
-        raise DataError("no features; give at least one modality, e.g. text=[...]")
+    if not given and raw_text is None:
+        raise DataError("no features; give at least one modality, e.g. text=[...], or raw_text")
     if unknown := [m for m in lengths if m not in given]:
         raise DataError(f"lengths for {unknown[0]!r}, which has no features; there are {listing(given)}")
     features, found = {}, {}
     for m, value in given.items():
         features[m], found[m] = padded(m, value, lengths.get(m))
+    if not given:
+        count = len(raw_text)
+        features, found = {"text": TokenIds(np.zeros((count, 1)))}, {"text": np.zeros(count, "int32")}
     counts = {m: len(array) for m, array in features.items()}
     first, count = next(iter(counts.items()))
     labels = None if labels is None else np.asarray(labels)

@@ -92,7 +92,7 @@ class Split:
         Args:
             labels: `[N]` floats (regression) or whole numbers (classes from 0), `[N, L]` of 0 and 1, or None.
             ids: `[N]` texts. Defaults to the numbers of the samples.
-            raw_text: `[N]` texts or None.
+            raw_text: `[N]` texts or None. Without any modality, what a network with a text encoder reads.
             lengths: dict by modality of `[N]`, the valid leading frames. By default all that are given count.
             folds: `[N]` or None, for cross-validation.
             groups: `[N]` texts or None. The video or speaker of each sample.
@@ -108,7 +108,7 @@ class Split:
             >>> split.features["text"].shape, split.lengths["audio"].tolist()
             ((2, 5, 4), [2, 0])
         """
-        fields = split_fields(modalities, lengths, labels, ids)
+        fields = split_fields(modalities, lengths, labels, ids, raw_text)
         return cls(**fields, raw_text=raw_text, folds=folds, groups=groups)
 
     def __len__(self):

@@ -75,3 +75,9 @@ class Classification(Task):
 
     def read_prediction(self, columns, names):
         return columns["prediction"].astype("int32")
+
+    def prediction_words(self, prediction, names, label_range=None):
+        return [f"{names[k]} {row[k]:.2f}" for k, row in zip(self.decide(prediction), prediction, strict=True)]
+
+    def how_to_read(self, label_range=None):
+        return "The class, and the probability that the network gives it. How often that is right was not measured."

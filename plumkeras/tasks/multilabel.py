@@ -96,3 +96,13 @@ class MultiLabel(Task):
 
     def read_prediction(self, columns, names):
         return np.stack([columns[f"probability_{name}"].astype("float32") for name in names], axis=1)
+
+    def prediction_words(self, prediction, names, label_range=None):
+        rows = ([f"{n} {p:.2f}" for n, p in zip(names, row, strict=True) if p > 0.5] for row in prediction)
+        return [", ".join(row) or "none" for row in rows]
+
+    def how_to_read(self, label_range=None):
+        return (
+            "The labels whose probability is above 0.5, with the probability that the network gives each. How often "
+            "that is right was not measured."
+        )

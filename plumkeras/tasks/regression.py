@@ -96,3 +96,17 @@ class Regression(Task):
 
     def read_prediction(self, columns, names):
         return columns["prediction"].astype("float32")
+
+    def prediction_words(self, prediction, names, label_range=None):
+        low, high = label_range or (-3, 3)
+        digits, sign = 1 if high - low > 2 else 2, "+" if low < 0 else ""
+        # Adding 0 takes the sign off a zero.
+        return [f"{round(float(value), digits) + 0.0:{sign}.{digits}f}" for value in prediction]
+
+    def how_to_read(self, label_range=None):
+        if label_range is None:
+            scale = "Scale: that of the labels it learned"
+        else:
+            low, high = label_range
+            scale = f"Scale: {low:g} to {high:g}" + (", positive is good" if low < 0 < high else "")
+        return f"{scale}. A score says nothing of how certain it is."

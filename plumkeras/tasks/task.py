@@ -163,3 +163,11 @@ class Task:
     def read_prediction(self, columns: dict[str, np.ndarray], names: list[str]) -> np.ndarray:
         """The prediction, as `report` takes it, of the columns that `prediction_columns` made."""
         raise NotImplementedError
+
+    def prediction_words(self, prediction: np.ndarray, names: list[str], label_range=None) -> list[str]:
+        """Each prediction in a word or two, for the terminal."""
+        return [str(decision) for decision in self.decide(prediction)]
+
+    def how_to_read(self, label_range=None) -> str:
+        """What the numbers of `prediction_words` are, and what they do not say: a line."""
+        return ""

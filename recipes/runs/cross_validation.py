@@ -11,6 +11,7 @@ from plumkeras.recipes.runs import predictions, run_directory
 from plumkeras.recipes.runs.fold_evaluation import evaluate_folds
 from plumkeras.recipes.runs.fold_runs import FoldWarning
 from plumkeras.recipes.runs.own_data import own_data, read_to_measure
+from plumkeras.recipes.runs.texts import as_texts
 from plumkeras.recipes.views.terminal import short_metrics
 
 _FOLD = re.compile(r"fold_(-?\d+)")
@@ -105,7 +106,9 @@ class CrossValidation:
         Warns:
             FoldWarning: the data have folds, so some networks were trained on some of the samples.
         """
-        if not isinstance(data, (dict, Dataset, Split)):
+        path = self.directory / run_directory.CONFIG
+        texts = as_texts(data, run_directory.read_network(path)["feature_dims"])
+        if texts is None and not isinstance(data, (dict, Dataset, Split)):
             data = load(data, **self.config.label_options)
         if isinstance(data, Dataset) and split is None and has_folds(data):
             warnings.warn(mean_of_seen(self, data), FoldWarning, stacklevel=2)

@@ -88,12 +88,13 @@ def unmeasured(dataset):
     return None
 
 
-def with_modalities(feature_dims, dataset):
+def with_modalities(feature_dims, dataset, tell_lacking=True):
     """The data set with every modality that a trained network reads: one that is absent is missing for every sample.
 
     Args:
         feature_dims: dict from modality to width, the network's.
         dataset: `Dataset`. Its report is given a warning for each absent modality, and for samples that lack all.
+        tell_lacking: bool. Whether to warn of samples that lack all.
 
     Raises:
         DataError: a width differs, or the data set has none of the modalities.
@@ -117,7 +118,7 @@ def with_modalities(feature_dims, dataset):
             )
         dataset = dataset.replace(splits)
         dataset.report.warn(f"no {' and no '.join(absent)}, which the network reads: missing for every sample")
-    for sentence in _lacking_all(dataset, feature_dims):
+    for sentence in _lacking_all(dataset, feature_dims) if tell_lacking else ():
         dataset.report.warn(sentence)
     return dataset
 

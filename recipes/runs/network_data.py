@@ -4,20 +4,22 @@ from pathlib import Path
 
 from plumkeras.data_pipelines import with_validation
 from plumkeras.recipes.runs import data_checks, fold_runs, output_checks, run_directory
+from plumkeras.recipes.runs.packed import is_packed
 from plumkeras.recipes.runs.protocol import prepare_splits, with_tokens
 from plumkeras.recipes.serving import read_export as exported
 
 
 def description_path(directory):
-    """The file that describes a run or an export: its recipe, its network and its data.
+    """The file that describes a run, an export or a packed run: its recipe, its network and its data.
 
     Raises:
-        ConfigError: the directory holds neither a finished run nor an export.
+        ConfigError: the directory holds none of these, or a run that is not finished.
     """
     version = exported.find_version(directory)
     if version is not None:
         return exported.metadata_path(version)
-    output_checks.check_run(directory)
+    if not is_packed(directory):
+        output_checks.check_run(directory)
     return Path(directory) / run_directory.CONFIG
 
 

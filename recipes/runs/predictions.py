@@ -8,6 +8,7 @@ import numpy as np
 from plumkeras import files
 from plumkeras.data_pipelines import data_errors
 from plumkeras.data_pipelines.batches.feed import feed
+from plumkeras.features import input_name, reads_text
 from plumkeras.recipes.views.escaping import for_csv
 from plumkeras.tasks import get_task
 
@@ -17,11 +18,29 @@ def predict_split(network, split, batch_size=256, verbose=0):
     # Late: it starts a backend.
     from plumkeras.devices import without_graph_rewriting
 
+    order = np.arange(len(split))
+    if reads_text(network.feature_dims) and len(split) > batch_size:
+        # An encoder takes most of the time, and longer for every token: texts of like length share a batch.
+        order = np.argsort(split.lengths["text"], kind="stable")
+        split = split.take(order)
     batches = feed(split.select(network.modalities), batch_size)
     with warnings.catch_warnings(), data_errors(batches), without_graph_rewriting():
         # Told by their ids before, see `data_checks`.
         warnings.filterwarnings("ignore", ".* samples lack every modality")
-        return network.predict(batches, verbose=verbose)
+        outputs = network.predict(batches, verbose=verbose)
+    return {name: values[np.argsort(order)] for name, values in outputs.items()}
+
+
+def predict_batch(network, split):
+    """As `predict_split`, of few samples: the network is called once, without the second or so of tracing a graph."""
+    from keras import ops
+
+    inputs = {}
+    for m in network.modalities:
+        features = split.features[m]
+        inputs[input_name(m, features.shape[2])] = np.asarray(features)
+        inputs[f"{m}_length"] = split.lengths[m]
+    return {name: ops.convert_to_numpy(value) for name, value in network(inputs).items()}
 
 
 def report(dataset, labels, prediction):

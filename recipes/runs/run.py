@@ -6,20 +6,19 @@ import os
 import warnings
 from pathlib import Path
 
-import numpy as np
-
 from plumkeras.backends import check_backend
-from plumkeras.data_pipelines import Dataset, Split, load, normalize_samples
+from plumkeras.data_pipelines import Dataset, Split, load
 from plumkeras.data_pipelines.inspection.fingerprint import DriftWarning, drift
 from plumkeras.data_pipelines.schema.dataset import html_table
-from plumkeras.data_pipelines.schema.from_arrays import padded
-from plumkeras.features import complete_inputs
 from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.models import find_model
 from plumkeras.recipes.runs import cross_validation, data_checks, fold_runs, output_checks, predictions, run_directory
+from plumkeras.recipes.runs.array_data import arrays_data
 from plumkeras.recipes.runs.network_data import description_path, split_for
 from plumkeras.recipes.runs.own_data import own_data, read_to_measure
+from plumkeras.recipes.runs.packed import is_packed, read_packed
 from plumkeras.recipes.runs.seed_runs import SeedRuns, holds_seeds
+from plumkeras.recipes.runs.texts import as_texts, texts_data
 from plumkeras.recipes.serving import read_export as exported
 from plumkeras.recipes.views import terminal
 from plumkeras.recipes.views.terminal import metric_rows, short_metrics
@@ -141,6 +140,9 @@ class Run:
             data: the path of a feature file, a `Dataset`, a `Split`, or a dict of arrays: per modality `<modality>`
                 `[N, T, F]`, `[N, F]` (one frame each) or a list of `[T, F]`, and `<modality>_length` `[N]` (by default
                 every frame counts). A modality that the dict lacks is missing for every sample, with a warning.
+                A network with a text encoder also takes a text or a list of texts (None: it is missing), and in a dict
+                `raw_text`, or `text_ids` `[N, T]` and `text_length`. A str that is no text but the path of a file is
+                one that is there, ends as a file's name does, or has slashes and no space.
             split: name of the split of a file or `Dataset`. By default `test`, or the only one there is. The run of a
                 fold has `train`, `valid`, `test` and `all` of a file with folds.
             batch_size: int. Defaults to `256`.
@@ -150,7 +152,8 @@ class Run:
             Dict of arrays with the network's outputs, in order: `prediction`, `text_soft_label`, ...
 
         Raises:
-            DataError: the data cannot be read, lack the split or every modality, or have another width.
+            DataError: the data cannot be read, lack the split or every modality, or have another width; or they are
+                texts, and the network reads none, or all are empty.
 
         Warns:
             DataWarning: what loading cleaned and found; a modality that is absent, and so missing for every sample.
@@ -158,14 +161,19 @@ class Run:
             FoldWarning: of a file with folds, the fold that was left out is predicted by default, and in `all` are
                 samples that the network was trained on.
         """
+        texts = as_texts(data, self.network.feature_dims)
+        if texts is not None:
+            path = description_path(self.directory)
+            dataset = texts_data(path, self.config, self.network.feature_dims, texts)
+            return self._predict_split(dataset, "all", batch_size, with_drift=False)
         dataset, name = self._prepared(data, split, max_bytes)
         return self._predict_split(dataset, name, batch_size)
 
     def _prepared(self, data, split, max_bytes=None, measured=False):
         """The data as the network reads them: a data set with one split, and its name."""
-        if isinstance(data, dict):
-            return self._dataset_of(data), "all"
         path = description_path(self.directory)
+        if isinstance(data, dict):
+            return arrays_data(data, self.config, self.network, path.parent), "all"
         if isinstance(data, Split):
             known = run_directory.read_description(path).get("data") or {}
             label_range = self.config.label_range or known.get("label_range")
@@ -182,28 +190,12 @@ class Run:
         """What says that a split's features are not such as the network was trained on: a list of sentences."""
         return [] if self.fingerprint is None else drift(self.fingerprint, split)
 
-    def _predict_split(self, dataset, name, batch_size):
+    def _predict_split(self, dataset, name, batch_size, with_drift=True):
         for sentence in dataset.report.warnings:
             warnings.warn(sentence, DataWarning, stacklevel=3)
-        for sentence in self.drift(dataset[name]):
+        for sentence in self.drift(dataset[name]) if with_drift else ():
             warnings.warn(sentence, DriftWarning, stacklevel=3)
         return predictions.predict_split(self.network, dataset[name], batch_size)
-
-    def _dataset_of(self, arrays):
-        arrays = dict(arrays)
-        for m in self.network.modalities:
-            if isinstance(arrays.get(m), (list, tuple)):
-                if all(item is None for item in arrays[m]):
-                    arrays.pop(m)  # Missing for every sample.
-                else:
-                    arrays[m], arrays[f"{m}_length"] = padded(m, arrays[m], arrays.get(f"{m}_length"))
-        complete = complete_inputs(arrays, self.network.feature_dims, may_be_absent=True)
-        features = {m: complete[m] for m in self.network.modalities}
-        lengths = {m: complete[f"{m}_length"] for m in self.network.modalities}
-        ids = np.arange(len(next(iter(features.values())))).astype(str)
-        split = Dataset({"all": Split(ids, features, lengths)})["all"]
-        split = normalize_samples(split, [m for m in self.config.sample_norm if m in features])
-        return data_checks.with_modalities(self.network.feature_dims, Dataset({"all": split}))
 
 
 class ExportedRun(Run):
@@ -225,7 +217,7 @@ class ExportedRun(Run):
 
 
 def load_run(directory: str | os.PathLike) -> "Run | cross_validation.CrossValidation | SeedRuns":
-    """Loads a run directory that `plumkeras train` wrote, or an export that `plumkeras export` made of it.
+    """Loads a run directory that `plumkeras train` wrote, or what `plumkeras export` or `pack_run` made of it.
 
     A run is its `network.keras`, which runs no code when it is loaded (Keras's safe mode). An export is a SavedModel,
     and that is code: its graph can read and write files. Load exports of people you trust only.
@@ -247,10 +239,13 @@ def load_run(directory: str | os.PathLike) -> "Run | cross_validation.CrossValid
         return SeedRuns(directory, load_run)
     if cross_validation.is_cross_validation(directory):
         return cross_validation.CrossValidation(directory, load_run)
-    output_checks.check_run(directory)
+    if not is_packed(directory):
+        output_checks.check_run(directory)
     config = run_directory.read_config(Path(directory) / run_directory.CONFIG)
     known = run_directory.read_fingerprint(Path(directory) / run_directory.FINGERPRINT)
     check_backend()
+    if is_packed(directory):
+        return Run(directory, config, read_packed(directory), known)
     import keras
 
     from plumkeras.devices import check_precision

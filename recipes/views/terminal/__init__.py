@@ -12,6 +12,7 @@ from plumkeras.recipes.views.terminal.metrics import metric_rows, metric_titles,
 from plumkeras.recipes.views.terminal.runs import print_run
 from plumkeras.recipes.views.terminal.search import print_search, print_trial
 from plumkeras.recipes.views.terminal.tables import counting, print_line, print_result, print_results
+from plumkeras.recipes.views.terminal.texts import print_text_predictions
 
 __all__ = [
     "counting",
@@ -32,6 +33,7 @@ __all__ = [
     "print_search",
     "print_serving_benchmark",
     "print_step_benchmark",
+    "print_text_predictions",
     "print_trial",
     "short_metrics",
 ]
