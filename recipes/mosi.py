@@ -1,4 +1,4 @@
-"""CMU-MOSI: the paper's preset, and two of ours for frozen features.
+"""CMU-MOSI: the paper's preset, two of ours for frozen features, and two that read the text by a pretrained encoder.
 
 `mosi` is what the paper states for CMU-MOSI: width 256, at most 160 + 140 epochs, Adam with learning rate 5e-5 and
 dropout 0.6. What it does not state is ours: batch size 32, both temperatures 0.1, lambda_1 = 0.1, 8 heads, 2 layers.
@@ -31,9 +31,23 @@ front of the head, dropout 0.7 everywhere and a stronger contrast gained nothing
 are noise.
 
     plumkeras train mosi_trimodal --data mosi_trimodal_752.npz --output runs/mosi_trimodal
+
+`mosi_text` reads the words of such a file by a pretrained encoder and tunes it in both stages; `mosi_text_frozen`
+leaves the encoder as it is, with the settings of `mosi_frozen`. docs/text.md says how the former's were chosen.
+
+    plumkeras train mosi_text --data mosi_text_audio.npz --output runs/mosi_text
 """
 
-from plumkeras.recipes.config import AlignmentConfig, NetworkConfig, ObjectiveConfig, RecipeConfig, RefinementConfig
+import dataclasses
+
+from plumkeras.recipes.config import (
+    AlignmentConfig,
+    NetworkConfig,
+    ObjectiveConfig,
+    RecipeConfig,
+    RefinementConfig,
+    TextConfig,
+)
 
 mosi = RecipeConfig(
     name="mosi",
@@ -62,4 +76,19 @@ mosi_trimodal = RecipeConfig(
     objective=ObjectiveConfig(branch_weight=0.1),
     alignment=AlignmentConfig(epochs=6, learning_rate=3e-4, weight_decay=1e-2, clipnorm=1.0),
     refinement=RefinementConfig(epochs=16, learning_rate=3e-4, weight_decay=1e-2, clipnorm=1.0),
+)
+
+_tuned = {"learning_rate": 3e-4, "schedule": "cosine", "warmup": 0.1, "weight_decay": 1e-2, "clipnorm": 1.0}
+
+mosi_text = RecipeConfig(
+    name="mosi_text",
+    text=TextConfig(encoder="all-MiniLM-L6-v2", learning_rate=1e-4, layer_decay=0.9),
+    network=NetworkConfig(hidden_dim=128, num_layers=1, num_heads=8, dropout=0.3),
+    objective=ObjectiveConfig(label_classes="round7", branch_weight=0.1),
+    alignment=AlignmentConfig(epochs=2, **_tuned),
+    refinement=RefinementConfig(epochs=8, average=0.98, **_tuned),
+)
+
+mosi_text_frozen = dataclasses.replace(
+    mosi_frozen, name="mosi_text_frozen", text=TextConfig(encoder="all-MiniLM-L6-v2", tuning="none")
 )
