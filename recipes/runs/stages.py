@@ -10,6 +10,7 @@ from plumkeras.data_pipelines import data_errors
 from plumkeras.data_pipelines.batches.feed import feed
 from plumkeras.data_pipelines.batches.order import BatchStream
 from plumkeras.devices import check_precision, data_parallel, enable_determinism, set_seed
+from plumkeras.features import TOKEN_IDS
 from plumkeras.recipes.config import ConfigError, TrainingError
 from plumkeras.recipes.models import find_model
 from plumkeras.recipes.runs import resuming, run_directory
@@ -22,6 +23,9 @@ from plumkeras.recipes.runs.timings import StageTimer
 from plumkeras.recipes.runs.user_callbacks import callbacks_by_stage
 from plumkeras.tasks import get_task
 from plumkeras.trainers.backend import Adam, AdamW
+
+# Texts in a batch of which nothing is learned.
+_TEXTS = 64
 
 
 def network_shape(config, dataset):
@@ -82,7 +86,7 @@ class StageData:
     """What `fit` feeds a stage: `train` and `valid` of a data set, with a network's modalities.
 
     Attributes:
-        in_order: batches of the complete training split, unshuffled: for statistics and prototypes.
+        in_order: batches of the complete training split, never shuffled: for statistics and prototypes.
         validation: batches of `valid`.
         steps_per_epoch: int.
     """
@@ -90,8 +94,7 @@ class StageData:
     def __init__(self, config, dataset, modalities):
         self.config = config
         self.train, self.valid = (dataset.split(name).select(modalities) for name in ("train", "valid"))
-        self.in_order = feed(self.train)
-        self.validation = feed(self.valid)
+        self.in_order, self.validation = _without_learning(self.train), _without_learning(self.valid)
         self.steps_per_epoch = len(self._stream(config.STAGES[0]))
 
     def fit(self, stage, trainer, callbacks=(), initial_epoch=0):
@@ -126,6 +129,14 @@ class StageData:
             "seed": self.config.seed + 2**32 * self.config.STAGES.index(stage),
             "drop_remainder": self.config.drop_remainder,
         }
+
+
+def _without_learning(split):
+    """Batches of a whole split, never shuffled. Texts come by their length: an encoder computes on the padding too."""
+    tokens = [m for m, features in split.features.items() if features.shape[2] == TOKEN_IDS]
+    if not tokens:
+        return feed(split)
+    return feed(split.take(np.argsort(split.lengths[tokens[0]], kind="stable")), _TEXTS)
 
 
 def seeded_network(config, dataset, seeds_backend=True):
