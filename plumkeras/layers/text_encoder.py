@@ -140,7 +140,7 @@ class TextEncoder(keras.layers.Layer):
         if self.activation != "gelu":
             return
         for block in self.blocks:
-            for layer in vars(block).values():
+            for layer in block._flatten_layers():  # On torch they are no attributes in `vars(block)`.
                 if isinstance(layer, keras.layers.Dense) and "gelu" in getattr(layer.activation, "__name__", ""):
                     layer.activation = exact_gelu
 

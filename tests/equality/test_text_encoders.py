@@ -5,11 +5,12 @@ import pytest
 
 from plumkeras.data_pipelines import save_npz
 from tests.equality.test_backends import TOLERANCES
-from tests.equality.test_replicas import TOLERANCES as SHARED
 from tests.testing.probes import STAGES, differences, excess
 from tests.testing.text_encoders import make_data, write_encoder
 
 pytest.importorskip("keras_hub", reason="the extra `text` is not installed")
+# A correlation is near 0 here.
+SHARED = {**TOLERANCES, "steps": 1e-5, "prototypes": 1e-6}
 # An epoch's last batch, of 11 rows, is divided unevenly: see `test_replicas.FULL`.
 FULL = np.arange(6) % 3 < 2
 

@@ -13,6 +13,7 @@ import pytest
 from plumkeras import text_encoders
 from plumkeras.features import DataError
 from plumkeras.text_encoders import MINILM, check_text_encoder, load_text_encoder, read_tokenizer
+from tests.plumkeras.test_registration import in_process
 from tests.testing.text_encoders import HUGGING_FACE, LONGEST, VOCABULARY, ByNumpy, write_encoder, write_own_encoder
 
 keras_hub = pytest.importorskip("keras_hub", reason="the extra `text` is not installed")
@@ -29,6 +30,22 @@ def test_every_kind_gives_the_vectors_of_numpy(tmp_path, kind):
     encoder, by_numpy = load_text_encoder(write_encoder(tmp_path, kind)), ByNumpy(tmp_path)
     assert (encoder.width, encoder.longest, encoder.vocabulary_size) == (8, LONGEST, len(set(VOCABULARY)))
     found = vectors(encoder, IDS, LENGTHS)
+    for row, (ids, length) in enumerate(zip(IDS, LENGTHS, strict=True)):
+        np.testing.assert_allclose(found[row, :length], by_numpy(ids[:length]), atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_other_backends_give_them_too(tmp_path, backend):
+    pytest.importorskip(backend)
+    by_numpy = ByNumpy(write_encoder(tmp_path))
+    code = f"""
+import json, keras, numpy as np
+from plumkeras.text_encoders import load_text_encoder
+encoder = load_text_encoder({str(tmp_path)!r})
+found = encoder(np.array({IDS.tolist()}, "int32"), np.array({LENGTHS.tolist()}, "int32"))
+print(json.dumps(keras.ops.convert_to_numpy(found).tolist()))
+"""
+    found = np.array(json.loads(in_process(code, backend)))
     for row, (ids, length) in enumerate(zip(IDS, LENGTHS, strict=True)):
         np.testing.assert_allclose(found[row, :length], by_numpy(ids[:length]), atol=1e-5)
 
