@@ -122,11 +122,11 @@ class GraphTokenizer:
         begins = kept & ((kind == _PUNCTUATION) | (kind_before != _LETTER) | (row != row_before))
         number = tf.cumsum(tf.cast(begins, tf.int64))
         letters = tf.RaggedTensor.from_value_rowids(
-            points.values[kept], number[kept] - 1, tf.reduce_max(tf.concat([[0], number], 0))
+            points.values[kept], number[kept] - 1, tf.reduce_max(tf.concat([[0], number], 0)), validate=False
         )
         words = tf.strings.unicode_encode(letters, "UTF-8")
         words = tf.where(letters.row_lengths() > self._longest_word, self._unknown, words)
-        return tf.RaggedTensor.from_value_rowids(words, row[begins], points.nrows())
+        return tf.RaggedTensor.from_value_rowids(words, row[begins], points.nrows(), validate=False)
 
 
 def _mapped(points, images):
@@ -134,7 +134,7 @@ def _mapped(points, images):
     import tensorflow as tf
 
     starts, values, splits = images
-    image = tf.gather(tf.RaggedTensor.from_row_splits(values, splits), _run(starts, points.values))
+    image = tf.gather(tf.RaggedTensor.from_row_splits(values, splits, validate=False), _run(starts, points.values))
     origin = tf.gather(points.values, image.value_rowids())
     absolute = tf.where(image.values < _RELATIVE // 2, image.values, origin + image.values - _RELATIVE)
     return points.with_values(image.with_values(absolute)).merge_dims(1, 2)

@@ -54,6 +54,13 @@ def small_encoder(text=None, longest=64, seed=0, **options):
     return TextEncoder(backbone, text, **options)
 
 
+def save_encoder(folder):
+    """Writes a small encoder as a folder of KerasHub, which a recipe can name."""
+    encoder = small_encoder()
+    encoder.backbone.save_to_preset(str(folder))
+    (folder / "tokenizer.json").write_text(encoder.tokenizer, encoding="utf-8")
+
+
 def make_texts(random, count, words=WORDS):
     """Strings of words, odd letters, marks and code points of every plane; some are empty, and some have long words."""
 
