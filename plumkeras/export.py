@@ -12,16 +12,21 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plumkeras.features import LIMIT
+from plumkeras import graph_tokenizer
+from plumkeras.export_inputs import checked, input_specs
 from plumkeras.locking import locked
 
 if TYPE_CHECKING:
     import keras
 
+# The signature that takes strings, of a network that reads token ids.
+FROM_TEXT = "from_text"
 _PARTIAL = ".partial"
 
 
-def export_saved_model(network: "keras.Model", directory: str | os.PathLike, version: int | None = 1) -> Path:
+def export_saved_model(
+    network: "keras.Model", directory: str | os.PathLike, version: int | None = 1, max_tokens: int | None = None
+) -> Path:
     """Writes a network as version `<directory>/<version>` of a served model.
 
     Inputs of every signature, by name: per modality `<modality>` `[B, T, F]` float32, raw features, and
@@ -36,16 +41,25 @@ def export_saved_model(network: "keras.Model", directory: str | os.PathLike, ver
     `<modality>_refined_embedding`. What a network of fewer `modules` lacks is left out; without any embedding there is
     no `embed`.
 
+    Of a modality that a text encoder reads the inputs are `<modality>_ids` `[B, T]` int32, token ids, and
+    `<modality>_length`; an id that the encoder does not know, or more tokens than it takes, is an error. Where its
+    tokenizer is a WordPiece one, as of BERT, a signature `from_text` gives what `explain` does, and takes `<modality>`
+    `[B]` string in place of both; a text without tokens is missing. It needs the operations of TensorFlow Text, so in
+    Python `import tensorflow_text` goes before `tf.saved_model.load`.
+
     Args:
         network: `PLUMNet`.
         directory: path. Made where it does not exist.
         version: int, 1 or more, or `None`: the next free number. Defaults to `1`.
+        max_tokens: int, how many tokens `from_text` keeps of a text, its first ones, special tokens among them; or
+            `None`: as many as the encoder takes.
 
     Returns:
         Path of the version. It appears in one move, complete.
 
     Raises:
-        ValueError: the backend is not TensorFlow, `version` is no version, or a modality's name is none of an input.
+        ValueError: the backend is not TensorFlow, `version` is no version, a modality's name is none of an input, or
+            `max_tokens` is too few, or more than the encoder takes.
         FileExistsError: that version exists.
         BlockingIOError: another process exports to the directory.
 
@@ -58,7 +72,7 @@ def export_saved_model(network: "keras.Model", directory: str | os.PathLike, ver
     check_backend()
     check_modalities(network.modalities)
     with new_version(directory, version) as (partial, target):
-        write_saved_model(network, partial)
+        write_saved_model(network, partial, max_tokens)
     return target
 
 
@@ -144,33 +158,47 @@ def versions(directory):
     return sorted(int(name) for name in names if name.isascii() and name.isdigit())
 
 
-def write_saved_model(network, path):
+def write_saved_model(network, path, max_tokens=None):
     """Writes the signatures of a network into a folder; see `export_saved_model`."""
     import keras
     import tensorflow as tf
 
     archive = keras.export.ExportArchive()
-    specs = input_specs(network.feature_dims)
-    for name, endpoint in endpoints(network).items():
+    tokenizer = _graph_tokenizer(network.text_encoder, max_tokens)
+    if tokenizer is not None:
+        archive.track(tokenizer.table)
+    for name, endpoint in endpoints(network, tokenizer).items():
+        specs = input_specs(network.feature_dims, name == FROM_TEXT)
         archive.add_endpoint(name, pruned(endpoint, specs), [specs])
     # Functions only: where the network was defined is nobody's business.
     archive.write_out(str(path), tf.saved_model.SaveOptions(save_debug_info=False), verbose=False)
 
 
-def input_specs(feature_dims):
-    """The inputs of every signature: dict by name of `tf.TensorSpec`, batch and time free."""
-    import tensorflow as tf
+def _graph_tokenizer(text_encoder, max_tokens):
+    """The `GraphTokenizer` of a text encoder; None without one, or where its tokenizer cannot be a graph."""
+    if text_encoder is None or graph_tokenizer.obstacle(text_encoder.tokenizer) is not None:
+        return None
+    max_tokens = text_encoder.longest if max_tokens is None else max_tokens
+    if max_tokens > text_encoder.longest:
+        raise ValueError(
+            f"`max_tokens` must be at most {text_encoder.longest}, which the encoder takes. Received: "
+            f"max_tokens={max_tokens}"
+        )
+    return graph_tokenizer.GraphTokenizer(text_encoder.tokenizer, max_tokens)
 
-    specs = {}
-    for m, width in feature_dims.items():
-        specs[m] = tf.TensorSpec((None, None, width), tf.float32, name=m)
-        specs[f"{m}_length"] = tf.TensorSpec((None,), tf.int32, name=f"{m}_length")
-    return specs
 
+def endpoints(network, tokenizer=None):
+    """The functions behind the signatures: dict by signature name, each from a dict of inputs to a dict of outputs.
 
-def endpoints(network):
-    """The functions behind the signatures: dict by signature name, each from a dict of inputs to a dict of outputs."""
-    return {name: _endpoint(network, outputs) for name, outputs in network.signatures().items()}
+    Args:
+        network: `MultimodalNetwork`.
+        tokenizer: `GraphTokenizer` with which there is a signature `from_text`, or None.
+    """
+    signatures = network.signatures()
+    found = {name: _endpoint(network, outputs) for name, outputs in signatures.items()}
+    if tokenizer is not None:
+        found[FROM_TEXT] = _endpoint(network, signatures["explain"], tokenizer)
+    return found
 
 
 def pruned(endpoint, specs):
@@ -190,13 +218,13 @@ def pruned(endpoint, specs):
     return lambda inputs: needed(**inputs)
 
 
-def _endpoint(network, names):
+def _endpoint(network, names, tokenizer=None):
     import tensorflow as tf
 
     part = network.select(*dict.fromkeys(names.values()))
 
     def serve(inputs):
-        outputs = part(checked(inputs, network.feature_dims), training=False)
+        outputs = part(checked(inputs, network.feature_dims, network.text_encoder, tokenizer), training=False)
         found = {key: outputs[name] for key, name in names.items()}
         for key, value in found.items():
             if key.endswith("_probabilities"):
@@ -205,64 +233,3 @@ def _endpoint(network, names):
         return {key: tf.cast(value, tf.float32) if value.dtype.is_floating else value for key, value in found.items()}
 
     return serve
-
-
-def checked(inputs, feature_dims):
-    """What the network reads of a request, refused or cleaned, in the graph.
-
-    Args:
-        inputs: dict of tensors by the names of `input_specs`.
-        feature_dims: dict from modality to width.
-
-    Returns:
-        The dict, features finite and at least one frame long.
-    """
-    import tensorflow as tf
-
-    shaped = {}
-    for m, width in feature_dims.items():
-        shaped[m] = _with_shape(inputs[m], (None, None, width), m)
-        shaped[f"{m}_length"] = _with_shape(inputs[f"{m}_length"], (None,), f"{m}_length")
-    first = next(iter(shaped))
-    batch, checks = tf.shape(shaped[first])[0], []
-    for m in feature_dims:
-        length, frames = shaped[f"{m}_length"], tf.shape(shaped[m])[1]
-        for name in (m, f"{m}_length"):
-            if name != first:
-                rows = tf.shape(shaped[name])[0]
-                told = [f"{name}: has another batch size than {first}. Received, and of {first}:", rows, batch]
-                checks.append(tf.debugging.Assert(tf.equal(rows, batch), told))
-        within = tf.reduce_all(tf.logical_and(length >= 0, length <= frames))
-        told = [f"{m}_length: must be within 0 and the number of frames of {m}. Received, and frames:", length, frames]
-        checks.append(tf.debugging.Assert(within, told))
-    ready = {}
-    with tf.control_dependencies(checks):
-        for name, value in shaped.items():
-            ready[name] = _cleaned(value) if name in feature_dims else tf.identity(value)
-    return ready
-
-
-def _with_shape(value, shape, name):
-    import tensorflow as tf
-
-    # A server feeds what the client sent, whatever the signature says. Behind an input of unknown shape the check
-    # cannot be optimised away, and its error has the name of that input.
-    with tf.name_scope(f"{name}_of_request"):
-        loose = tf.compat.v1.placeholder_with_default(value, tf.TensorShape(None), name=name)
-        return tf.ensure_shape(loose, shape, name=f"{name}_shape")
-
-
-def _cleaned(features):
-    import tensorflow as tf
-
-    def clean():
-        # NaN fails the comparison too.
-        return tf.where(tf.abs(features) <= LIMIT, features, tf.zeros_like(features))
-
-    # One reading pass tells that nothing needs cleaning: a value to be cleaned would alone make half the sum of squares
-    # five times as large, or NaN.
-    surely_clean = tf.nn.l2_loss(features) < LIMIT**2 / 10
-    ready = tf.cond(surely_clean, lambda: features, clean)
-    # Attention needs a frame to look at, and a request may have none.
-    lacking = tf.maximum(1 - tf.shape(ready)[1], 0)
-    return tf.pad(ready, [[0, 0], [0, lacking], [0, 0]])

@@ -3,23 +3,23 @@
 import dataclasses
 import hashlib
 import json
-import math
 import os
 import re
 import shlex
 from pathlib import Path
 
+from plumkeras.features import TOKEN_IDS
 from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.runs import provenance, run_directory
 from plumkeras.recipes.runs.output_checks import check_run
 from plumkeras.recipes.serving import read_export
+from plumkeras.recipes.serving.example_requests import described_signatures, write_warmup
 from plumkeras.recipes.serving.model_card import model_card
 from plumkeras.recipes.serving.notes import MAX_BATCH, serving_notes
 from plumkeras.tasks import get_task
 
 WARMUP, CARD = "tf_serving_warmup_requests", "model_card.md"
 SIGNATURE, BATCHING = "signature.json", "batching_parameters.txt"
-_WARMUP_BATCHES, _WARMUP_FRAMES = (1, 8, 32), (8, 256)
 # Requests are joined by padding the shorter ones, which the network does not see: no output depends on the padding.
 _BATCHING = f"""\
 max_batch_size {{ value: {MAX_BATCH} }}
@@ -54,8 +54,8 @@ def export_run(run, directory, version=None, name=None):
 
     `<directory>/<version>` holds the SavedModel (see `plumkeras.export_saved_model`), `model_card.md`,
     `signature.json` (inputs, outputs, example requests and their answer), `batching_parameters.txt`, and in
-    `assets.extra` `plumkeras.json`, from which `load_run` reads the export, and, where the extra `serving` is
-    installed, the warm-up requests, which the server sends itself before it answers.
+    `assets.extra` `plumkeras.json`, from which `load_run` reads the export, the `tokenizer.json` of a text encoder,
+    and, where the extra `serving` is installed, the warm-up requests, which the server sends itself before it answers.
 
     Args:
         run: path of a run directory.
@@ -82,14 +82,16 @@ def export_run(run, directory, version=None, name=None):
         export.check_modalities(loaded.network.modalities)
         described = _describe(run, loaded)
         with export.new_version(directory, version) as (partial, target):
-            export.write_saved_model(loaded.network, partial)
+            export.write_saved_model(loaded.network, partial, loaded.config.text.max_tokens)
             docker, batching = docker_command(name), batching_options(name, target.name)
-            notes = serving_notes(loaded.config, loaded.network.modalities)
-            signature = _signature(partial, name, loaded, notes)
+            notes = serving_notes(loaded.config, loaded.network.modalities, described["text"])
+            signature = described_signatures(partial, name, loaded, notes)
             extra = partial / read_export.EXTRA
             extra.mkdir()
             _write_json(extra / read_export.METADATA, described)
-            has_warmup = _write_warmup(extra / WARMUP, name, signature["signatures"], loaded)
+            if loaded.network.text_encoder is not None:
+                run_directory.write_tokenizer(extra, loaded.network.text_encoder)
+            has_warmup = write_warmup(extra / WARMUP, name, signature["signatures"], loaded)
             _write_json(partial / SIGNATURE, signature)
             (partial / BATCHING).write_text(_BATCHING, encoding="utf-8")
             card = model_card(name, target.name, described, list(signature["signatures"]), docker, batching, notes)
@@ -152,11 +154,29 @@ def _describe(run, loaded):
         "warnings": metrics.get("warnings", []),
         "exported_with": provenance.versions(),
         "fingerprint": loaded.fingerprint,
+        "text": _describe_text(network, values["recipe"].get("text")),
+    }
+
+
+def _describe_text(network, options):
+    """What an export says of its text encoder, or None: see `serving_notes`."""
+    if network.text_encoder is None:
+        return None
+    # Late: it starts the backend.
+    from plumkeras import graph_tokenizer
+
+    encoder = network.text_encoder
+    return {
+        "modality": next(m for m, width in network.feature_dims.items() if width == TOKEN_IDS),
+        **{name: options[name] for name in ("encoder", "max_tokens", "tuning")},
+        "longest": encoder.longest,
+        "vocabulary_size": encoder.vocabulary_size,
+        "no_strings_because": graph_tokenizer.obstacle(encoder.tokenizer),
     }
 
 
 def _read_description(run):
-    """What `config.json` holds, checked as far as an export repeats it; of the data's path the name alone."""
+    """What `config.json` holds, checked as far as an export repeats it; of paths the name alone."""
     path = run / run_directory.CONFIG
     values = run_directory.read_description(path)
     run_directory.check_fold(values.get("fold"), path)
@@ -168,7 +188,16 @@ def _read_description(run):
             data["label_range"] = [float(end) for end in label_range]
     except (KeyError, AttributeError, TypeError, ValueError):
         raise ConfigError(f"{path}: says nothing of the data; is it damaged?") from None
-    return {**values, "data": data}
+    return {**values, "data": data, "recipe": _without_path(values["recipe"])}
+
+
+def _without_path(recipe):
+    text = recipe.get("text") if isinstance(recipe, dict) else None
+    encoder = text.get("encoder") if isinstance(text, dict) else None
+    # Handles of hubs are no paths.
+    if not encoder or "://" in encoder:
+        return recipe
+    return {**recipe, "text": {**text, "encoder": Path(encoder).absolute().name}}
 
 
 def docker_command(name):
@@ -182,106 +211,6 @@ def docker_command(name):
 def batching_options(name, version):
     """What is added to the line where a server is to join requests; not by itself, for it changes what is refused."""
     return f"--enable_batching --batching_parameters_file=/models/{name}/{version}/{BATCHING}"
-
-
-def _signature(version, name, loaded, notes):
-    """What `signature.json` holds; the answer in it is that of the SavedModel."""
-    import tensorflow as tf
-    from google.protobuf.json_format import MessageToDict
-
-    model = tf.saved_model.load(str(version))
-    shapes = {
-        key: {"inputs": _specs(found.structured_input_signature[1]), "outputs": _specs(found.structured_outputs)}
-        for key, found in model.signatures.items()
-    }
-    example, inputs = _example(loaded), shapes["serving_default"]["inputs"]
-    tensors = {key: tf.constant(value, inputs[key]["dtype"]) for key, value in example.items()}
-    answer = model.signatures["serving_default"](**tensors)["prediction"].numpy()
-    protos = {key: tf.make_tensor_proto(value, inputs[key]["dtype"]) for key, value in example.items()}
-    for proto in protos.values():
-        # Numbers that can be read in place of their bytes.
-        values, floating = tf.make_ndarray(proto).ravel().tolist(), proto.dtype == tf.float32.as_datatype_enum
-        for field in ("tensor_content", "float_val", "int_val"):
-            proto.ClearField(field)
-        (proto.float_val if floating else proto.int_val).extend(values)
-    answered = [float(f"{value:.7g}") for value in answer[0]] if answer.ndim > 1 else float(f"{answer[0]:.7g}")
-    instance = {key: value[0] for key, value in example.items()}
-    return {
-        "model": name,
-        "signatures": shapes,
-        "notes": notes,
-        "rest": {
-            "method": "POST",
-            "path": f"/v1/models/{name}:predict",
-            "row_format": {
-                "request": {"signature_name": "serving_default", "instances": [instance]},
-                "response": {"predictions": [answered]},
-            },
-            "column_format": {
-                "request": {"signature_name": "serving_default", "inputs": example},
-                "response": {"outputs": [answered]},
-            },
-        },
-        "grpc": {
-            "method": "tensorflow.serving.PredictionService/Predict",
-            "request": {
-                "model_spec": {"name": name, "signature_name": "serving_default"},
-                "inputs": {key: MessageToDict(p, preserving_proto_field_name=True) for key, p in protos.items()},
-            },
-        },
-    }
-
-
-def _specs(structure):
-    return {key: {"dtype": spec.dtype.name, "shape": spec.shape.as_list()} for key, spec in sorted(structure.items())}
-
-
-def _example(loaded):
-    """One sample of one frame: the mean of the training frames, or zeros where it is not known."""
-    example = {}
-    for m, width in loaded.network.feature_dims.items():
-        known = loaded.fingerprint and loaded.fingerprint["modalities"][m]["mean"]
-        example[m] = [[[float(f"{value:.4g}") for value in known or [0.0] * width]]]
-        example[f"{m}_length"] = [1]
-    return example
-
-
-def _write_warmup(path, name, signatures, loaded):
-    """Writes requests of the usual length in a few batch sizes, for every signature.
-
-    Returns:
-        bool. `False` where the extra `serving` is not installed, and nothing was written.
-    """
-    import tensorflow as tf
-    from tensorflow.core.framework import tensor_pb2
-
-    try:
-        from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
-    except ImportError:
-        return False
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for signature in signatures:
-            for batch in _WARMUP_BATCHES:
-                log = PredictionLog()
-                request = log.predict_log.request
-                request.model_spec.name, request.model_spec.signature_name = name, signature
-                for m, width in loaded.network.feature_dims.items():
-                    frames = _usual_frames(loaded, m)
-                    shape = tf.TensorShape((batch, frames, width)).as_proto()
-                    # One value stands for all.
-                    zeros = tensor_pb2.TensorProto(
-                        dtype=tf.float32.as_datatype_enum, tensor_shape=shape, float_val=[0.0]
-                    )
-                    request.inputs[m].CopyFrom(zeros)
-                    request.inputs[f"{m}_length"].CopyFrom(tf.make_tensor_proto([frames] * batch, tf.int32))
-                writer.write(log.SerializeToString())
-    return True
-
-
-def _usual_frames(loaded, modality):
-    if loaded.fingerprint is None:
-        return _WARMUP_FRAMES[0]
-    return min(math.ceil(loaded.fingerprint["modalities"][modality]["mean_length"]), _WARMUP_FRAMES[1])
 
 
 def _write_json(path, values):

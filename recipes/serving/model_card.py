@@ -2,6 +2,7 @@
 
 import importlib.resources
 
+from plumkeras.features import input_name, width_words
 from plumkeras.recipes.views.escaping import for_markdown
 from plumkeras.recipes.views.terminal import metric_rows
 from plumkeras.tasks import get_task
@@ -27,10 +28,12 @@ def model_card(name, version, described, signatures, docker, batching, notes):
     known = ((described["fingerprint"] or {}).get("source") or {}).get("known_file")
     rows, convention = metric_rows(described["metrics"], network["task"])
     header = ["", *map(for_markdown, described["metrics"])]
+    text = described.get("text")
     gives = {
         "serving_default": "gives the prediction",
         "explain": "adds the labels and the branches' class probabilities of each modality",
         "embed": "gives embeddings",
+        "from_text": "gives what `explain` does, from strings",
     }
     if not has_labels:
         gives["explain"] = "gives the same, for without psl_tfb the modalities have no labels"
@@ -41,7 +44,7 @@ def model_card(name, version, described, signatures, docker, batching, notes):
         "known": f"; {known}" if known else "",
         "sha256": data.get("sha256"),
         "samples": ", ".join(f"{split} {count}" for split, count in data.get("samples", {}).items()),
-        "widths": ", ".join(f"{m} {width}" for m, width in widths.items()),
+        "widths": ", ".join(f"{m} {width_words(width)}" for m, width in widths.items()),
         "recipe": recipe["name"],
         "seed": described["seed"],
         "backend": described["backend"],
@@ -65,8 +68,35 @@ def model_card(name, version, described, signatures, docker, batching, notes):
         batching=batching,
         opinions=_OPINIONS if has_labels else "",
         signatures="; ".join(f"`{signature}` {gives[signature]}" for signature in signatures),
-        arguments=", ".join(f"{m}={m}, {m}_length={m}_length" for m in widths),
+        takes=_takes(text),
+        encoder=_encoder(text),
+        alone="with TensorFlow and TensorFlow Text" if "from_text" in signatures else "with TensorFlow alone",
+        imports="import tensorflow_text  # before the export is loaded\n" if "from_text" in signatures else "",
+        arguments=", ".join(f"{n}={n}, {m}_length={m}_length" for m, w in widths.items() for n in [input_name(m, w)]),
         notes="\n".join(f"- {note}" for note in notes),
+    )
+
+
+def _takes(text):
+    """What a caller sends, and where it must come from."""
+    if text is None:
+        return (
+            "It takes features, not\nclips: the features must come from the same extractors as those it was trained on."
+        )
+    strings = "" if text["no_strings_because"] else " or strings"
+    return (
+        f"It takes\ntoken ids{strings} of {text['modality']}, and features of whatever else it reads: these must come "
+        "from the same\nextractors as those it was trained on."
+    )
+
+
+def _encoder(text):
+    if text is None:
+        return ""
+    name = for_markdown(text["encoder"])
+    return (
+        f" The pretrained encoder {name} (tuning: {text['tuning']}) reads {text['modality']}, the first "
+        f"{text['max_tokens']} tokens of each; its tokenizer is `assets.extra/tokenizer.json`."
     )
 
 

@@ -19,12 +19,13 @@ _NOTES = (
 )
 
 
-def serving_notes(config, modalities):
+def serving_notes(config, modalities, text=None):
     """The notes of an export: first what was done to the data before the network saw them, then what holds for all.
 
     Args:
         config: `RecipeConfig` of the run.
         modalities: those of the network.
+        text: what `plumkeras.json` says of the text encoder, a dict, or None.
 
     Returns:
         A list of str.
@@ -40,4 +41,31 @@ def serving_notes(config, modalities):
             f"The network was trained on utterances with up to {config.context_frames} frames of what was said before "
             "in front of them, the last ones; the length counts both. Send them so."
         )
-    return [*notes, *_NOTES]
+    return [*notes, *(_text_notes(text) if text else ()), *_NOTES]
+
+
+def _text_notes(text):
+    m, most = text["modality"], text["max_tokens"]
+    yield (
+        f"{m}_ids are token ids of the encoder that model_card.md names, special tokens at both ends among them, as "
+        f"assets.extra/tokenizer.json makes them. The network was trained on the first {most} tokens of a text: cut "
+        f"longer ones so. An id beyond {text['vocabulary_size'] - 1}, or more than {text['longest']} tokens, is an "
+        "error."
+    )
+    if text["no_strings_because"]:
+        yield f"Strings are not taken, token ids alone, because {text['no_strings_because']}."
+        return
+    yield (
+        f"The signature from_text takes {m} as strings, one a sample, in place of {m}_ids and {m}_length, and keeps "
+        f"the first {most} tokens of each. A text without tokens, such as an empty one, is missing. The token ids are "
+        "those that assets.extra/tokenizer.json makes."
+    )
+    yield (
+        "from_text uses an operation of TensorFlow Text, WordpieceTokenizeWithOffsets. TensorFlow Serving has the "
+        "operations of TensorFlow Text built in (pull request 1405 of tensorflow/serving); use an image of the version "
+        "of TensorFlow that exported this, or a later one. Newer operations can be missing in a server (issue 2064), "
+        "which is why this older one alone is used."
+    )
+    yield (
+        "In Python, import tensorflow_text before tf.saved_model.load; without it nothing of this export can be loaded."
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from plumkeras.features import TOKEN_IDS, input_name, width_words
 from plumkeras.recipes.config import ConfigError, read_json
 from plumkeras.recipes.runs import run_directory
 
@@ -49,12 +50,19 @@ class ExportedNetwork:
     Args:
         version: path of the version.
         described: dict with `feature_dims`, `task` and `num_classes`.
+        has_strings: bool. Whether it has a signature that takes strings. Defaults to `False`.
+
+    Attributes:
+        text_encoder: None: what reads token ids is in the SavedModel, and their tokenizer is a file beside it.
 
     Raises:
-        ConfigError: it cannot be loaded, or has no such signature; or TensorFlow is not installed.
+        ConfigError: it cannot be loaded, or has no such signature; or TensorFlow or, where it is needed, TensorFlow
+            Text is not installed.
     """
 
-    def __init__(self, version, described):
+    text_encoder = None
+
+    def __init__(self, version, described, has_strings=False):
         # Late, so that checking a command line does not start TensorFlow; and whatever the backend is.
         try:
             import tensorflow as tf
@@ -63,6 +71,8 @@ class ExportedNetwork:
                 f"{version}: an export is read by TensorFlow, which cannot be imported: {error}"
             ) from error
 
+        if has_strings:
+            _register_text_operations(version)
         self.feature_dims, self.task = described["feature_dims"], described["task"]
         self.num_classes = described["num_classes"]
         try:
@@ -73,16 +83,21 @@ class ExportedNetwork:
             told = (str(error).splitlines() or [""])[0]
             raise ConfigError(f"{version}: cannot be loaded: {type(error).__name__}: {told}") from error
         inputs = self._explain.structured_input_signature[1]
-        widths = {name: spec.shape[-1] for name, spec in inputs.items() if not name.endswith("_length")}
-        if widths != self.feature_dims:
+        found = {name: spec.shape.as_list()[2:] for name, spec in inputs.items() if not name.endswith("_length")}
+        told = {name: [width] if width else [] for name, width in self._inputs.items()}
+        if found != told:
             raise ConfigError(
-                f"{version}: the SavedModel reads {widths} and {EXTRA}/{METADATA} says {self.feature_dims}; export the "
-                "run again"
+                f"{version}: the SavedModel reads {_widths(found)} and {EXTRA}/{METADATA} says {_widths(told)}; export "
+                "the run again"
             )
 
     @property
     def modalities(self):
         return tuple(self.feature_dims)
+
+    @property
+    def _inputs(self):
+        return {input_name(m, width): width for m, width in self.feature_dims.items()}
 
     @property
     def prototype_generators(self):
@@ -96,9 +111,24 @@ class ExportedNetwork:
         parts = []
         for batch in batches:
             inputs = batch[0] if isinstance(batch, tuple) else batch
-            named = {name: tf.convert_to_tensor(inputs[name]) for m in self.modalities for name in (m, f"{m}_length")}
+            names = [*self._inputs, *(f"{m}_length" for m in self.modalities)]
+            named = {name: tf.convert_to_tensor(inputs[name]) for name in names}
             parts.append({name: value.numpy() for name, value in self._explain(**named).items()})
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _widths(found):
+    return {name: width_words(*width or [TOKEN_IDS]) for name, width in found.items()}
+
+
+def _register_text_operations(version):
+    try:
+        import tensorflow_text  # noqa: F401 - its import makes the operations known
+    except ImportError as error:
+        raise ConfigError(
+            f"{version}: takes strings, by operations of tensorflow_text, which cannot be imported: {error}; install "
+            "tensorflow-text of the version of TensorFlow"
+        ) from error
 
 
 def read_export(version):
@@ -109,7 +139,9 @@ def read_export(version):
     """
     path = metadata_path(version)
     config, described = run_directory.read_config(path), run_directory.read_network(path)
-    known = read_json(path).get("fingerprint")
+    values = read_json(path)
+    known, text = values.get("fingerprint"), values.get("text")
     if known is not None:
         run_directory.check_fingerprint(known, path)
-    return config, ExportedNetwork(version, described), known
+    has_strings = isinstance(text, dict) and text.get("no_strings_because") is None
+    return config, ExportedNetwork(version, described, has_strings), known

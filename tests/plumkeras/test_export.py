@@ -263,7 +263,7 @@ def test_eight_threads_for_a_minute_leave_memory_as_it_was(network):
 def quick(monkeypatch):
     """Writes a file in place of a SavedModel, for what is not about its content."""
     monkeypatch.setattr(
-        export, "write_saved_model", lambda network, path: (path / "saved_model.pb").write_text("whole")
+        export, "write_saved_model", lambda network, path, max_tokens: (path / "saved_model.pb").write_text("whole")
     )
 
 
@@ -306,7 +306,7 @@ def test_what_a_killed_export_leaves_is_no_version(network, tmp_path, quick, mon
 
 
 def test_a_number_that_another_export_took_meanwhile_is_not_replaced(network, tmp_path, monkeypatch):
-    def write(network, path):
+    def write(network, path, max_tokens):
         (tmp_path / "1").mkdir()
         (tmp_path / "1" / "saved_model.pb").write_text("of the other")
 

@@ -12,7 +12,7 @@ from tests.testing.networks import WIDTHS
 WITHOUT_US = """
 import importlib.abc, importlib.util, sys
 
-AWAY = ("keras", "tf_keras", "plumkeras")
+AWAY = {away}
 
 class Blocker(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
@@ -23,7 +23,7 @@ find_spec = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *rest: None if name.split(".")[0] in AWAY else find_spec(name, *rest)
 
 sys.meta_path.insert(0, Blocker())
-for name in ("keras", "plumkeras"):
+for name in AWAY:
     try:
         __import__(name)
     except ImportError:
@@ -63,9 +63,9 @@ def call(model, signature, inputs):
     return {name: value.numpy() for name, value in model.signatures[signature](**named).items()}
 
 
-def run_without_us(code, *arguments):
-    """Runs Python code in a process where neither Keras nor PlumKeras can be imported."""
-    command = [sys.executable, "-c", WITHOUT_US + code, *map(str, arguments)]
+def run_without_us(code, *arguments, away=("keras", "tf_keras", "plumkeras")):
+    """Runs Python code in a process where neither Keras nor PlumKeras can be imported, or whatever is kept away."""
+    command = [sys.executable, "-c", WITHOUT_US.replace("{away}", repr(away)) + code, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout

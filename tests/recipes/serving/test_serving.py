@@ -24,8 +24,8 @@ from plumkeras.recipes.cli import main
 from plumkeras.recipes.runs import predictions, run_directory
 from plumkeras.recipes.runs.network_data import description_path
 from plumkeras.recipes.runs.run import Run
-from plumkeras.recipes.serving import export_run as exporting
 from plumkeras.recipes.serving import model_card
+from plumkeras.recipes.serving.example_requests import write_warmup
 from plumkeras.recipes.serving.export_run import check_export, export_run
 from plumkeras.recipes.views.terminal import print_serving_benchmark
 from tests.testing.networks import make_network
@@ -138,9 +138,9 @@ def test_nothing_names_the_machine(tiny_run, tmp_path, monkeypatch):
     config["data"]["path"] = "/home/someone/features.npz"
     (run / "config.json").write_text(json.dumps(config))
     # Only the SavedModel itself takes long to write, and another test looks at it.
-    monkeypatch.setattr("plumkeras.export.write_saved_model", lambda network, path: None)
+    monkeypatch.setattr("plumkeras.export.write_saved_model", lambda *arguments: None)
     monkeypatch.setattr(
-        "plumkeras.recipes.serving.export_run._signature", lambda *arguments: {"signatures": {"explain": {}}}
+        "plumkeras.recipes.serving.export_run.described_signatures", lambda *arguments: {"signatures": {"explain": {}}}
     )
     version = export_run(run, tmp_path / "served").version
     for path in version.rglob("*"):
@@ -175,7 +175,7 @@ def test_warm_up_requests_replay(exported, model):
 
 def test_without_the_extra_serving_no_warm_up_is_written(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_serving.apis.prediction_log_pb2", None)
-    assert exporting._write_warmup(tmp_path / "requests", "m", ["embed"], None) is False
+    assert write_warmup(tmp_path / "requests", "m", {"embed": {}}, None) is False
     assert not list(tmp_path.iterdir())
 
 
@@ -212,9 +212,9 @@ def test_what_a_client_must_do_to_the_data_is_told(tiny_run, tmp_path, monkeypat
     config = json.loads((run / "config.json").read_text())
     config["recipe"] |= {"sample_norm": ["audio", "vision"], "context_frames": 7}
     (run / "config.json").write_text(json.dumps(config))
-    monkeypatch.setattr("plumkeras.export.write_saved_model", lambda network, path: None)
+    monkeypatch.setattr("plumkeras.export.write_saved_model", lambda *arguments: None)
     monkeypatch.setattr(
-        "plumkeras.recipes.serving.export_run._signature",
+        "plumkeras.recipes.serving.export_run.described_signatures",
         lambda *arguments: {"signatures": {"explain": {}}, "notes": arguments[3]},
     )
     version = export_run(run, tmp_path / "served").version
