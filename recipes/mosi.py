@@ -82,7 +82,7 @@ _tuned = {"learning_rate": 3e-4, "schedule": "cosine", "warmup": 0.1, "weight_de
 
 mosi_text = RecipeConfig(
     name="mosi_text",
-    text=TextConfig(encoder="all-MiniLM-L6-v2", learning_rate=1e-4, layer_decay=0.9),
+    text=TextConfig(encoder="all-MiniLM-L6-v2", learning_rate=2e-4, layer_decay=0.9),
     network=NetworkConfig(hidden_dim=128, num_layers=1, num_heads=8, dropout=0.3),
     objective=ObjectiveConfig(label_classes="round7", branch_weight=0.1),
     alignment=AlignmentConfig(epochs=2, **_tuned),
