@@ -135,3 +135,14 @@ plt.show()
 #
 # `run.network` is a Keras model: `run.network.save("network.keras")` saves it with its standardisation and
 # prototypes, and `plumkeras.export_saved_model(run.network, "served/mine")` exports it for TensorFlow Serving.
+
+# %% [markdown]
+# ## Sentences
+#
+# The network that comes with the package reads sentences by a pretrained text encoder, and scores them from -3 to 3. Of
+# its own, `plumkeras.train("mosi_text", ...)` tunes such an encoder on data with `raw_text`.
+
+# %%
+sentences = ["the plot was thin but I loved it", "two hours that I will not get back"]
+for sentence, score in zip(sentences, plumkeras.load_pretrained().predict(sentences)["prediction"]):
+    print(f"{score:+.1f}  {sentence}")
