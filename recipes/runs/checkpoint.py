@@ -21,6 +21,8 @@ from plumkeras.recipes.config import TrainingError
 from plumkeras.recipes.runs.run_directory import CHECKPOINT, run_id
 
 _FACTS = "facts"
+# Those of a text encoder are.
+_INNER_GENERATOR = re.compile(r"(.+/seed_generator_)(\d+)(/.+)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,12 +209,15 @@ def variable_paths(variables) -> list[str]:
     """The Keras paths of variables, the same in every process.
 
     Keras counts names through a process, as in `seed_generator_12/seed_generator_state`: the counts of each name at
-    the beginning of a path are replaced by their rank among these variables.
+    the beginning of a path, and those of the generators inside of layers, are replaced by their rank among these
+    variables.
     """
+    inner = sorted({int(m[2]) for variable in variables if (m := _INNER_GENERATOR.fullmatch(variable.path))})
     parts = []
     ranks = defaultdict(set)
     for variable in variables:
-        root, slash, rest = variable.path.partition("/")
+        path = _INNER_GENERATOR.sub(lambda m: f"{m[1]}{inner.index(int(m[2]))}{m[3]}", variable.path)
+        root, slash, rest = path.partition("/")
         name, count = re.fullmatch(r"(.+?)(?:_(\d+))?", root).groups(default="-1")
         ranks[name].add(int(count))
         parts.append((name, int(count), slash + rest))
