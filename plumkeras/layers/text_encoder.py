@@ -49,6 +49,12 @@ class TextEncoder(keras.layers.Layer):
     Raises:
         ValueError: an option outside its range, or a backbone with other inputs.
 
+    Example:
+        >>> from plumkeras.text_encoders import load_text_encoder
+        >>> layer = load_text_encoder()  # doctest: +SKIP
+        >>> tuple(layer(np.array([[101, 2204, 102]]), np.array([3])).shape)  # doctest: +SKIP
+        (1, 3, 384)
+
     Reference: Devlin et al., "BERT", NAACL 2019.
     """
 

@@ -6,7 +6,8 @@ import re
 import numpy as np
 
 from plumkeras.data_pipelines import MODALITIES, DataError, suspicions
-from plumkeras.features import check_width, lacking_all
+from plumkeras.data_pipelines.schema.token_ids import TokenIds
+from plumkeras.features import TOKEN_IDS, check_width, lacking_all
 from plumkeras.recipes import usual_task
 from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.runs.label_classes import label_classes_warning
@@ -111,7 +112,7 @@ def with_modalities(feature_dims, dataset, tell_lacking=True):
     if absent:
         splits = {}
         for name, split in dataset.items():
-            features = {m: np.zeros((len(split), 1, feature_dims[m]), "float32") for m in absent}
+            features = {m: _nothing(len(split), feature_dims[m]) for m in absent}
             lengths = {m: np.zeros(len(split), "int32") for m in absent}
             splits[name] = dataclasses.replace(
                 split, features={**split.features, **features}, lengths={**split.lengths, **lengths}
@@ -121,6 +122,11 @@ def with_modalities(feature_dims, dataset, tell_lacking=True):
     for sentence in _lacking_all(dataset, feature_dims) if tell_lacking else ():
         dataset.report.warn(sentence)
     return dataset
+
+
+def _nothing(count, width):
+    """Features of samples that lack a modality."""
+    return TokenIds(np.zeros((count, 1))) if width == TOKEN_IDS else np.zeros((count, 1, width), "float32")
 
 
 def data_warnings(config, dataset):
