@@ -85,7 +85,7 @@ def without(split: Split, modalities) -> Split:
 
 
 def deviations(train: Split) -> dict[str, np.ndarray]:
-    """The standard deviation of each feature column over the valid frames of a split, by modality, without token ids."""
+    """The standard deviation of each feature column over a split's valid frames, by modality, token ids left out."""
     found = {}
     for m, features in train.features.items():
         if features.shape[2] == TOKEN_IDS:
