@@ -145,7 +145,7 @@ def test_an_earlier_run_of_other_tokens_is_refused(folder, data, tmp_path):
 # === Resuming ===
 
 RESUMED = {
-    "full": {"training.schedule": "cosine", "training.warmup": 0.3, "text.layer_decay": 0.7},
+    "full": {"training.schedule": "cosine", "training.warmup": 0.3, "text.layer_decay": 0.7, "training.average": 0.9},
     "lora": {"text.tuning": "lora"},
     "frozen": {"text.frozen_layers": 1, "training.weight_decay": 0.0},
 }
