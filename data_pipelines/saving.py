@@ -6,6 +6,7 @@ import numpy as np
 
 from plumkeras.data_pipelines.readers.shared.fields import LETTERS
 from plumkeras.data_pipelines.schema.dataset import Dataset
+from plumkeras.data_pipelines.schema.token_ids import check_no_token_ids
 from plumkeras.data_pipelines.schema.validation import DataError
 from plumkeras.files import replacing
 
@@ -20,11 +21,12 @@ def save_npz(dataset: Dataset, path: str | os.PathLike, overwrite: bool = False)
         overwrite: bool. Whether an existing file may be replaced. Defaults to `False`.
 
     Raises:
-        DataError: the file exists and `overwrite` is false, or a field has no place in the layout.
+        DataError: the file exists and `overwrite` is false, or a field has no place in the layout; token ids have none.
     """
     path = os.fspath(path)
     if os.path.exists(path) and not overwrite:
         raise DataError(f"{path}: exists already; choose another, or replace it by --overwrite, overwrite=True")
+    check_no_token_ids(dataset)
     arrays = {}
     for name, split in dataset.items():
         prefix = "" if name == "all" and len(dataset) == 1 else f"{name}/"

@@ -175,6 +175,8 @@ def _vectors(values, modality, width, where):
 
 def _token_ids(values, modality, width, where):
     name = input_name(modality, width)
+    if isinstance(values, (list, tuple)) and len({np.shape(row) for row in values}) > 1:
+        raise DataError(f"{where}: {name} has rows of different lengths; pad them, and give {modality}_length")
     ids = whole_numbers(values, f"{where}: {name}")
     if ids.ndim != 2 or not ids.shape[1]:
         raise DataError(f"{where}: {name} has shape {ids.shape}; [samples, tokens] is expected")

@@ -106,7 +106,7 @@ def _describe_sequences(features, lengths, columns):
         "length_histogram": {"edges": edges.tolist(), "counts": counts.tolist()},
         "missing": int(np.sum(lengths == 0)),
         "padding_share": 1.0 - float(lengths.sum(dtype="int64")) / frames,
-        "max_abs": _number(columns.max_abs.max()),
+        "max_abs": _number(columns.max_abs.max(initial=0.0)),
     }
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from plumkeras.data_pipelines.features import cleaning
-from plumkeras.features import FrameMoments
+from plumkeras.features import TOKEN_IDS, FrameMoments
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -60,6 +60,8 @@ def column_statistics(features, lengths, spread=False):
 def _valid_frames(features, lengths):
     """Yields the valid frames `[n, F]`, a block at a time."""
     count, steps, width = features.shape
+    if width == TOKEN_IDS:  # Which have no columns.
+        return
     rows = max(1, cleaning.BLOCK_BYTES // (4 * steps * width))
     span = max(1, cleaning.BLOCK_BYTES // (4 * rows * width))
     for start in range(0, count, rows):

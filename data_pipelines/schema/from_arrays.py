@@ -24,6 +24,8 @@ def split_fields(modalities, lengths=None, labels=None, ids=None, raw_text=None)
         DataError: a rank, a width or a number of samples does not fit, or there is neither a modality nor a text.
     """
     given = {m: value for m, value in modalities.items() if value is not None}
+    if isinstance(raw_text, str):
+        raise DataError("raw_text is a single str; a list of them is expected, one a sample")
     lengths = dict(lengths or {})
     for name in list(given):
         m, mark, _ = name.rpartition("_length")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from plumkeras.data_pipelines.schema.stored import StoredFeatures
-from plumkeras.features import TOKEN_IDS
+from plumkeras.features import TOKEN_IDS, DataError
 
 
 class TokenIds(StoredFeatures):
@@ -26,3 +26,12 @@ class TokenIds(StoredFeatures):
 
     def _read(self, rows, start, stop):
         return self.ids[rows, start:stop]
+
+
+def check_no_token_ids(dataset):
+    """Raises `DataError` where a modality of a data set is token ids, which have no place in a file."""
+    if ids := [m for m, width in dataset.feature_dims.items() if width == TOKEN_IDS]:
+        raise DataError(
+            f"{dataset.path or 'the data set'}: {ids[0]} is token ids, or texts alone, which are not written; give "
+            "features beside raw_text, of which token ids are made in training"
+        )

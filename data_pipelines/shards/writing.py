@@ -14,6 +14,7 @@ import numpy as np
 from plumkeras.data_pipelines.features import cleaning
 from plumkeras.data_pipelines.loading import open_data
 from plumkeras.data_pipelines.schema.dataset import Dataset
+from plumkeras.data_pipelines.schema.token_ids import check_no_token_ids
 from plumkeras.data_pipelines.schema.validation import DataError, check_token_ids
 from plumkeras.data_pipelines.shards import layout
 
@@ -61,6 +62,7 @@ def convert(
             dataset = source
             if not isinstance(source, Dataset):
                 dataset = open_data(source, modalities, label_range, max_bytes, task=task, label_column=label_column)
+        check_no_token_ids(dataset)
         schema = _write(dataset, temporary, scratch, progress)
         # Again: that took a while, and the folder may have been filled meanwhile.
         _check_target(directory, overwrite)

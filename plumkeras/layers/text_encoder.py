@@ -32,7 +32,8 @@ class TextEncoder(keras.layers.Layer):
             gives the vectors of a sequence. See `plumkeras.text_encoders.load_text_encoder`.
         tokenizer: text of a Hugging Face `tokenizer.json`, or None.
         tuning: `"full"`: its weights are trained; `"lora"`: low-rank additions to its queries and values are (Hu et al.
-            2022), its own weights stay; `"none"`: it stays as it is, without dropout. Defaults to `"full"`.
+            2022), its own weights stay (what is saved has the additions merged into them, and both factors zero: after
+            loading, nothing more is learned of it); `"none"`: it stays as it is, without dropout. Defaults to `"full"`.
         frozen_layers: int. With `"full"`, how many of the lower blocks stay as they are; the embeddings then do too.
             Defaults to `0`, which trains the embeddings.
         lora_rank: int. Rank of the additions. Defaults to `8`.

@@ -158,6 +158,8 @@ class BaseRecipeConfig:
             raise ConfigError(
                 f"text.encoder reads the modality text, which modalities leaves out. Received: {received}"
             )
+        if self.text.encoder and "text" in self.sample_norm:
+            raise ConfigError("sample_norm is of feature vectors, and with text.encoder text has none; leave it out")
         for stage in self.STAGES:
             if getattr(self, stage).warmup and getattr(self, stage).schedule != "cosine":
                 raise ConfigError(f"{stage}.warmup is read with {stage}.schedule=cosine alone; set that too")

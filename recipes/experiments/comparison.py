@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from plumkeras.features import reads_text
 from plumkeras.files import write_json
 from plumkeras.recipes.config import ConfigError, read_json, value_of, with_values
 from plumkeras.recipes.experiments.drawing import COLOURS, MARKERS, grid
@@ -78,7 +79,7 @@ def make_rows(setup):
             write_json(setup.directory / SETTINGS, known)
         rows[model] = Row(find_model(model).TITLE, with_values(config, found["values"]))
     modalities = setup.config.modalities or setup.dataset.modalities
-    for kind in reference_kinds(setup.dataset.task, modalities):
+    for kind in reference_kinds(setup.dataset.task, modalities, reads_text(setup.dataset.feature_dims)):
         rows[kind] = Row(_REFERENCES[kind], None)
     return rows
 

@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 
 from plumkeras.data_pipelines import DataError, Dataset, Split
-from plumkeras.features import FrameMoments
+from plumkeras.features import TOKEN_IDS, FrameMoments
 from plumkeras.tasks import get_task
 
 # Frames of so many samples are gone through at a time.
@@ -78,14 +78,18 @@ def missing(modalities) -> list[tuple[str, ...]]:
 def without(split: Split, modalities) -> Split:
     """The split with modalities missing for every sample."""
     lengths = {m: np.zeros_like(n) if m in modalities else n for m, n in split.lengths.items()}
-    features = {m: np.zeros_like(x) if m in modalities else x for m, x in split.features.items()}
+    features = {
+        m: np.zeros_like(x) if m in modalities and x.shape[2] != TOKEN_IDS else x for m, x in split.features.items()
+    }
     return dataclasses.replace(split, features=features, lengths=lengths)
 
 
 def deviations(train: Split) -> dict[str, np.ndarray]:
-    """The standard deviation of each feature column over the valid frames of a split, by modality."""
+    """The standard deviation of each feature column over a split's valid frames, by modality, token ids left out."""
     found = {}
     for m, features in train.features.items():
+        if features.shape[2] == TOKEN_IDS:
+            continue
         moments = FrameMoments(features.shape[2])
         for start in range(0, len(train), _ROWS):
             lengths = train.lengths[m][start : start + _ROWS]
@@ -98,6 +102,8 @@ def deviations(train: Split) -> dict[str, np.ndarray]:
 def with_noise(split: Split, level: float, scale: dict[str, np.ndarray], seed: int = 0) -> Split:
     """The split with Gaussian noise on every frame, `level` times the standard deviation of the column.
 
+    Token ids stay as they are.
+
     Args:
         split: `Split`.
         level: float.
@@ -107,6 +113,9 @@ def with_noise(split: Split, level: float, scale: dict[str, np.ndarray], seed: i
     random = np.random.default_rng(seed)
     features = {}
     for m, values in split.features.items():
+        if values.shape[2] == TOKEN_IDS:
+            features[m] = values
+            continue
         values = np.asarray(values)
         frames = (np.arange(values.shape[1]) < split.lengths[m][:, None])[:, :, None]
         noise = random.standard_normal(values.shape, dtype="float32") * (level * scale[m]).astype("float32")

@@ -39,6 +39,8 @@ def make_rows(setup):
         raise ConfigError(f"embeddings are of common and private branches; the recipe {config.name!r} has none")
     if len(modalities) < 2:
         raise ConfigError(f"embeddings compares modalities, and there is {modalities[0]} alone")
+    if config.text.encoder:
+        raise ConfigError("embeddings begins with raw features, of which a text encoder has none; leave it out")
     if get_task(setup.dataset.task).label_axes > 1:
         raise ConfigError("embeddings are coloured by class; multi-label data have no single class")
     weight = config.objective.alignment_weight or 0.1

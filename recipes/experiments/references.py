@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from plumkeras.features import reads_text
 from plumkeras.files import write_json
 from plumkeras.recipes.config import ConfigError, read_json, to_dict
 from plumkeras.recipes.experiments.reference_fits import choose
@@ -57,8 +58,13 @@ class Reference:
     seconds: float
 
 
-def reference_kinds(task: str, modalities=()) -> tuple[str, ...]:
-    """The references of a task: a constant, and a regression on all modalities and, of several, on text alone."""
+def reference_kinds(task: str, modalities=(), of_token_ids=False) -> tuple[str, ...]:
+    """The references of a task: a constant, and a regression on all modalities and, of several, on text alone.
+
+    Where the text is token ids, for a text encoder, there is nothing to regress on, and the constant stands alone.
+    """
+    if of_token_ids:
+        return ("constant",)
     model = "logistic" if get_task(task).has_classes else "ridge"
     return ("constant", model, *([f"{model}_text"] if "text" in modalities and len(modalities) > 1 else []))
 
@@ -165,7 +171,7 @@ def write_reference(directory, reference, config, dataset) -> dict:
 def _modalities(kind, config, dataset, trials):
     """The modalities that a reference reads, a tuple. Raises `ConfigError` for a kind or a budget that there is not."""
     modalities = tuple(config.modalities or dataset.modalities)
-    kinds = reference_kinds(dataset.task, modalities)
+    kinds = reference_kinds(dataset.task, modalities, reads_text(dataset.feature_dims))
     if kind not in kinds:
         raise ConfigError(
             f"kind must be one of {', '.join(kinds)} for {dataset.task} of {', '.join(modalities)}. Received: {kind}"

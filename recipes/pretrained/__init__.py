@@ -55,6 +55,6 @@ def pretrained_folder(name=DEFAULT) -> Path:
     if lacking:
         raise ConfigError(
             f"the pretrained network {name} needs {' and '.join(lacking)}, not installed: "
-            f"{' and '.join(dict.fromkeys(_NEEDED.values()))}"
+            f"{' and '.join(dict.fromkeys(needed[package] for package in lacking))}"
         )
     return _FOLDER / name

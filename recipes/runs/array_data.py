@@ -29,7 +29,7 @@ def arrays_data(arrays, config, network, directory):
         DataError: an array is not what it has to be.
     """
     arrays, widths, cut = dict(arrays), network.feature_dims, 0
-    if reads_text(widths) and "raw_text" in arrays and "text_ids" not in arrays:
+    if reads_text(widths) and arrays.get("raw_text") is not None and "text_ids" not in arrays:
         texts, tokenizer = checked_texts(arrays["raw_text"]), tokenizer_of(config, directory)
         arrays["text_ids"], arrays["text_length"], cut = tokenizer.encode(texts, config.text.max_tokens)
     for m, width in widths.items():

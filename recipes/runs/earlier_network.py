@@ -2,14 +2,18 @@
 
 from pathlib import Path
 
+from plumkeras.features import reads_text
 from plumkeras.recipes.config import ConfigError, to_dict
 from plumkeras.recipes.runs import run_directory
 from plumkeras.recipes.runs.output_checks import check_run
 from plumkeras.recipes.runs.own_data import is_own
+from plumkeras.recipes.runs.protocol import tokenizer_of
 from plumkeras.tasks import get_task
 
 # The fields of a network that do not shape its weights.
 _WEIGHTLESS = {"dropout", "modality_dropout", "label_temperature", "normalize_labels"}
+# What Keras calls the first factor of a low-rank addition.
+_DRAWN = "lora_kernel_a"
 
 
 def check_source(source, config, dataset):
@@ -22,7 +26,8 @@ def check_source(source, config, dataset):
 
     Raises:
         ConfigError: there is no finished run; a modality, a width, the task or a field of the network differs (it
-            is named, with both values); or the new run tests folds that the earlier one may have learned.
+            is named, with both values); the text encoders have different tokenizers; or the new run tests folds that
+            the earlier one may have learned.
     """
     check_run(source)
     path = Path(source) / run_directory.CONFIG
@@ -45,6 +50,13 @@ def check_source(source, config, dataset):
             raise ConfigError(
                 f"--init-from {source}: {field} is {then.get(field)!r} there and {value!r} here; the networks must "
                 "have the same shape"
+            )
+    if reads_text(now["feature_dims"]):
+        own = tokenizer_of(run_directory.read_config(path), Path(source))
+        if own is not tokenizer_of(config):
+            raise ConfigError(
+                f"--init-from {source}: its text encoder has another tokenizer than {config.text.encoder}, so that its "
+                "weights belong to other tokens"
             )
     if "all" in dataset and is_own(path, run_directory.read_config(path), dataset):
         raise ConfigError(
@@ -69,6 +81,9 @@ def _plain(scheme):
 def take_weights(network, source):
     """Gives a network the weights of an earlier run's: its prototypes and standardisation with them.
 
+    A saved network has low-rank additions merged into its kernels, and both of their factors zero, of which nothing
+    can be learned. They begin anew here: by the first factor that the network has drawn.
+
     Raises:
         ConfigError: the file cannot be read, or holds other weights.
     """
@@ -77,7 +92,9 @@ def take_weights(network, source):
     weights = load_run(source).network.get_weights()
     if [w.shape for w in weights] != [tuple(w.shape) for w in network.weights]:
         raise ConfigError(f"--init-from {source}: its network has other weights than this recipe's")
-    network.set_weights(weights)
+    for variable, values in zip(network.weights, weights, strict=True):
+        if variable.name != _DRAWN:
+            variable.assign(values)
 
 
 def recorded_source(directory, given):

@@ -12,6 +12,7 @@ from plumkeras.data_pipelines import (
     normalize_samples,
     speaker_independent,
 )
+from plumkeras.data_pipelines.extraction.extras import require
 from plumkeras.data_pipelines.transforms.tokenizing import make_tokenizer, tokenize
 from plumkeras.text_encoders import read_tokenizer
 
@@ -51,9 +52,10 @@ def with_tokens(config, dataset, directory=None):
     """The data set with token ids of its texts, where the recipe has a text encoder.
 
     Args:
-        config: `RecipeConfig`; `text` and `modalities` are read.
+        config: `RecipeConfig`; `text` is read.
         dataset: `Dataset`.
-        directory: where a finished run or an export keeps the tokenizer of its network; or None: the encoder's own.
+        directory: where a finished run, a cross-validation or an export keeps its network's tokenizer; or None: the
+            encoder's own.
 
     Raises:
         DataError: a split has no texts.
@@ -64,11 +66,17 @@ def with_tokens(config, dataset, directory=None):
 
 
 def tokenizer_of(config, directory=None):
-    """The `Tokenizer` of a recipe's text encoder; `directory` as in `prepare`."""
-    kept = None if directory is None else Path(directory) / TOKENIZER
-    if kept is not None and kept.is_file():
+    """The `Tokenizer` of a recipe's text encoder; `directory` as in `with_tokens`."""
+    # A cross-validation has those of its folds.
+    places = () if directory is None else (Path(directory) / TOKENIZER, *Path(directory).glob(f"fold_*/{TOKENIZER}"))
+    kept = next((place for place in places if place.is_file()), None)
+    if kept is None:
+        return make_tokenizer(_read_tokenizer(config.text.encoder))
+    require("tokenizers", "text", "a text encoder")
+    try:
         return make_tokenizer(kept.read_text(encoding="utf-8"))
-    return make_tokenizer(_read_tokenizer(config.text.encoder))
+    except Exception as error:  # The class of tokenizers is `Exception`.
+        raise DataError(f"{kept}: is no tokenizer that can be read: {error}") from None
 
 
 @functools.lru_cache(maxsize=4)

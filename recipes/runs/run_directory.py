@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import os
 import re
 import uuid
 from pathlib import Path
@@ -88,8 +89,9 @@ def start(directory, config, dataset, network, data_warnings=(), fold=None, init
         values["init_from"] = {"path": str(Path(init_from).absolute()), "run_id": run_id(init_from)}
     values["warnings"] = list(data_warnings)
     write_json(directory / CONFIG, values)
-    if network.text_encoder is not None:
-        write_tokenizer(directory, network.text_encoder)
+    # A cross-validation has several networks, and their tokenizer is in the directories of its folds.
+    if (encoder := getattr(network, "text_encoder", None)) is not None:
+        write_tokenizer(directory, encoder)
 
 
 def write_tokenizer(directory, text_encoder):
@@ -187,7 +189,8 @@ def check_fingerprint(values, path):
 
 def holds_run(directory):
     """Whether a run was begun in the directory, finished or not."""
-    return (Path(directory) / CONFIG).is_file()
+    # Not `Path.is_file`, which raises for a name that is too long, as that of a text.
+    return os.path.isfile(os.path.join(directory, CONFIG))
 
 
 def is_finished(directory):

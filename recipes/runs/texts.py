@@ -51,6 +51,8 @@ def as_texts(data, feature_dims):
 
 def checked_texts(texts):
     """Texts as a list of str, in which None, a text that is missing, is empty. Raises `DataError` for anything else."""
+    if isinstance(texts, str):
+        raise DataError("the texts are a single str; a list of them is expected, one a sample")
     texts = list(texts)
     if not texts:
         raise DataError("there is no text to predict: the list is empty")

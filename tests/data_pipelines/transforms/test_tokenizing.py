@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from plumkeras.data_pipelines import DataError, Dataset, Split
+from plumkeras.data_pipelines import DataError, Dataset, Split, convert, describe, save_npz
 from plumkeras.data_pipelines.batches.order import BatchStream, padding_share
 from plumkeras.data_pipelines.schema.token_ids import TokenIds
 from plumkeras.data_pipelines.transforms.tokenizing import Tokenizer, make_tokenizer, tokenize
@@ -122,3 +122,14 @@ def test_batches_hold_texts_of_similar_length(tokenizer):
     inputs, labels = next(iter(BatchStream(split, 8, training=True)))
     assert set(inputs) == {"text_ids", "text_length"} and len(labels) == 8
     assert inputs["text_ids"].dtype == np.int32 and inputs["text_ids"].shape[1] - inputs["text_length"].max() < 8
+
+
+def test_token_ids_are_described_and_not_written(tokenizer, tmp_path):
+    data = tokenize(make_data(), tokenizer, 12)
+    described = describe(data)
+    assert described["feature_dims"] == {"text": 0, "audio": 3} and described["features"]["text"]["std"] == []
+    with pytest.raises(DataError, match="text is token ids, or texts alone, which are not written"):
+        save_npz(data, tmp_path / "data.npz")
+    with pytest.raises(DataError, match="text is token ids, or texts alone, which are not written"):
+        convert(data, tmp_path / "shards")
+    assert not list(tmp_path.iterdir())

@@ -112,3 +112,9 @@ def test_words_of_classes_and_labels():
     assert get_task("classification").prediction_words(probabilities, ["no", "yes"]) == ["yes 0.80", "no 0.90"]
     sets = np.array([[0.7, 0.8], [0.1, 0.2]])
     assert get_task("multilabel").prediction_words(sets, ["joy", "fear"]) == ["joy 0.70, fear 0.80", "none"]
+
+
+def test_a_text_longer_than_the_name_of_a_file_is_no_run(monkeypatch, text_run, capsys):
+    monkeypatch.setattr("plumkeras.recipes.pretrained.pretrained_folder", lambda: text_run)
+    text = "good film " * 60
+    assert told(capsys, "--text", text)[0][0].endswith(" ...")

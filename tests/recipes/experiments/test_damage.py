@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from plumkeras.data_pipelines import DataError, Dataset, Split
+from plumkeras.data_pipelines.schema.token_ids import TokenIds
 from plumkeras.recipes.experiments.damage import LabelNoise, RareClass, deviations, missing, with_noise, without
 
 
@@ -62,3 +63,15 @@ def test_noise_has_the_size_of_each_column_and_spares_the_padding():
     added = noisy.features["text"] - split.features["text"]
     np.testing.assert_allclose(added[valid].std(axis=0), 1, rtol=0.05)
     assert not added[~valid].any()
+
+
+def test_token_ids_are_missing_or_stay_as_they_are():
+    clean = dataset(np.arange(40) / 20)["train"]
+    ids = TokenIds(np.arange(160).reshape(40, 4))
+    split = Split(clean.ids, {**clean.features, "text": ids}, clean.lengths, labels=clean.labels)
+    scale = deviations(split)
+    assert list(scale) == ["audio"]
+    assert (without(split, ("text",)).lengths["text"] == 0).all()
+    assert without(split, ("text",)).features["text"] is ids
+    noisy = with_noise(split, 1.0, scale)
+    assert noisy.features["text"] is ids and (noisy.features["audio"] != split.features["audio"]).any()

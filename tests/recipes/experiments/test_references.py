@@ -214,6 +214,7 @@ def test_a_test_split_without_labels_is_predicted(tmp_path):
 def test_kinds_and_budgets_that_there_are_not():
     assert reference_kinds("regression", ("text", "audio")) == ("constant", "ridge", "ridge_text")
     assert reference_kinds("classification", ("text",)) == ("constant", "logistic") == reference_kinds("multilabel")
+    assert reference_kinds("regression", ("text", "audio"), of_token_ids=True) == ("constant",)
     with pytest.raises(
         ConfigError, match=r"kind must be one of constant, ridge, ridge_text for regression.*: logistic"
     ):

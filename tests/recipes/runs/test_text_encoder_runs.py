@@ -17,6 +17,7 @@ import plumkeras
 from plumkeras.data_pipelines import DataError, Dataset, save_npz
 from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import ConfigError
+from plumkeras.recipes.runs import protocol
 from plumkeras.recipes.runs.stages import Training
 from plumkeras.recipes.runs.train import resolve
 from tests.testing.text_encoders import make_data, write_encoder
@@ -103,10 +104,48 @@ def test_texts_of_every_kind_are_learned_from(folder, data):
     assert all(np.isfinite(keras.ops.convert_to_numpy(v)).all() for v in run.network.weights)
 
 
+def test_cross_validation_reads_its_tokenizer_from_its_folds(folder, data, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "encoder")
+    folds = dataclasses.replace(data["train"], folds=np.arange(len(data["train"])) % 3)
+    data = Dataset({"all": folds})
+    trained = plumkeras.train("mosi_frozen", data, tmp_path / "run", verbose=0, **options(copy))
+    shutil.rmtree(copy)
+    protocol._read_tokenizer.cache_clear()
+    again = plumkeras.load_run(tmp_path / "run")
+    with pytest.warns(UserWarning, match="no audio"):
+        assert again.predict(["a good film", "awful"])["prediction"].shape == (2,)
+    # Known as its own data, of which every network measures its own fold.
+    assert again.evaluate(data)["pooled"]["mae"] == pytest.approx(trained.metrics["test"]["mae"], rel=1e-4)
+
+
+# === Beginning with the network of an earlier run ===
+
+
+def test_low_rank_additions_are_learned_after_an_earlier_run_too(folder, data, tmp_path):
+    values = options(folder, **{"text.tuning": "lora", "text.learning_rate": 1e-2, "training.epochs": 1})
+    first, second = tmp_path / "first", tmp_path / "second"
+    plumkeras.train("mosi_frozen", data, first, verbose=0, **values)
+    plumkeras.train("mosi_frozen", data, second, init_from=first, verbose=0, **values)
+    kernels = [
+        [v.numpy() for v in plumkeras.load_run(run).network.text_encoder.weights if v.path.endswith("query/kernel")]
+        for run in (first, second)
+    ]
+    assert kernels[0] and all(np.abs(a - b).max() > 1e-3 for a, b in zip(*kernels, strict=True))
+
+
+def test_an_earlier_run_of_other_tokens_is_refused(folder, data, tmp_path):
+    plumkeras.train("mosi_frozen", data, tmp_path / "first", verbose=0, **options(folder, **{"training.epochs": 1}))
+    other = shutil.copytree(folder, tmp_path / "encoder") / "tokenizer.json"
+    other.write_text(other.read_text().replace('"lowercase": true', '"lowercase": false'))
+    with pytest.raises(ConfigError, match="has another tokenizer than"):
+        values = options(other.parent)
+        plumkeras.train("mosi_frozen", data, tmp_path / "run", init_from=tmp_path / "first", verbose=0, **values)
+
+
 # === Resuming ===
 
 RESUMED = {
-    "full": {"training.schedule": "cosine", "training.warmup": 0.3, "text.layer_decay": 0.7},
+    "full": {"training.schedule": "cosine", "training.warmup": 0.3, "text.layer_decay": 0.7, "training.average": 0.9},
     "lora": {"text.tuning": "lora"},
     "frozen": {"text.frozen_layers": 1, "training.weight_decay": 0.0},
 }
@@ -184,6 +223,7 @@ REFUSALS = {
         ConfigError,
         "text.encoder reads the modality text, which modalities",
     ),
+    "standardised words": ({"sample_norm": ("text",)}, ConfigError, "sample_norm is of feature vectors"),
     "warm-up alone": ({"training.warmup": 0.1}, ConfigError, "training.warmup is read with training.schedule=cosine"),
     "a handle of Kaggle": ({"text.encoder": "kaggle://a/b/c/d"}, DataError, "kaggle://a/b/c/d: a handle of Kaggle"),
 }
@@ -197,7 +237,7 @@ def test_a_recipe_that_does_not_fit(folder, data, tmp_path, capsys, case):
         plumkeras.train("mosi_frozen", data, tmp_path / "run", verbose=0, **values)
     assert message in str(caught.value) and "\n" not in str(caught.value)
     save_npz(data, tmp_path / "data.npz")
-    values |= {"modalities": " ".join(values["modalities"])} if "modalities" in values else {}
+    values |= {name: " ".join(values[name]) for name in ("modalities", "sample_norm") if name in values}
     _refused_on_the_line(capsys, tmp_path, values, message)
 
 

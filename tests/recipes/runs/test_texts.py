@@ -94,6 +94,8 @@ def test_any_characters_give_a_number(run, text):
         ("absent.npz", "absent.npz: there is no such file"),
         ("runs/absent", "there is no such file"),
         (" ", "the text is empty"),
+        ({"raw_text": "good"}, "the texts are a single str"),
+        ({"text_ids": [[2, 3], [2]]}, "text_ids has rows of different lengths"),
     ],
 )
 def test_what_is_refused(run, data, words):
@@ -121,3 +123,5 @@ def test_a_split_of_texts_alone():
     assert split.modalities == ("text",) and split.lengths["text"].tolist() == [0, 0]
     with pytest.raises(DataError, match="labels has 1 samples"):
         Split.from_arrays(raw_text=["good", "bad"], labels=[1.0])
+    with pytest.raises(DataError, match="raw_text is a single str"):
+        Split.from_arrays(raw_text="good")
