@@ -3,37 +3,34 @@
 import keras
 
 from plumkeras.backends import check_backend
-from plumkeras.trainers.layer_rates import DecayedLayerRates, LayerRates
+from plumkeras.trainers.layer_rates import DecayedLayerRates
 
 check_backend()
 
 _BACKEND = keras.backend.backend()
 if _BACKEND == "tensorflow":
-    from plumkeras.trainers.fused_adam import FusedAdam as _Adam
-    from plumkeras.trainers.fused_adam import FusedAdamW as _AdamW
+    # Checkpoints hold their variables by the names of these classes.
+    from plumkeras.trainers.fused_adam import FusedAdam as Adam
+    from plumkeras.trainers.fused_adam import FusedAdamW as AdamW
     from plumkeras.trainers.tensorflow import TensorFlowTrainer as BackendTrainer
-elif _BACKEND == "jax":
-    from keras.optimizers import Adam as _Adam
-    from keras.optimizers import AdamW as _AdamW
-
-    from plumkeras.trainers.jax import JAXTrainer as BackendTrainer
 else:
-    from plumkeras.trainers.torch import TorchTrainer as BackendTrainer
+    if _BACKEND == "jax":
+        from keras.optimizers import Adam as _Adam
+        from keras.optimizers import AdamW as _AdamW
 
-    # Keras makes one of its optimizers for torch, which update all variables at once, of these two alone and of no
-    # class that is derived from them.
-    _Adam, _AdamW = type(keras.optimizers.Adam()), type(keras.optimizers.AdamW())
+        from plumkeras.trainers.jax import JAXTrainer as BackendTrainer
+    else:
+        from plumkeras.trainers.torch import TorchTrainer as BackendTrainer
 
-# FusedAdam's weight decay is part of its update.
-_Rates = LayerRates if _BACKEND == "tensorflow" else DecayedLayerRates
+        # Keras makes one of its optimizers for torch, which update all variables at once, of these two alone and of no
+        # class that is derived from them.
+        _Adam, _AdamW = type(keras.optimizers.Adam()), type(keras.optimizers.AdamW())
 
+    class Adam(DecayedLayerRates, _Adam):
+        """`keras.optimizers.Adam`, with learning rates of some variables apart from the rest; see `LayerRates`."""
 
-class Adam(_Rates, _Adam):
-    """`keras.optimizers.Adam`, with learning rates of some variables apart from the rest; see `LayerRates`."""
-
-
-class AdamW(_Rates, _AdamW):
-    """`keras.optimizers.AdamW`, likewise."""
+    class AdamW(DecayedLayerRates, _AdamW):
+        """`keras.optimizers.AdamW`, likewise."""
 
 
 __all__ = ["Adam", "AdamW", "BackendTrainer"]

@@ -7,6 +7,8 @@ is compiled in half the time.
 import keras
 import tensorflow as tf
 
+from plumkeras.trainers.layer_rates import LayerRates
+
 
 class _OneKernel:
     """What both share. `update_step` of Keras's class remains for sparse gradients and `amsgrad`."""
@@ -68,9 +70,9 @@ class _OneKernel:
             distribution.extended.update(variable, update, args=(gradient, learning_rate, *numbers), group=False)
 
 
-class FusedAdam(_OneKernel, keras.optimizers.Adam):
-    """`keras.optimizers.Adam`, compiled sooner."""
+class FusedAdam(LayerRates, _OneKernel, keras.optimizers.Adam):
+    """`keras.optimizers.Adam`, compiled sooner, with learning rates of some variables apart from the rest."""
 
 
-class FusedAdamW(_OneKernel, keras.optimizers.AdamW):
-    """`keras.optimizers.AdamW`, compiled sooner."""
+class FusedAdamW(LayerRates, _OneKernel, keras.optimizers.AdamW):
+    """`keras.optimizers.AdamW`, likewise."""
