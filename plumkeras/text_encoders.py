@@ -106,16 +106,6 @@ def weights_sha256(name: str) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check_text_encoder(name: str) -> None:
-    """Raises `DataError` as `load_text_encoder`, as far as that can be told without a backend."""
-    for package in ("keras_hub", "tokenizers"):
-        if importlib.util.find_spec(package) is None:
-            raise _lacks(package)
-    if not str(name).startswith(_HUB):
-        with _files(name):
-            pass
-
-
 @contextlib.contextmanager
 def _files(name, with_weights=True):
     """The folder that KerasHub is to load, the parsed config.json (of its own: empty), the text of the tokenizer."""

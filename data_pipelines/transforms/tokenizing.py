@@ -105,7 +105,10 @@ def tokenize(dataset: Dataset, tokenizer: Tokenizer, max_tokens: int) -> Dataset
             )
         if told:
             refused[name] = told
-        ids, lengths, cuts[name] = _encode(split, tokenizer, max_tokens)
+        if split.token_ids is None or told:
+            ids, lengths, cuts[name] = tokenizer.encode([str(text) for text in split.raw_text], max_tokens)
+        else:
+            ids, lengths, cuts[name] = _own_ids(split.token_ids, tokenizer, max_tokens)
         others = {m: f for m, f in split.features.items() if m != "text"}
         splits[name] = dataclasses.replace(
             split,
@@ -123,15 +126,13 @@ def tokenize(dataset: Dataset, tokenizer: Tokenizer, max_tokens: int) -> Dataset
     return tokenized
 
 
-def _encode(split, tokenizer, max_tokens):
-    """As `Tokenizer.encode`, of a split."""
-    if split.token_ids is None or _other_vocabulary(split, tokenizer):
-        return tokenizer.encode([str(text) for text in split.raw_text], max_tokens)
-    lengths = (split.token_ids >= 0).sum(axis=1, dtype="int32")
+def _own_ids(token_ids, tokenizer, max_tokens):
+    """As `Tokenizer.encode`, of the token ids of a file."""
+    lengths = (token_ids >= 0).sum(axis=1, dtype="int32")
     lengths[lengths <= tokenizer.around] = 0
     cut = lengths > max_tokens
-    ids = np.where(split.token_ids >= 0, split.token_ids, 0)[:, :max_tokens]
-    ids[cut, -1] = split.token_ids[cut, lengths[cut] - 1]
+    ids = np.where(token_ids >= 0, token_ids, 0)[:, :max_tokens]
+    ids[cut, -1] = token_ids[cut, lengths[cut] - 1]
     return ids, np.minimum(lengths, max_tokens).astype("int32"), int(cut.sum())
 
 
@@ -146,6 +147,8 @@ def _other_vocabulary(split, tokenizer):
     if highest >= tokenizer.size:
         return f"they go up to {highest}, and the encoder has {tokenizer.size} tokens"
     rows = np.flatnonzero((split.token_ids >= 0).sum(axis=1) > tokenizer.around)[:_COMPARED]
+    if not len(rows):
+        return "every text is empty"
     if split.raw_text is None:
         firsts = split.token_ids[rows, 0]
         if tokenizer.begin is not None and (firsts != tokenizer.begin).any():

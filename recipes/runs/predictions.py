@@ -18,17 +18,17 @@ def predict_split(network, split, batch_size=256, verbose=0):
     # Late: it starts a backend.
     from plumkeras.devices import without_graph_rewriting
 
-    order = np.arange(len(split))
+    back = None
     if reads_text(network.feature_dims) and len(split) > batch_size:
         # An encoder takes most of the time, and longer for every token: texts of like length share a batch.
         order = np.argsort(split.lengths["text"], kind="stable")
-        split = split.take(order)
+        split, back = split.take(order), np.argsort(order)
     batches = feed(split.select(network.modalities), batch_size)
     with warnings.catch_warnings(), data_errors(batches), without_graph_rewriting():
         # Told by their ids before, see `data_checks`.
         warnings.filterwarnings("ignore", ".* samples lack every modality")
         outputs = network.predict(batches, verbose=verbose)
-    return {name: values[np.argsort(order)] for name, values in outputs.items()}
+    return outputs if back is None else {name: values[back] for name, values in outputs.items()}
 
 
 def predict_batch(network, split):

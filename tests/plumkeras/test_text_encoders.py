@@ -12,7 +12,7 @@ import pytest
 
 from plumkeras import text_encoders
 from plumkeras.features import DataError
-from plumkeras.text_encoders import MINILM, check_text_encoder, load_text_encoder, read_tokenizer
+from plumkeras.text_encoders import MINILM, load_text_encoder, read_tokenizer
 from tests.plumkeras.test_registration import in_process
 from tests.testing.text_encoders import HUGGING_FACE, LONGEST, VOCABULARY, ByNumpy, write_encoder, write_own_encoder
 
@@ -170,10 +170,10 @@ def test_a_tokenizer_of_another_encoder(tmp_path):
 
 
 def test_what_can_be_told_without_a_backend(tmp_path):
-    check_text_encoder(write_encoder(tmp_path))
+    write_encoder(tmp_path)
     assert json.loads(read_tokenizer(str(tmp_path)))["model"]["type"] == "WordPiece"
     for name in ("no-such-encoder", str(tmp_path / "gone")):
-        for function in (check_text_encoder, read_tokenizer, load_text_encoder):
+        for function in (read_tokenizer, load_text_encoder):
             with pytest.raises(DataError, match="there is no such folder of a text encoder; supported are"):
                 function(name)
 
