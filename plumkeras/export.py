@@ -158,13 +158,13 @@ def versions(directory):
     return sorted(int(name) for name in names if name.isascii() and name.isdigit())
 
 
-def write_saved_model(network, path, max_tokens=None):
+def write_saved_model(network, path, max_tokens=None, keep_end=False):
     """Writes the signatures of a network into a folder; see `export_saved_model`."""
     import keras
     import tensorflow as tf
 
     archive = keras.export.ExportArchive()
-    tokenizer = _graph_tokenizer(network.text_encoder, max_tokens)
+    tokenizer = _graph_tokenizer(network.text_encoder, max_tokens, keep_end)
     if tokenizer is not None:
         archive.track(tokenizer.table)
     for name, endpoint in endpoints(network, tokenizer).items():
@@ -174,7 +174,7 @@ def write_saved_model(network, path, max_tokens=None):
     archive.write_out(str(path), tf.saved_model.SaveOptions(save_debug_info=False), verbose=False)
 
 
-def _graph_tokenizer(text_encoder, max_tokens):
+def _graph_tokenizer(text_encoder, max_tokens, keep_end):
     """The `GraphTokenizer` of a text encoder; None without one, or where its tokenizer cannot be a graph."""
     if text_encoder is None or graph_tokenizer.obstacle(text_encoder.tokenizer) is not None:
         return None
@@ -184,7 +184,7 @@ def _graph_tokenizer(text_encoder, max_tokens):
             f"`max_tokens` must be at most {text_encoder.longest}, which the encoder takes. Received: "
             f"max_tokens={max_tokens}"
         )
-    return graph_tokenizer.GraphTokenizer(text_encoder.tokenizer, max_tokens)
+    return graph_tokenizer.GraphTokenizer(text_encoder.tokenizer, max_tokens, keep_end)
 
 
 def endpoints(network, tokenizer=None):

@@ -49,7 +49,8 @@ class GraphTokenizer:
 
     Args:
         text: what a Hugging Face `tokenizer.json` holds.
-        max_tokens: int. How many tokens are kept of a text, its first ones, special tokens among them.
+        max_tokens: int. How many tokens are kept of a text, special tokens among them.
+        keep_end: bool. Whether a long text's end is kept, not its beginning. Defaults to `False`.
 
     Attributes:
         table: the lookup table of the vocabulary, which what is saved with the graph must track.
@@ -64,7 +65,7 @@ class GraphTokenizer:
         ValueError: `obstacle` names one, or `max_tokens` leaves no room for a word.
     """
 
-    def __init__(self, text: str, max_tokens: int):
+    def __init__(self, text: str, max_tokens: int, keep_end: bool = False):
         if (why := obstacle(text)) is not None:
             raise ValueError(f"`text` is a tokenizer that cannot be a graph, because {why}")
         import tensorflow as tf
@@ -74,12 +75,13 @@ class GraphTokenizer:
         model, options = described["model"], described["normalizer"]
         self._tables = _tables(**{name: value for name, value in options.items() if name != "type"})
         self._before, self._after = _special_tokens(text)
-        self._room = max_tokens - len(self._before) - len(self._after)
-        if self._room < 1:
+        room = max_tokens - len(self._before) - len(self._after)
+        if room < 1:
             raise ValueError(
-                f"`max_tokens` must leave room for a word beside {max_tokens - self._room} special tokens. "
+                f"`max_tokens` must leave room for a word beside {max_tokens - room} special tokens. "
                 f"Received: max_tokens={max_tokens}"
             )
+        self._kept = slice(-room, None) if keep_end else slice(room)
         self._unknown, self._longest_word = model["unk_token"], model["max_input_chars_per_word"]
         words, ids = list(model["vocab"]), np.array(list(model["vocab"].values()), "int64")
         self.table = tf.lookup.StaticHashTable(
@@ -101,7 +103,7 @@ class GraphTokenizer:
         points = _mapped(tf.strings.unicode_decode(texts, "UTF-8"), cleaned)
         words = self._words(_mapped(_in_canonical_order(points, ranks), folded), kinds)
         # A word is one token or more.
-        ids = self._pieces.tokenize(words[:, : self._room]).merge_dims(1, 2)[:, : self._room]
+        ids = self._pieces.tokenize(words[:, self._kept]).merge_dims(1, 2)[:, self._kept]
         count = tf.cast(ids.row_lengths(), tf.int32)
         length = tf.where(count > 0, count + len(self._before) + len(self._after), 0)
         before, after = (

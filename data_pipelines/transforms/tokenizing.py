@@ -80,7 +80,7 @@ def make_tokenizer(text: str) -> Tokenizer:
     return Tokenizer(text)
 
 
-def tokenize(dataset: Dataset, tokenizer: Tokenizer, max_tokens: int) -> Dataset:
+def tokenize(dataset: Dataset, tokenizer: Tokenizer, max_tokens: int, keep_end: bool = False) -> Dataset:
     """The data set with token ids of its `raw_text` in place of text features.
 
     Token ids that the file has itself (MMSA's `text_bert`) are taken as they are where they are the encoder's own:
@@ -90,6 +90,7 @@ def tokenize(dataset: Dataset, tokenizer: Tokenizer, max_tokens: int) -> Dataset
         dataset: `Dataset` whose splits all have `raw_text`, or token ids of the encoder.
         tokenizer: `Tokenizer`.
         max_tokens: int. How many tokens are kept of a text. What is cut is counted, and told in the report.
+        keep_end: bool. Whether a long text's end is kept, not its beginning. Defaults to `False`.
 
     Raises:
         DataError: a split has no `raw_text`.
@@ -106,9 +107,9 @@ def tokenize(dataset: Dataset, tokenizer: Tokenizer, max_tokens: int) -> Dataset
         if told:
             refused[name] = told
         if split.token_ids is None or told:
-            ids, lengths, cuts[name] = tokenizer.encode([str(text) for text in split.raw_text], max_tokens)
+            ids, lengths, cuts[name] = tokenizer.encode([str(text) for text in split.raw_text], max_tokens, keep_end)
         else:
-            ids, lengths, cuts[name] = _own_ids(split.token_ids, tokenizer, max_tokens)
+            ids, lengths, cuts[name] = _own_ids(split.token_ids, tokenizer, max_tokens, keep_end)
         others = {m: f for m, f in split.features.items() if m != "text"}
         splits[name] = dataclasses.replace(
             split,
@@ -126,13 +127,16 @@ def tokenize(dataset: Dataset, tokenizer: Tokenizer, max_tokens: int) -> Dataset
     return tokenized
 
 
-def _own_ids(token_ids, tokenizer, max_tokens):
+def _own_ids(token_ids, tokenizer, max_tokens, keep_end):
     """As `Tokenizer.encode`, of the token ids of a file."""
     lengths = (token_ids >= 0).sum(axis=1, dtype="int32")
     lengths[lengths <= tokenizer.around] = 0
     cut = lengths > max_tokens
     ids = np.where(token_ids >= 0, token_ids, 0)[:, :max_tokens]
-    ids[cut, -1] = token_ids[cut, lengths[cut] - 1]
+    for row in np.flatnonzero(cut):
+        if keep_end:
+            ids[row, 1:] = token_ids[row, lengths[row] - max_tokens + 1 : lengths[row]]
+        ids[row, -1] = token_ids[row, lengths[row] - 1]
     return ids, np.minimum(lengths, max_tokens).astype("int32"), int(cut.sum())
 
 

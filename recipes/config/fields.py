@@ -43,7 +43,7 @@ class TextConfig:
     encoder: str = ""
     """Folder of an encoder, hf://..., or all-MiniLM-L6-v2; by default none: the file's features."""
     max_tokens: int = 64
-    """Tokens kept of a text, its first ones, special tokens among them."""
+    """Tokens kept of a text, special tokens among them: its first ones, or with context_frames its last ones."""
     tuning: Literal["full", "lora", "none"] = "full"
     """Train the encoder's weights, low-rank additions to its queries and values, or nothing of it."""
     learning_rate: float = 5e-5
@@ -128,6 +128,11 @@ class BaseRecipeConfig:
     def label_classes(self):
         """How a regression label becomes a class, see `plumkeras.objectives.class_labels`."""
         return "sign3"
+
+    @property
+    def keeps_end(self) -> bool:
+        """Whether a text encoder reads the end of a long text: with a context in front, the utterance is there."""
+        return bool(self.context_frames)
 
     @property
     def last_stage(self) -> StageConfig:

@@ -31,7 +31,9 @@ def arrays_data(arrays, config, network, directory):
     arrays, widths, cut = dict(arrays), network.feature_dims, 0
     if reads_text(widths) and arrays.get("raw_text") is not None and "text_ids" not in arrays:
         texts, tokenizer = checked_texts(arrays["raw_text"]), tokenizer_of(config, directory)
-        arrays["text_ids"], arrays["text_length"], cut = tokenizer.encode(texts, config.text.max_tokens)
+        arrays["text_ids"], arrays["text_length"], cut = tokenizer.encode(
+            texts, config.text.max_tokens, config.keeps_end
+        )
     for m, width in widths.items():
         if width != TOKEN_IDS and isinstance(arrays.get(m), (list, tuple)):
             if all(item is None for item in arrays[m]):

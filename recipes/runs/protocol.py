@@ -62,7 +62,7 @@ def with_tokens(config, dataset, directory=None):
     """
     if not config.text.encoder:
         return dataset
-    return tokenize(dataset, tokenizer_of(config, directory), config.text.max_tokens)
+    return tokenize(dataset, tokenizer_of(config, directory), config.text.max_tokens, config.keeps_end)
 
 
 def tokenizer_of(config, directory=None):

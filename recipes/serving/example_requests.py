@@ -102,7 +102,7 @@ def _example(loaded, from_text=False):
             example[m] = [_TEXT]
         elif width == TOKEN_IDS:
             tokenizer = make_tokenizer(loaded.network.text_encoder.tokenizer)
-            ids, lengths, _ = tokenizer.encode([_TEXT], loaded.config.text.max_tokens)
+            ids, lengths, _ = tokenizer.encode([_TEXT], loaded.config.text.max_tokens, loaded.config.keeps_end)
             example[f"{m}_ids"], example[f"{m}_length"] = ids.tolist(), lengths.tolist()
         else:
             known = loaded.fingerprint and loaded.fingerprint["modalities"][m]["mean"]

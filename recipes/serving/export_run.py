@@ -82,7 +82,8 @@ def export_run(run, directory, version=None, name=None):
         export.check_modalities(loaded.network.modalities)
         described = _describe(run, loaded)
         with export.new_version(directory, version) as (partial, target):
-            export.write_saved_model(loaded.network, partial, loaded.config.text.max_tokens)
+            text = loaded.config.text
+            export.write_saved_model(loaded.network, partial, text.max_tokens, loaded.config.keeps_end)
             docker, batching = docker_command(name), batching_options(name, target.name)
             notes = serving_notes(loaded.config, loaded.network.modalities, described["text"])
             signature = described_signatures(partial, name, loaded, notes)
@@ -154,11 +155,11 @@ def _describe(run, loaded):
         "warnings": metrics.get("warnings", []),
         "exported_with": provenance.versions(),
         "fingerprint": loaded.fingerprint,
-        "text": _describe_text(network, values["recipe"].get("text")),
+        "text": _describe_text(network, values["recipe"].get("text"), loaded.config.keeps_end),
     }
 
 
-def _describe_text(network, options):
+def _describe_text(network, options, keeps_end):
     """What an export says of its text encoder, or None: see `serving_notes`."""
     if network.text_encoder is None:
         return None
@@ -169,6 +170,7 @@ def _describe_text(network, options):
     return {
         "modality": next(m for m, width in network.feature_dims.items() if width == TOKEN_IDS),
         **{name: options[name] for name in ("encoder", "max_tokens", "tuning")},
+        "kept": "last" if keeps_end else "first",
         "longest": encoder.longest,
         "vocabulary_size": encoder.vocabulary_size,
         "no_strings_because": graph_tokenizer.obstacle(encoder.tokenizer),

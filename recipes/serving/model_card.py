@@ -95,7 +95,7 @@ def _encoder(text):
         return ""
     name = for_markdown(text["encoder"])
     return (
-        f" The pretrained encoder {name} (tuning: {text['tuning']}) reads {text['modality']}, the first "
+        f" The pretrained encoder {name} (tuning: {text['tuning']}) reads {text['modality']}, the {text['kept']} "
         f"{text['max_tokens']} tokens of each; its tokenizer is `assets.extra/tokenizer.json`."
     )
 

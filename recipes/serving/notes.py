@@ -45,10 +45,10 @@ def serving_notes(config, modalities, text=None):
 
 
 def _text_notes(text):
-    m, most = text["modality"], text["max_tokens"]
+    m, most, which = text["modality"], text["max_tokens"], text["kept"]
     yield (
         f"{m}_ids are token ids of the encoder that model_card.md names, special tokens at both ends among them, as "
-        f"assets.extra/tokenizer.json makes them. The network was trained on the first {most} tokens of a text: cut "
+        f"assets.extra/tokenizer.json makes them. The network was trained on the {which} {most} tokens of a text: cut "
         f"longer ones so. An id beyond {text['vocabulary_size'] - 1}, or more than {text['longest']} tokens, is an "
         "error."
     )
@@ -57,8 +57,8 @@ def _text_notes(text):
         return
     yield (
         f"The signature from_text takes {m} as strings, one a sample, in place of {m}_ids and {m}_length, and keeps "
-        f"the first {most} tokens of each. A text without tokens, such as an empty one, is missing. The token ids are "
-        "those that assets.extra/tokenizer.json makes."
+        f"the {which} {most} tokens of each. A text without tokens, such as an empty one, is missing. The token ids "
+        "are those that assets.extra/tokenizer.json makes."
     )
     yield (
         "from_text uses an operation of TensorFlow Text, WordpieceTokenizeWithOffsets. TensorFlow Serving has the "

@@ -50,13 +50,13 @@ def _of_minilm():
 class _Both:
     """The tokenizer and the graph of the same text."""
 
-    def __init__(self, text, max_tokens=16):
-        self.max_tokens, self.tokenizer = max_tokens, Tokenizer(text)
-        graph = GraphTokenizer(text, max_tokens)
+    def __init__(self, text, max_tokens=16, keep_end=False):
+        self.max_tokens, self.keep_end, self.tokenizer = max_tokens, keep_end, Tokenizer(text)
+        graph = GraphTokenizer(text, max_tokens, keep_end)
         self.graph = tf.function(graph, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
 
     def check(self, texts):
-        ids, lengths, _ = self.tokenizer.encode(texts, self.max_tokens)
+        ids, lengths, _ = self.tokenizer.encode(texts, self.max_tokens, self.keep_end)
         found, found_lengths = self.graph(encoded_texts(texts))
         assert found.dtype == found_lengths.dtype == tf.int32
         wrong = [
@@ -70,6 +70,11 @@ class _Both:
 @pytest.fixture(scope="module")
 def both():
     return _Both(small_tokenizer())
+
+
+def test_the_end_of_a_long_text():
+    both = _Both(small_tokenizer(), 6, keep_end=True)
+    both.check(["", "a", "a b c d", "a b c d e", "the plot was thin, but I loved it all the more, you know" * 3])
 
 
 def test_chosen_strings(both):

@@ -43,13 +43,13 @@ def without(dataset, field):
     return dataset.replace({name: dataclasses.replace(split, **{field: None}) for name, split in dataset.items()})
 
 
-@pytest.mark.parametrize("max_tokens", [64, 5])
-def test_own_ids_are_taken(tree, write_pickle, tokenizer, max_tokens):
+@pytest.mark.parametrize(("max_tokens", "keep_end"), [(64, False), (5, False), (5, True)])
+def test_own_ids_are_taken(tree, write_pickle, tokenizer, max_tokens, keep_end):
     dataset = load(write_pickle(tree))
-    taken = tokenize(dataset, tokenizer, max_tokens)
+    taken = tokenize(dataset, tokenizer, max_tokens, keep_end)
     # Without its texts there is nothing else that they could come from.
-    silent = tokenize(without(dataset, "raw_text"), tokenizer, max_tokens)
-    read = tokenize(without(dataset, "token_ids"), tokenizer, max_tokens)
+    silent = tokenize(without(dataset, "raw_text"), tokenizer, max_tokens, keep_end)
+    read = tokenize(without(dataset, "token_ids"), tokenizer, max_tokens, keep_end)
     assert tokens(taken) == tokens(silent) == tokens(read)
     assert not any("token ids" in told for told in taken.report.warnings)
 
