@@ -30,7 +30,7 @@ docs: $(DOCS)  ## The documentation, into site/.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 tutorial: $(DOCS)  ## Runs docs/tutorial.py and keeps its outputs in docs/tutorial.ipynb.
-	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/jupytext --to ipynb --execute docs/tutorial.py
+	TF_CPP_MIN_LOG_LEVEL=2 PYTHONWARNINGS="ignore:IProgress" $(BIN)/jupytext --to ipynb --execute docs/tutorial.py
 	# A warning's place is a temporary file of the kernel.
 	$(BIN)/python -c "import pathlib, re; p = pathlib.Path('docs/tutorial.ipynb'); \
 		p.write_text(re.sub(r'/\S*ipykernel\S*: ', '', p.read_text()))"
