@@ -33,7 +33,8 @@ class Split:
             utterance, valid frames first and zeros after; `join_context` puts it in front.
         context_lengths: dict by modality of int32 `[N]` or None; 0 means no context.
         context_raw_text: text array `[N]` or None. The context's sentences, joined by a space.
-        token_ids: int32 `[N, L]` or None. Token ids of the texts as the file has them, -1 past their end.
+        token_ids: int32 `[N, L]` or None. Token ids of the texts as the file has them, -1 past their end. npz files
+            and shards keep `raw_text` alone.
 
     Arrays of another type are converted; a dict is copied, the arrays in it are not.
     """

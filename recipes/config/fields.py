@@ -40,7 +40,7 @@ class StageConfig:
 class TextConfig:
     """A pretrained encoder that reads the raw text, in place of the file's text features."""
 
-    encoder: str = ""
+    encoder: str | None = None
     """Folder of an encoder, hf://..., or all-MiniLM-L6-v2; by default none: the file's features."""
     max_tokens: int = 64
     """Tokens kept of a text, special tokens among them: its first ones, or with context_frames its last ones."""

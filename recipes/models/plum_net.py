@@ -4,7 +4,6 @@ import dataclasses
 import math
 from typing import ClassVar, Literal
 
-from plumkeras.features import TOKEN_IDS
 from plumkeras.recipes.config.errors import ConfigError
 from plumkeras.recipes.config.fields import BaseRecipeConfig, StageConfig, SyntheticConfig
 from plumkeras.recipes.models.spaces import around
@@ -162,6 +161,9 @@ def build_network(config, shape):
         config: `RecipeConfig`.
         shape: dict of `feature_dims`, `task` and `num_classes`.
     """
+    # Late: it imports numpy.
+    from plumkeras.features import TOKEN_IDS
+
     options = dict(vars(config.network))
     modalities = shape["feature_dims"]
     compressed, strided, stride = (options.pop(name) for name in ("signed_log1p", "strided", "stride"))

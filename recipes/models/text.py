@@ -1,6 +1,5 @@
 """The text encoder of a recipe, the same for every model."""
 
-from plumkeras.features import TOKEN_IDS, DataError
 from plumkeras.recipes.config.errors import ConfigError
 from plumkeras.recipes.models.spaces import around
 
@@ -16,6 +15,9 @@ def text_options(config, shape):
         ConfigError: `text.max_tokens` is more than the encoder takes, or it has fewer blocks than `text.frozen_layers`.
         DataError: see `load_text_encoder`.
     """
+    # Late: it imports numpy.
+    from plumkeras.features import TOKEN_IDS, DataError
+
     if TOKEN_IDS not in shape["feature_dims"].values():
         return {}
     from plumkeras.text_encoders import load_text_encoder

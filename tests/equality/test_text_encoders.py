@@ -9,6 +9,8 @@ from tests.testing.probes import STAGES, differences, excess
 from tests.testing.text_encoders import make_data, write_encoder
 
 pytest.importorskip("keras_hub", reason="the extra `text` is not installed")
+# JAX compiles an encoder's steps for half a minute and more.
+pytestmark = pytest.mark.verify
 # A correlation is near 0 here.
 SHARED = {**TOLERANCES, "steps": 1e-5, "prototypes": 1e-6}
 # An epoch's last batch, of 11 rows, is divided unevenly: see `test_replicas.FULL`.
@@ -40,7 +42,7 @@ def test_backends_agree(probed, text_reference, texts, backend):
         assert not excess(differences(run, text_reference, "text", stage), TOLERANCES), stage
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=pytest.mark.verify)])
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_two_devices_equal_one(probed, text_reference, texts, backend):
     """The gradient of the embeddings comes by tokens, which the two have unequal numbers of."""
     reference = text_reference if backend == "tensorflow" else found(probed, text_reference, texts, backend)

@@ -237,7 +237,7 @@ def test_a_missing_extra_is_named(tmp_path, monkeypatch):
                                      '"vocab_size": 9}')  # fmt: skip
     from plumkeras.data_pipelines.extraction.text import TextEncoder
 
-    with pytest.raises(DataError, match=r"needs tokenizers.*pip install 'plumkeras\[text\]'"):
+    with pytest.raises(DataError, match=r"needs tokenizers.*pip install 'plumkeras\[tf,text\]'"):
         TextEncoder(tmp_path)
 
 
@@ -319,5 +319,5 @@ def test_text_vectors_want_an_encoder_and_texts(tmp_path):
         extract(data("plain.npz", raw_text=["said"]))
     with pytest.raises(DataError, match="has no raw_text"):
         extract(data("mute.npz"), text_options=TextOptions(text_encoder=str(tmp_path)))
-    with pytest.raises(DataError, match="is no text encoder: it holds no config"):
+    with pytest.raises(DataError, match="holds no config.json; supported are encoders"):
         extract(tmp_path / "plain.npz", text_options=TextOptions(text_encoder=str(tmp_path)))

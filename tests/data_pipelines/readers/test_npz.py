@@ -104,7 +104,7 @@ def test_save_round_trip(npz_arrays, write_npz, mmsa_tree, write_pickle, tmp_pat
         )  # fmt: skip
         assert list(found) == list(source)
         for name in source:
-            for field in vars(source[name]):
+            for field in vars(source[name]).keys() - {"token_ids"}:  # A file's texts are kept, and not their ids.
                 left, right = getattr(source[name], field), getattr(found[name], field)
                 if isinstance(left, dict):
                     assert list(left) == list(right)

@@ -71,6 +71,9 @@ def test_a_part_of_the_benchmark_shows_its_own_options(capsys):
     assert "--samples" in data and "--calls" not in data
 
 
+_RATES = "--text.learning-rate or --alignment.learning-rate or --refinement.learning-rate?"
+
+
 @pytest.mark.parametrize(
     ("arguments", "meant"),
     [
@@ -81,8 +84,8 @@ def test_a_part_of_the_benchmark_shows_its_own_options(capsys):
         (["train", "mosi_frzen"], "'mosi_frozen'"),
         (["evaluate", "run", "--spilt", "test"], "--split?"),
         (["train", "synthetic", "--epochs", "3"], "--alignment.epochs or --refinement.epochs?"),
-        (["train", "synthetic", "--lr=1"], "--alignment.learning-rate or --refinement.learning-rate?"),
-        (["train", "synthetic", "--learning_rate", "1"], "--alignment.learning-rate or --refinement.learning-rate?"),
+        (["train", "synthetic", "--lr=1"], _RATES),
+        (["train", "synthetic", "--learning_rate", "1"], _RATES),
         (["tune", "synthetic", "--hidden-dim", "8"], "--network.hidden-dim?"),
         (["train", "synthetic", "--bacth_size", "8"], "--batch-size?"),
         (["train", "synthetic", "-o", "run"], "--output?"),

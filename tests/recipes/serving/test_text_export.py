@@ -100,6 +100,7 @@ def test_what_an_export_holds(exported, run):
         "modality": "text",
         "encoder": "my_encoder",
         "max_tokens": MAX_TOKENS,
+        "kept": "first",
         "tuning": "none",
         "longest": 64,
         "vocabulary_size": run.network.text_encoder.vocabulary_size,
