@@ -319,5 +319,5 @@ def test_text_vectors_want_an_encoder_and_texts(tmp_path):
         extract(data("plain.npz", raw_text=["said"]))
     with pytest.raises(DataError, match="has no raw_text"):
         extract(data("mute.npz"), text_options=TextOptions(text_encoder=str(tmp_path)))
-    with pytest.raises(DataError, match="holds no config.json; supported are encoders"):
+    with pytest.raises(DataError, match=r"holds no config\.json; supported are encoders"):
         extract(tmp_path / "plain.npz", text_options=TextOptions(text_encoder=str(tmp_path)))
