@@ -21,6 +21,8 @@ from tests.testing.serving_requests import call
 
 pytest.importorskip("keras_hub")
 pytest.importorskip("tensorflow_text")
+# It trains and exports; what is exported is in `tests/plumkeras/test_export_text.py` too.
+pytestmark = pytest.mark.verify
 
 MAX_TOKENS = 10
 TINY = {
