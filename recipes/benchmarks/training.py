@@ -16,7 +16,8 @@ from plumkeras.data_pipelines import Dataset, convert, make_dataset, open_shards
 from plumkeras.data_pipelines.batches.order import padding_share
 from plumkeras.recipes.benchmarks.step_process import peak_memory
 from plumkeras.recipes.config import from_dict, to_dict
-from plumkeras.recipes.runs.stages import build_network, make_optimizer
+from plumkeras.recipes.runs.optimizers import make_optimizer
+from plumkeras.recipes.runs.stages import build_network
 from plumkeras.trainers import RefinementTrainer
 
 

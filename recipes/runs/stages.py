@@ -17,12 +17,12 @@ from plumkeras.recipes.runs import resuming, run_directory
 from plumkeras.recipes.runs.checkpoint import CheckpointFile, StageCheckpoint
 from plumkeras.recipes.runs.compiled import graph_key
 from plumkeras.recipes.runs.earlier_network import take_weights
+from plumkeras.recipes.runs.optimizers import encoder_factors, make_optimizer
 from plumkeras.recipes.runs.progress import stage_progress
 from plumkeras.recipes.runs.recording import Recorder
 from plumkeras.recipes.runs.timings import StageTimer
 from plumkeras.recipes.runs.user_callbacks import callbacks_by_stage
 from plumkeras.tasks import get_task
-from plumkeras.trainers.backend import Adam, AdamW
 
 # Texts in a batch of which nothing is learned.
 _TEXTS = 64
@@ -75,9 +75,7 @@ def build_trainers(config, network, steps_per_epoch, has_signs=True, class_weigh
         options = getattr(config, stage)
         optimizer = make_optimizer(options, steps_per_epoch)
         if network.text_encoder is not None:
-            factors = network.text_encoder.rate_factors(config.text.layer_decay)
-            share = config.text.learning_rate / (options.learning_rate or 1.0)
-            optimizer.rate_factors = {variable: share * factor for variable, factor in factors.items()}
+            optimizer.rate_factors = encoder_factors(network.text_encoder, config.text, options)
         trainer.compile(optimizer, metrics=metrics)
     return trainers
 
@@ -270,23 +268,6 @@ class Training:
             ) from error
         self.stopped_early = trainer.stop_training or bool(position and position.stopped)
         return checkpoint.history
-
-
-def make_optimizer(options, steps_per_epoch):
-    """The optimizer of a stage: Adam, or AdamW with weight decay."""
-    rate = options.learning_rate
-    if options.schedule == "cosine":
-        steps = max(options.epochs * steps_per_epoch, 1)
-        rising = round(options.warmup * steps)
-        how = {"initial_learning_rate": 0.0, "warmup_target": rate, "warmup_steps": rising} if rising else {}
-        how = {"initial_learning_rate": rate, "decay_steps": max(steps - rising, 1), "alpha": 0.05, **how}
-        rate = keras.optimizers.schedules.CosineDecay(**how)
-    shared = {"learning_rate": rate, "clipnorm": options.clipnorm or None}
-    if options.average:
-        shared |= {"use_ema": True, "ema_momentum": options.average}
-    if options.weight_decay:
-        return AdamW(weight_decay=options.weight_decay, **shared)
-    return Adam(**shared)
 
 
 def _callbacks(options, stage, directory, verbose, done, chooses_epoch):
