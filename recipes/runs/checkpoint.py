@@ -36,7 +36,7 @@ class Position:
         histories: dict by stage of dicts of lists, this stage and those before it.
         facts: dict of the callbacks' counters, `best` and `early_stopping`.
         arrays: dict by kind of dicts of arrays: `variables`, `optimizer` and `best` by path, see `variable_paths`;
-            `generators` by position.
+            `generators` by position. Of one to be written they may be variables.
     """
 
     stage: str
@@ -66,7 +66,7 @@ class CheckpointFile:
         arrays = {f"{kind}/{name}": a for kind, values in position.arrays.items() for name, a in values.items()}
         try:
             with replacing(self.path) as partial, partial.open("wb") as file:
-                np.savez(file, **{_FACTS: np.frombuffer(json.dumps(facts).encode(), "uint8")}, **arrays)
+                _write_arrays(file, {_FACTS: np.frombuffer(json.dumps(facts).encode(), "uint8"), **arrays})
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
@@ -151,13 +151,12 @@ class StageCheckpoint(keras.callbacks.Callback):
         if self.file is None:
             return
         arrays = {
-            "variables": _by_path(self.model.variables, map(keras.ops.convert_to_numpy, self.model.variables)),
-            "optimizer": _by_path(
-                self.model.optimizer.variables, map(keras.ops.convert_to_numpy, self.model.optimizer.variables)
-            ),
+            "variables": _by_path(self.model.variables, self.model.variables),
+            "optimizer": _by_path(self.model.optimizer.variables, self.model.optimizer.variables),
             "generators": {str(i): state for i, state in enumerate(_generators())},
         }
-        for path, array in arrays["variables"].items():
+        for path, variable in arrays["variables"].items():
+            array = keras.ops.convert_to_numpy(variable)
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 kept = "; the checkpoint before it is untouched" if self.file.path.exists() else ""
                 raise TrainingError(
@@ -225,6 +224,14 @@ def variable_paths(variables) -> list[str]:
     return [
         f"{name}_{rank}{rest}" if (rank := ranks[name].index(count)) else name + rest for name, count, rest in parts
     ]
+
+
+def _write_arrays(file, arrays):
+    """An npz file of arrays or variables, converted one by one: a text encoder's, all at once, take half a gigabyte."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, values in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, keras.ops.convert_to_numpy(values), allow_pickle=False)
 
 
 def _by_path(variables, values):

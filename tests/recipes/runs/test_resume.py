@@ -474,11 +474,11 @@ def test_a_failed_write_leaves_the_checkpoint_before(checkpoint, monkeypatch):
     file, position = checkpoint
     before = file.path.read_bytes()
 
-    def fail(target, **arrays):
-        target.write(b"half")
+    def fail(member, array, **options):
+        member.write(b"half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(np, "savez", fail)
+    monkeypatch.setattr(np.lib.format, "write_array", fail)
     with pytest.raises(TrainingError, match=r"checkpoint\.npz.*No space left.*untouched.*--resume"):
         file.write(position)
     assert [path.name for path in file.path.parent.iterdir()] == ["checkpoint.npz"]
