@@ -10,15 +10,18 @@ import sys
 
 # A module under `plumkeras` and what it registers.
 _CLASSES = {
+    "layers.crossmodal_transformer": ("CrossmodalEncoder", "LastFrame"),
     "layers.dropout": ("Dropout",),
+    "layers.fan_in": ("FanInConv1D", "FanInDense"),
     "layers.feature_standardization": ("FeatureStandardization",),
     "layers.masking": ("SequenceMean",),
     "layers.missing_modality": ("AbsentVector", "ModalityDropout", "Presence", "ZeroWhenMissing"),
     "layers.modality_encoder": ("ModalityEncoder", "StridedLength"),
     "layers.multilevel_semantic_alignment": ("MultilevelSemanticAlignment",),
-    "layers.prediction": ("Prediction",),
+    "layers.prediction": ("Prediction", "TaskOutput"),
     "layers.private_refinement": ("PrivateRefinement",),
     "layers.prototype_label_generator": ("PrototypeLabelGenerator",),
+    "layers.recurrent": ("Recurrent",),
     "layers.task_conditioned_bifurcator": ("TaskConditionedBifurcator", "TaskConditionedBranch"),
     "layers.text_encoder": ("TextEncoder", "TextModalityEncoder"),
     "layers.transformer": ("TransformerBlock", "TransformerEncoder"),
@@ -32,6 +35,7 @@ _CLASSES = {
     ),
     "models.early_fusion": ("EarlyFusion",),
     "models.late_fusion": ("LateFusion",),
+    "models.mult": ("MulT",),
     "models.plum_net": ("PLUMNet",),
 }
 

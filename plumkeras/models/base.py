@@ -6,6 +6,7 @@ from keras import ops
 
 from plumkeras import features
 from plumkeras.layers.text_encoder import TextEncoder
+from plumkeras.objectives.prediction import PredictionObjective
 from plumkeras.tasks import get_task
 
 
@@ -90,6 +91,15 @@ class MultimodalNetwork(keras.Model):
         """The `layers.TextEncoder` of a network that reads token ids, else None."""
         found = (getattr(layer, "text_encoder", layer) for layer in self.layers)
         return next((layer for layer in found if isinstance(layer, TextEncoder)), None)
+
+    def objective(self, label_classes="sign3", class_weight=None, **options):
+        """What `PredictionTrainer` minimises: an object with `output_names`, `term_names` and `terms`.
+
+        Args:
+            label_classes, class_weight: as in `PredictionTrainer`.
+            **options: of the model's own objective; by default there are none.
+        """
+        return PredictionObjective(self, label_classes, class_weight, **options)
 
     def signatures(self) -> dict[str, dict[str, str]]:
         """What an export answers: dict by signature of dicts from the name in the answer to that of the output.

@@ -12,16 +12,17 @@ class PredictionObjective:
         network: a model with a `task`.
         label_classes: how a regression label becomes a class. Read with `class_weight` alone.
         class_weight: weights of the classes, or `None`.
+        loss: a `keras.losses.Loss` in place of the task's, or `None`.
     """
 
     term_names = ("prediction_loss",)
     output_names = ("prediction",)
 
-    def __init__(self, network, label_classes="sign3", class_weight=None):
+    def __init__(self, network, label_classes="sign3", class_weight=None, loss=None):
         self.task = get_task(network.task)
         self.label_classes = label_classes
         self.class_weight = class_weight
-        self.loss = self.task.loss()
+        self.loss = loss or self.task.loss()
 
     def terms(self, outputs, y, sample_weight=None):
         weight = sample_weight

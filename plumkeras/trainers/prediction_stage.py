@@ -1,15 +1,12 @@
-"""The one stage of a network that is trained by the loss of its prediction alone."""
+"""The one stage of a network that is trained by the objective that it names."""
 
 import keras
 
-from plumkeras.arguments import known_arguments_only
-from plumkeras.objectives.prediction import PredictionObjective
 from plumkeras.trainers.stage import StageTrainer
 
 
-@known_arguments_only()
 class PredictionTrainer(StageTrainer):
-    """Trains a whole `MultimodalNetwork` by the loss of its task.
+    """Trains a whole `MultimodalNetwork` by its `objective`: the loss of its task, or the model's own terms.
 
     With `validation_data`, `fit` ends on the weights of the epoch with the best `val_prediction_loss`, whose number is
     then `best_epoch`.
@@ -18,6 +15,7 @@ class PredictionTrainer(StageTrainer):
         network: `MultimodalNetwork`.
         label_classes: how a regression label becomes a class. Read with `class_weight` alone.
         class_weight: weights of the classes, or `None`.
+        **objective_options: see the `objective` of the network's class.
 
     Example:
         >>> from plumkeras.models.late_fusion import LateFusion
@@ -39,13 +37,14 @@ class PredictionTrainer(StageTrainer):
         label_classes: str | tuple = "sign3",
         class_weight: tuple | None = None,
         name: str = "prediction_trainer",
+        **objective_options,
     ):
         super().__init__(network, name)
-        self.prediction = PredictionObjective(network, label_classes, class_weight)
-        self._start(network.select("prediction"), self.prediction.term_names)
+        self.objective = network.objective(label_classes, class_weight, **objective_options)
+        self._start(network.select(*self.objective.output_names), self.objective.term_names)
 
     def call(self, x, training=False):
         return self.forward(x, training)["prediction"]
 
     def loss_terms(self, outputs, y, sample_weight):
-        return self.prediction.terms(outputs, y, sample_weight)
+        return self.objective.terms(outputs, y, sample_weight)

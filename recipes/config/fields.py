@@ -90,7 +90,7 @@ class BaseRecipeConfig:
     name: str
     """Name of the recipe."""
     model: str = "plum_net"
-    """Model to train: plum_net, or a comparator, late_fusion or early_fusion."""
+    """Model to train: plum_net, or a comparator; `plumkeras models` lists them."""
     modalities: tuple[str, ...] = ()
     """Modalities to use; by default all in the file."""
     protocol: Literal["file", "speaker_independent"] = "file"
@@ -180,11 +180,11 @@ _RANGES = {
     (0, None): "alignment_weight branch_weight clipnorm context_frames epochs frozen_layers label_noise "
     "label_warmup_epochs learning_rate noise patience relative_strength weight_decay",
     (1e-6, None): "label_temperature temperature",
-    (1, None): "devices lora_rank num_heads num_layers stride",
+    (1, None): "devices lora_rank num_heads num_layers stride width",
     (2, None): "batch_size hidden_dim test train valid",
     (3, None): "max_tokens",
-    (0, 1): "average dropout label_smoothing missing_rate modality_dropout prototype_momentum validation_fraction "
-    "warmup",
+    (0, 1): "attention_dropout average dropout embed_dropout label_smoothing missing_rate modality_dropout "
+    "prototype_momentum relu_dropout residual_dropout text_dropout validation_fraction warmup",
     (0, 2**32): "data_seed seed",
 }
 

@@ -16,9 +16,9 @@ import dataclasses
 from plumkeras.nearest import nearest
 from plumkeras.recipes.config.errors import ConfigError
 from plumkeras.recipes.config.fields import BaseRecipeConfig
-from plumkeras.recipes.models import early_fusion, late_fusion, plum_net
+from plumkeras.recipes.models import early_fusion, late_fusion, mult, plum_net
 
-_MODULES = {module.NAME: module for module in (plum_net, late_fusion, early_fusion)}
+_MODULES = {module.NAME: module for module in (plum_net, late_fusion, early_fusion, mult)}
 MODELS = tuple(_MODULES)
 # Of all models.
 STAGE_TITLES = {stage: title for module in _MODULES.values() for stage, title in module.STAGES.items()}

@@ -1,0 +1,80 @@
+"""MulT among the models."""
+
+import dataclasses
+from typing import ClassVar
+
+from plumkeras.recipes.config.errors import ConfigError
+from plumkeras.recipes.config.fields import BaseRecipeConfig, SyntheticConfig
+from plumkeras.recipes.models import published
+
+NAME, NETWORK, TITLE = "mult", "MulT", "MulT"
+STAGES = published.STAGES
+
+
+@dataclasses.dataclass(frozen=True)
+class MulTConfig:
+    """What `plumkeras.models.mult.MulT` is built with; the feature widths come from the data."""
+
+    width: int = 40
+    """Width d of every modality; a multiple of the heads."""
+    num_layers: int = 4
+    """Layers of the encoders between modalities; the memories have 3 at least."""
+    num_heads: int = 8
+    """Attention heads."""
+    text_dropout: float = 0.2
+    """Dropout rate of the text's features."""
+    attention_dropout: float = 0.1
+    """Dropout rate of attention to the text and in the memories."""
+    relu_dropout: float = 0.1
+    """Dropout rate inside the feed-forward layers."""
+    residual_dropout: float = 0.1
+    """Dropout rate on the residual branches."""
+    embed_dropout: float = 0.25
+    """Dropout rate of frames and positions, in front of each encoder."""
+    dropout: float = 0.1
+    """Dropout rate of the head."""
+    signed_log1p: tuple[str, ...] = ("audio",)
+    """Modalities whose raw features are compressed by sign(x) log(1 + |x|) before they are standardised."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MulTRecipeConfig(BaseRecipeConfig):
+    """Everything about a run of MulT except the data file."""
+
+    STAGES: ClassVar[tuple[str, ...]] = tuple(STAGES)
+
+    model: str = NAME
+    """Model to train."""
+    network: MulTConfig = dataclasses.field(default_factory=MulTConfig)
+    training: published.TrainingConfig = dataclasses.field(default_factory=published.TrainingConfig)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.network.width % self.network.num_heads:
+            raise ConfigError(
+                "network.width must be a multiple of network.num_heads. Received: "
+                f"network.width={self.network.width}, network.num_heads={self.network.num_heads}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class SyntheticMulTRecipeConfig(MulTRecipeConfig):
+    """A run of MulT on generated data."""
+
+    synthetic: SyntheticConfig = dataclasses.field(default_factory=SyntheticConfig)
+
+
+CONFIG, SYNTHETIC_CONFIG = MulTRecipeConfig, SyntheticMulTRecipeConfig
+build_trainers, search_space = published.build_trainers, published.search_space
+
+
+def network_class():
+    """The class of the network."""
+    from plumkeras.models.mult import MulT
+
+    return MulT
+
+
+def build_network(config, shape):
+    """The untrained `MulT`. Arguments as those of `plum_net.build_network`."""
+    return published.build_network(network_class(), config, shape)

@@ -1,0 +1,45 @@
+"""What the published models share among the models: one stage, how a network is built, the search space."""
+
+import dataclasses
+
+from plumkeras.recipes.config.fields import StageConfig
+from plumkeras.recipes.models.fusion import STAGES
+from plumkeras.recipes.models.spaces import around
+
+__all__ = ["STAGES", "TrainingConfig", "build_network", "build_trainers", "search_space"]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig(StageConfig):
+    """The one stage."""
+
+    learning_rate: float = 1e-3
+    """Learning rate, at the start."""
+    clipnorm: float = 1.0
+    """Norm to clip the gradient of each weight at; 0 does not clip."""
+
+
+def build_network(network_class, config, shape):
+    """The untrained network. Arguments as those of `plum_net.build_network`."""
+    return network_class(**shape, **vars(config.network), dtype=config.precision)
+
+
+def build_trainers(config, network, class_weight):
+    """The trainer, not yet compiled: dict with `training`."""
+    from plumkeras.trainers import PredictionTrainer
+
+    objective = getattr(config, "objective", None)
+    options = {} if objective is None else vars(objective)
+    return {"training": PredictionTrainer(network, config.label_classes, class_weight, **options)}
+
+
+def search_space(config, modalities):
+    """The space that is searched when none is given: the fields that most models have, dropout, rate and decay."""
+    training = config.training
+    space = {
+        "training.learning_rate": around(training.learning_rate),
+        "training.weight_decay": {"values": sorted({0.0, 1e-4, 1e-3, 1e-2, training.weight_decay})},
+    }
+    if hasattr(config.network, "dropout"):
+        space["network.dropout"] = {"min": 0.0, "max": max(0.5, min(round(config.network.dropout + 0.2, 4), 0.9))}
+    return space

@@ -1,0 +1,32 @@
+"""Small networks of the published models, on three modalities of their own lengths."""
+
+import importlib
+
+import keras
+import numpy as np
+
+WIDTHS = {"text": 6, "audio": 5, "vision": 4}
+# The module under `plumkeras.models` and the class of each model, with options that make it small; no dropout.
+SMALL = {
+    "mult": ("MulT", {"width": 4, "num_layers": 1, "num_heads": 2}),
+}
+
+
+def network_class(name):
+    return getattr(importlib.import_module(f"plumkeras.models.{name}"), SMALL[name][0])
+
+
+def small_network(name, seed=0, widths=None, **options):
+    """The network of a model, no dropout, with weights and statistics away from their start."""
+    keras.utils.set_random_seed(seed)
+    cls = network_class(name)
+    known = cls.__init__.__signature__.parameters
+    rates = {option: 0.0 for option in known if option == "dropout" or option.endswith("_dropout")}
+    network = cls(widths or WIDTHS, **{**rates, **SMALL[name][1], **options})
+    random = np.random.default_rng(seed)
+    for variable in network.trainable_variables:
+        variable.assign(variable + random.normal(0, 0.1, variable.shape))
+    for layer in network.standardizations.values():
+        layer.mean.assign(random.normal(1, 0.2, layer.mean.shape))
+        layer.divisor.assign(random.uniform(1.0, 3.0, layer.divisor.shape))
+    return network
