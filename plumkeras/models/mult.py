@@ -56,7 +56,6 @@ class MulT(PublishedNetwork):
     """
 
     own_name = "mult"
-    fewest_modalities = 2
 
     def __init__(
         self,

@@ -2,10 +2,10 @@
 
 import keras
 
-from plumkeras import features
 from plumkeras.layers.feature_standardization import FeatureStandardization
 from plumkeras.layers.missing_modality import Presence
 from plumkeras.models.base import MultimodalNetwork, check_widths
+from plumkeras.models.needs import refusal
 from plumkeras.tasks import get_task
 
 
@@ -20,21 +20,18 @@ class PublishedNetwork(MultimodalNetwork):
         **options: the model's own hyperparameters, for `wire` and the configuration.
 
     Attributes:
-        own_name: name of the network where none is given.
-        fewest_modalities: how many it needs at least.
-        needs_text: whether one of them has to be `text`.
+        own_name: name of the model, and of the network where none is given.
 
     Raises:
-        ValueError: the modalities are not those that the model needs.
+        ValueError: the modalities or the task are not what the model needs, see `models.needs`.
     """
 
     own_name: str
-    fewest_modalities = 1
-    needs_text = False
 
     def __init__(self, feature_dims, num_classes, task, signed_log1p, name, dtype, trainable, **options):
         get_task(task)
-        self.check_modalities(feature_dims)
+        if reason := refusal(self.own_name, dict(feature_dims), task):
+            raise ValueError(reason)
         feature_dims = check_widths(feature_dims)
         signed_log1p = tuple(m for m in feature_dims if m in signed_log1p)
         policy = keras.dtype_policies.get(dtype)
@@ -51,22 +48,6 @@ class PublishedNetwork(MultimodalNetwork):
         super().__init__(inputs=inputs, outputs=outputs, name=name or self.own_name, trainable=trainable)
         self.feature_dims, self.num_classes, self.task, self.policy = feature_dims, num_classes, task, policy
         self.signed_log1p, self.options = signed_log1p, options
-
-    @classmethod
-    def check_modalities(cls, feature_dims):
-        """Raises `ValueError`, saying what to do, unless the model can be built for these modalities."""
-        names = ", ".join(feature_dims)
-        if features.TOKEN_IDS in dict(feature_dims).values():
-            raise ValueError(
-                f"{cls.own_name} reads feature vectors, and text is token ids here; leave out text.encoder"
-            )
-        if cls.needs_text and "text" not in feature_dims:
-            raise ValueError(f"{cls.own_name} needs the modality text; the data have {names}. Try another model")
-        if len(feature_dims) < cls.fewest_modalities:
-            raise ValueError(
-                f"{cls.own_name} needs {cls.fewest_modalities} modalities or more; the data have {names}. "
-                "Try late_fusion, which takes any number"
-            )
 
     @staticmethod
     def wire(sequences, lengths, task, num_classes, policy, **options) -> dict:

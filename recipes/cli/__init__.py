@@ -16,6 +16,7 @@ COMMANDS = {
     "compare": "put runs side by side, with intervals for their differences on the same samples",
     "experiment": "reproduce a table or figure of the paper on your data, over seeds",
     "report": "write a run, a cross-validation, seeds or an experiment as one HTML page",
+    "models": "list the models that a recipe can train, with their papers",
     "tune": "search a recipe's hyper-parameters on validation alone",
     "export": "write a run as a SavedModel for TensorFlow Serving, with a model card",
     "inspect": "show what a feature file holds, and what is wrong with it",

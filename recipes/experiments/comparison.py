@@ -5,6 +5,7 @@ from pathlib import Path
 
 from plumkeras.features import reads_text
 from plumkeras.files import write_json
+from plumkeras.models.needs import refusal
 from plumkeras.recipes.config import ConfigError, read_json, value_of, with_values
 from plumkeras.recipes.experiments.drawing import COLOURS, MARKERS, grid
 from plumkeras.recipes.experiments.paper import PLUM_NET, TABLES
@@ -40,6 +41,8 @@ def check(setup):
     """Raises `ConfigError` for models that there are not, and for `--settings` that has not those of all."""
     for model in _models(setup):
         find_model(model)
+        if reason := refusal(model, _widths(setup), setup.dataset.task):
+            raise ConfigError(f"--models: {reason}")
     if (other := setup.options.settings) is None:
         return
     if other.resolve() == setup.directory.resolve():
@@ -53,7 +56,13 @@ def check(setup):
 
 
 def _models(setup):
-    return list(dict.fromkeys([setup.config.model, *(setup.options.models or MODELS)]))
+    """The recipe's own model, and those asked for or all that can be trained on the data."""
+    others = setup.options.models or [m for m in MODELS if not refusal(m, _widths(setup), setup.dataset.task)]
+    return list(dict.fromkeys([setup.config.model, *others]))
+
+
+def _widths(setup):
+    return {m: setup.dataset.feature_dims[m] for m in setup.config.modalities or setup.dataset.modalities}
 
 
 def make_rows(setup):
@@ -127,6 +136,8 @@ def make_results(outcome):
         notes = ["Every model and reference with its own settings: nothing was searched."]
     if outcome.options.settings is not None:
         notes = [f"Settings of the other models: chosen on another data set, {outcome.options.settings}; see below."]
+    if missing := [m for m in MODELS if m not in outcome.rows]:
+        notes.append(f"Not in the table: {', '.join(missing)}; left out, or they need other data.")
     if paper:
         notes.append("The paper's rows are on its own features, which are not public.")
     n = outcome.metrics[own][outcome.split]["n"]

@@ -1,7 +1,7 @@
 """The models that a recipe can train, by name. A new one is a module with these names, and a place in `_MODULES`.
 
-- `NAME`; `NETWORK`, the name of the network's class, whose module is `plumkeras.models.<NAME>`; and `TITLE`, as tables
-  name it.
+- `NAME`; `NETWORK`, the name of the network's class, whose module is `plumkeras.models.<NAME>`; `TITLE`, as tables
+  name it; and `ABOUT`, see `about.About`.
 - `STAGES`: dict from the name of each stage to its title; the last one's epoch is chosen on validation.
 - `CONFIG`: dataclass of its recipes, a `BaseRecipeConfig` with the model's sections; `SYNTHETIC_CONFIG`: the same with
   the section of generated data.
@@ -16,9 +16,23 @@ import dataclasses
 from plumkeras.nearest import nearest
 from plumkeras.recipes.config.errors import ConfigError
 from plumkeras.recipes.config.fields import BaseRecipeConfig
-from plumkeras.recipes.models import early_fusion, late_fusion, mult, plum_net
+from plumkeras.recipes.models import (
+    early_fusion,
+    late_fusion,
+    mult,
+    plum_net,
+)
 
-_MODULES = {module.NAME: module for module in (plum_net, late_fusion, early_fusion, mult)}
+# In the order of `plumkeras models`: PLUM-Net, the published ones by year, the simple ones.
+_MODULES = {
+    module.NAME: module
+    for module in (
+        plum_net,
+        mult,
+        late_fusion,
+        early_fusion,
+    )
+}
 MODELS = tuple(_MODULES)
 # Of all models.
 STAGE_TITLES = {stage: title for module in _MODULES.values() for stage, title in module.STAGES.items()}

@@ -6,8 +6,16 @@ from typing import ClassVar
 from plumkeras.recipes.config.errors import ConfigError
 from plumkeras.recipes.config.fields import BaseRecipeConfig, SyntheticConfig
 from plumkeras.recipes.models import published
+from plumkeras.recipes.models.about import About
 
 NAME, NETWORK, TITLE = "mult", "MulT", "MulT"
+ABOUT = About(
+    paper="Tsai et al., ACL 2019",
+    data_sets=("MOSI", "MOSEI", "IEMOCAP"),
+    parameters=1_555_961,
+    differs="Lengths say what is padding and the last valid frame is read; the public code reads padding. The rate is "
+    "constant or falls by a cosine, in place of the plateau schedule.",
+)
 STAGES = published.STAGES
 
 

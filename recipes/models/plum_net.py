@@ -6,10 +6,17 @@ from typing import ClassVar, Literal
 
 from plumkeras.recipes.config.errors import ConfigError
 from plumkeras.recipes.config.fields import BaseRecipeConfig, StageConfig, SyntheticConfig
+from plumkeras.recipes.models.about import About
 from plumkeras.recipes.models.spaces import around
 from plumkeras.recipes.models.text import text_options, text_space
 
 NAME, NETWORK, TITLE = "plum_net", "PLUMNet", "PLUM-Net"
+ABOUT = About(
+    paper="Wang et al., AAAI 2026",
+    data_sets=("MOSI", "MOSEI", "UR-FUNNY", "MUStARD"),
+    parameters=11_006_989,
+    differs="The paper's network; every ambiguity of the paper and how it was settled is in docs/network.md.",
+)
 STAGES = {"alignment": "Stage 1: common-private alignment", "refinement": "Stage 2: fusion refinement"}
 
 

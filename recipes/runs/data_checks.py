@@ -8,6 +8,7 @@ import numpy as np
 from plumkeras.data_pipelines import MODALITIES, DataError, suspicions
 from plumkeras.data_pipelines.schema.token_ids import TokenIds
 from plumkeras.features import TOKEN_IDS, check_width, lacking_all
+from plumkeras.models.needs import refusal
 from plumkeras.recipes import usual_task
 from plumkeras.recipes.config import ConfigError
 from plumkeras.recipes.runs.label_classes import label_classes_warning
@@ -24,7 +25,7 @@ def check_dataset(config, dataset):
     Raises:
         DataError: a split, the labels, a modality asked for or every frame of it is missing, or a class is in `valid`
             or `test` alone.
-        ConfigError: the recipe names a modality that there never is.
+        ConfigError: the recipe names a modality that there never is, or its model cannot be trained on such data.
     """
     where = dataset.path or "the data set"
     dataset.split("train")
@@ -50,6 +51,9 @@ def check_dataset(config, dataset):
             raise DataError(f"{where}: a modality named {m!r}; letters, digits and _ are expected")
         if not dataset["train"].lengths[m].any():
             raise DataError(f"{where}: train/{m} has no frame at all: every length is 0; leave it out by --modalities")
+    used = config.modalities or dataset.modalities
+    if reason := refusal(config.model, {m: dataset.feature_dims[m] for m in used}, dataset.task):
+        raise ConfigError(f"{where}: {reason}")
     if config.task not in (None, dataset.task):
         raise ConfigError(f"{where}: has {dataset.task} labels, and `task` asks for {config.task}")
     if get_task(dataset.task).has_classes:

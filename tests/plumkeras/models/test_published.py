@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from plumkeras.models.needs import NEEDS
 from plumkeras.trainers import PredictionTrainer
 from tests.testing.networks import assert_close, make_data, make_inputs, to_numpy
 from tests.testing.published import SMALL, WIDTHS, network_class, small_network
@@ -70,13 +71,16 @@ def test_an_epoch_in_16_bits_is_finite(name):
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_wrong_modalities_are_refused(name):
-    cls = network_class(name)
-    if cls.fewest_modalities > 1:
-        with pytest.raises(ValueError, match=f"{name} needs {cls.fewest_modalities} modalities.*the data have text"):
+def test_what_the_model_cannot_read_is_refused(name):
+    cls, needs = network_class(name), NEEDS[name]
+    if needs.modalities > 1:
+        with pytest.raises(ValueError, match=f"needs {needs.modalities} modalities or more, and the data have text"):
             cls({"text": 4})
-    if cls.needs_text:
-        with pytest.raises(ValueError, match=f"{name} needs the modality text; the data have audio, vision"):
+    if needs.text:
+        with pytest.raises(ValueError, match=f"{name} needs the modality text, and the data have audio, vision"):
             cls({"audio": 4, "vision": 3})
-    with pytest.raises(ValueError, match=r"text is token ids.*leave out text\.encoder"):
+    if needs.tasks:
+        with pytest.raises(ValueError, match=f"{name} knows {needs.tasks[0]} alone, and the labels are of multilabel"):
+            cls({"text": 4, "audio": 3}, task="multilabel")
+    with pytest.raises(ValueError, match=r"text is token ids here; leave out text\.encoder"):
         cls({"text": 0, "audio": 4})

@@ -1,0 +1,51 @@
+"""What a model asks of the data. Without Keras: the command line and the networks refuse by it, in the same words."""
+
+import dataclasses
+
+from plumkeras.features import TOKEN_IDS, listing
+
+
+@dataclasses.dataclass(frozen=True)
+class Needs:
+    """What the data have to have.
+
+    Attributes:
+        modalities: how many there have to be, at least.
+        text: whether one of them has to be `text`.
+        vectors: whether all of them have to be feature vectors, and not token ids.
+        tasks: names of the tasks that it knows; `None`: all.
+    """
+
+    modalities: int = 1
+    text: bool = False
+    vectors: bool = True
+    tasks: tuple[str, ...] | None = None
+
+
+# By the name of the model. A model that is not here takes anything.
+NEEDS = {
+    "mult": Needs(modalities=2),
+}
+
+
+def refusal(model: str, feature_dims: dict[str, int], task: str) -> str | None:
+    """Why a model cannot be trained on such data, and what to do; `None` where it can.
+
+    Args:
+        model: its name.
+        feature_dims: dict from modality to width, which is 0 of token ids.
+        task: name of the task.
+    """
+    needs = NEEDS.get(model)
+    if needs is None:
+        return None
+    has = listing(feature_dims)
+    if needs.vectors and TOKEN_IDS in feature_dims.values():
+        return f"{model} reads feature vectors, and text is token ids here; leave out text.encoder"
+    if needs.text and "text" not in feature_dims:
+        return f"{model} needs the modality text, and the data have {has}; try late_fusion, which takes any"
+    if len(feature_dims) < needs.modalities:
+        return f"{model} needs {needs.modalities} modalities or more, and the data have {has}; try late_fusion"
+    if needs.tasks is not None and task not in needs.tasks:
+        return f"{model} knows {' and '.join(needs.tasks)} alone, and the labels are of {task}; try late_fusion"
+    return None
