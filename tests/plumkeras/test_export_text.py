@@ -136,6 +136,7 @@ def test_wrong_strings_are_refused_by_name(model):
     assert np.isfinite(call(model, "from_text", good)["prediction"]).all()
 
 
+@pytest.mark.verify
 def test_text_alone_without_us(tmp_path):
     """TensorFlow and TensorFlow Text are all that it needs; by default the encoder's length is where texts are cut."""
     network = _network({"words": 0}, small_encoder(longest=8, tuning="lora"), modules=())
@@ -160,6 +161,7 @@ def test_variables_stand_once_in_the_file(network, version):
     assert sizes == sorted(int(np.prod(v.shape)) for v in used)
 
 
+@pytest.mark.verify
 def test_another_tokenizer_has_ids_alone(tmp_path):
     from tokenizers import Tokenizer, models
 

@@ -35,6 +35,7 @@ def test_every_kind_gives_the_vectors_of_numpy(tmp_path, kind):
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.verify
 def test_other_backends_give_them_too(tmp_path, backend):
     pytest.importorskip(backend)
     by_numpy = ByNumpy(write_encoder(tmp_path))

@@ -304,6 +304,7 @@ def test_ids_that_cannot_be_read(folder, change, message):
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("cls", [PLUMNet, EarlyFusion])
+@pytest.mark.verify
 def test_16_bits(folder, cls, policy):
     """Near float32, and training stays finite."""
     network, reference = (make_network(cls, folder, dtype=dtype) for dtype in (policy, "float32"))

@@ -88,6 +88,7 @@ def test_damaged_weights_are_refused(copy, change, words):
         plumkeras.load_run(copy)
 
 
+@pytest.mark.verify
 def test_runs_that_are_not_packed(tiny_run, text_run, tmp_path):
     with pytest.raises(ConfigError, match="has no text encoder"):
         pack_run(tiny_run, tmp_path / "packed")
@@ -100,6 +101,7 @@ def test_runs_that_are_not_packed(tiny_run, text_run, tmp_path):
     assert not (tmp_path / "packed").exists()
 
 
+@pytest.mark.verify
 def test_an_encoder_that_was_not_tuned_is_packed_too(tmp_path):
     run = train_text_run(tmp_path, audio=False, tuning="none")
     packed = pack_run(run.directory, tmp_path / "packed")

@@ -36,6 +36,7 @@ def _trained(config, dataset, compiled=None):
     return histories, weights, training
 
 
+@pytest.mark.verify
 def test_a_run_that_takes_over_what_was_compiled_gives_the_same_bits():
     # Scaled losses and hidden modalities have states of their own.
     network = dataclasses.replace(CONFIG.network, common_branch="per_modality", modality_dropout=0.3)
@@ -146,6 +147,7 @@ def test_what_is_let_go_takes_no_setting_of_keras_with_it():
         keras.config.enable_interactive_logging()
 
 
+@pytest.mark.verify
 def test_the_graphs_of_a_run_are_freed_with_it():
     """Those of two stages take hundreds of megabytes, and a search has many; TensorFlow is apt to register them."""
     func_graph = pytest.importorskip("tensorflow.python.framework.func_graph")

@@ -63,6 +63,7 @@ def test_a_run_keeps_its_tokenizer_and_needs_the_encoder_no_more(folder, data, t
     assert described["network"]["feature_dims"]["text"] == 0
 
 
+@pytest.mark.verify
 def test_seeds_that_share_what_is_compiled_give_what_they_give_alone(folder, data, tmp_path):
     """Frozen blocks, factors of the rates and dropout inside the encoder among it."""
     shared = options(folder, deterministic=True, **{"text.layer_decay": 0.5, "training.weight_decay": 0.01})
@@ -81,7 +82,9 @@ def _prepared(data, options):
     return prepare(resolve("mosi_frozen", options)[0], data)
 
 
-@pytest.mark.parametrize("tuning", ["full", "lora", "none"])
+@pytest.mark.parametrize(
+    "tuning", ["full", *(pytest.param(tuning, marks=pytest.mark.verify) for tuning in ("lora", "none"))]
+)
 def test_what_a_recipe_trains(folder, data, tuning):
     """By a rate of its own: with 0 the encoder stays as it is."""
     for rate in (0.0, 1e-2):
@@ -95,6 +98,7 @@ def test_what_a_recipe_trains(folder, data, tuning):
         assert tuning != "lora" or all("lora" in path for path in changed)
 
 
+@pytest.mark.verify
 def test_texts_of_every_kind_are_learned_from(folder, data):
     """Empty, of other scripts, of control characters, of 10,000 words: nothing becomes NaN."""
     texts = ["", " ", "善い映画", "хорошо", "\x00\x01\x02", "good\u202e\ufffd", "good film " * 5000, "[SEP] [CLS]"]
@@ -104,6 +108,7 @@ def test_texts_of_every_kind_are_learned_from(folder, data):
     assert all(np.isfinite(keras.ops.convert_to_numpy(v)).all() for v in run.network.weights)
 
 
+@pytest.mark.verify
 def test_cross_validation_reads_its_tokenizer_from_its_folds(folder, data, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "encoder")
     folds = dataclasses.replace(data["train"], folds=np.arange(len(data["train"])) % 3)
@@ -121,6 +126,7 @@ def test_cross_validation_reads_its_tokenizer_from_its_folds(folder, data, tmp_p
 # === Beginning with the network of an earlier run ===
 
 
+@pytest.mark.verify
 def test_low_rank_additions_are_learned_after_an_earlier_run_too(folder, data, tmp_path):
     values = options(folder, **{"text.tuning": "lora", "text.learning_rate": 1e-2, "training.epochs": 1})
     first, second = tmp_path / "first", tmp_path / "second"
@@ -175,6 +181,7 @@ def resumable(folder, case):
     return options(folder, **values, **RESUMED[case])
 
 
+@pytest.mark.verify
 def test_a_run_that_is_resumed_ends_as_one_that_was_left_alone(folder, data, tmp_path):
     """Dropout inside the encoder goes on where it was."""
     values = resumable(folder, "full")
@@ -267,6 +274,7 @@ def test_a_damaged_encoder(folder, data, tmp_path, capsys, name):
     _refused_on_the_line(capsys, tmp_path, options(copy), str(copy))
 
 
+@pytest.mark.verify
 def test_a_run_is_not_replaced_by_one_that_cannot_begin(folder, data, tmp_path):
     plumkeras.train("mosi_frozen", data, tmp_path / "run", verbose=0, **options(folder, **{"training.epochs": 1}))
     before = (tmp_path / "run" / "network.keras").read_bytes()
