@@ -291,5 +291,7 @@ def _draw(at, after, title):
         axis.grid(alpha=0.25)
     for axis in axes[:, 0]:
         axis.set_ylabel(title)
-    axes[0, 0].legend(fontsize=8)
+    # Above the axes: there is a point in every corner of some data.
+    handles, told = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, told, loc="outside upper center", ncols=len(told), fontsize=9, frameon=False)
     return figure
