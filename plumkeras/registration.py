@@ -24,6 +24,7 @@ _CLASSES = {
     "layers.recurrent": ("Recurrent",),
     "layers.task_conditioned_bifurcator": ("TaskConditionedBifurcator", "TaskConditionedBranch"),
     "layers.text_encoder": ("TextEncoder", "TextModalityEncoder"),
+    "layers.token_encoder": ("TokenEncoder",),
     "layers.transformer": ("TransformerBlock", "TransformerEncoder"),
     "losses": ("BranchCrossentropy", "SupervisedContrastiveLoss"),
     "metrics.streaming": (
@@ -35,6 +36,7 @@ _CLASSES = {
     ),
     "models.early_fusion": ("EarlyFusion",),
     "models.late_fusion": ("LateFusion",),
+    "models.misa": ("MISA",),
     "models.mult": ("MulT",),
     "models.plum_net": ("PLUMNet",),
 }

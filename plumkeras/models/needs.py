@@ -25,6 +25,7 @@ class Needs:
 # By the name of the model. A model that is not here takes anything.
 NEEDS = {
     "mult": Needs(modalities=2),
+    "misa": Needs(modalities=2),
 }
 
 

@@ -9,6 +9,11 @@ from plumkeras.models.needs import refusal
 from plumkeras.tasks import get_task
 
 
+def in_order(modalities, order) -> list[str]:
+    """The modalities: those of `order` first, as they come there, then the others."""
+    return [m for m in order if m in modalities] + [m for m in modalities if m not in order]
+
+
 class PublishedNetwork(MultimodalNetwork):
     """A model of the literature, on sequences of features.
 

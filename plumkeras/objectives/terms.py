@@ -31,7 +31,9 @@ def rows_with(outputs, modalities, sample_weight=None):
     return ops.cast(used, "float32")
 
 
-def mean_of_rows(values, rows):
-    """Mean of values `[N]` over the rows that count; 0 where none does."""
+def mean_of_rows(values, rows, sample_weight=None):
+    """Mean of values `[N]`, times the weights of their samples, over the rows that count; 0 where none does."""
     values = ops.where(rows > 0, ops.cast(values, "float32"), 0.0)
+    if sample_weight is not None:
+        values = values * ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
     return ops.sum(values) / ops.maximum(ops.sum(rows), 1.0)

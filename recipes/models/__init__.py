@@ -19,6 +19,7 @@ from plumkeras.recipes.config.fields import BaseRecipeConfig
 from plumkeras.recipes.models import (
     early_fusion,
     late_fusion,
+    misa,
     mult,
     plum_net,
 )
@@ -29,6 +30,7 @@ _MODULES = {
     for module in (
         plum_net,
         mult,
+        misa,
         late_fusion,
         early_fusion,
     )

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from plumkeras.recipes.config.errors import ConfigError
 from plumkeras.recipes.config.fields import StageConfig
 from plumkeras.recipes.models.fusion import STAGES
 from plumkeras.recipes.models.spaces import around
@@ -20,8 +21,15 @@ class TrainingConfig(StageConfig):
 
 
 def build_network(network_class, config, shape):
-    """The untrained network. Arguments as those of `plum_net.build_network`."""
-    return network_class(**shape, **vars(config.network), dtype=config.precision)
+    """The untrained network. Arguments as those of `plum_net.build_network`.
+
+    Raises:
+        ConfigError: the data have not the modalities or the task that the model needs.
+    """
+    try:
+        return network_class(**shape, **vars(config.network), dtype=config.precision)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def build_trainers(config, network, class_weight):

@@ -117,7 +117,7 @@ def value_and_gradients(function, variables):
             with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
                 return function()
 
-        value, found = jax.value_and_grad(of)([v.value for v in variables])
+        value, found = jax.jit(jax.value_and_grad(of))([v.value for v in variables])
     arrays = [
         np.zeros(v.shape) if g is None else ops.convert_to_numpy(g) for v, g in zip(variables, found, strict=True)
     ]

@@ -16,6 +16,7 @@ from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import NetworkConfig, ObjectiveConfig, from_dict, to_dict, with_values
 from plumkeras.recipes.models import MODELS, with_model
 from plumkeras.recipes.models.fusion import FusionConfig
+from plumkeras.recipes.models.misa import MISAConfig, MISAObjectiveConfig
 from plumkeras.recipes.runs.data_checks import check_dataset, training_warnings
 from plumkeras.recipes.runs.train import resolve, train
 
@@ -254,6 +255,8 @@ def test_another_file_is_measured_by_the_task_that_was_learned(sets_run, folder)
         (ObjectiveConfig, "plumkeras.objectives.alignment.AlignmentObjective"),
         (FusionConfig, "plumkeras.models.late_fusion.LateFusion"),
         (FusionConfig, "plumkeras.models.early_fusion.EarlyFusion"),
+        (MISAConfig, "plumkeras.models.misa.MISA"),
+        (MISAObjectiveConfig, "plumkeras.models.misa.MISAObjective"),
     ],
 )
 def test_the_defaults_of_a_recipe_are_those_of_the_constructors(fields, owner):
