@@ -1,4 +1,4 @@
-"""The Transformer of MulT, in which the frames of one modality read those of another. DMD and GLoMo use it too."""
+"""The Transformer of MulT, in which the frames of one modality read those of another; BBFN, DMD and GLoMo use it."""
 
 import math
 
@@ -146,7 +146,9 @@ class CrossmodalLayer(keras.layers.Layer):
         query = self.norm_attention(target, training=training)
         value = query if source is None else self.norm_attention(source, training=training)
         attended = self.attention(query, value, readable, training=training)
-        target = target + self.attention_drop(attended, training=training)
+        return self._feed_forward(target + self.attention_drop(attended, training=training), training)
+
+    def _feed_forward(self, target, training):
         hidden = self.feed_forward_in(self.norm_feed_forward(target, training=training))
         hidden = self.feed_forward_out(self.relu_drop(hidden, training=training))
         return target + self.feed_forward_drop(hidden, training=training)

@@ -5,10 +5,9 @@ import keras
 from plumkeras.arguments import known_arguments_only
 from plumkeras.layers.crossmodal_transformer import CrossmodalEncoder, LastFrame
 from plumkeras.layers.dropout import Dropout
-from plumkeras.layers.fan_in import FanInConv1D, FanInDense
+from plumkeras.layers.fan_in import FanInConv1D
 from plumkeras.layers.masking import PACKAGE
-from plumkeras.layers.prediction import TaskOutput
-from plumkeras.models.published import PublishedNetwork
+from plumkeras.models.published import PublishedNetwork, residual_head
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -129,10 +128,5 @@ class MulT(PublishedNetwork):
             own = encoder(f"{m}_memory", len(others) * width, max(num_layers, 3), attention_dropout)
             last.append(LastFrame(dtype=policy, name=f"{m}_last")(own(memory, lengths[m]), lengths[m]))
         outputs["last_states"] = states = keras.layers.Concatenate(dtype=policy, name="last_states")(last)
-        units = states.shape[-1]
-        hidden = FanInDense(units, "relu", dtype=policy, name="head_dense_1")(states)
-        hidden = Dropout(dropout, dtype=policy, name="head_drop")(hidden)
-        hidden = FanInDense(units, dtype=policy, name="head_dense_2")(hidden)
-        hidden = keras.layers.Add(dtype=policy, name="head_residual")([states, hidden])
-        outputs["prediction"] = TaskOutput(task, num_classes, name="head_output")(hidden)
+        outputs["prediction"] = residual_head(states, dropout, task, num_classes, policy)
         return outputs

@@ -26,6 +26,7 @@ class Needs:
 NEEDS = {
     "mult": Needs(modalities=2),
     "misa": Needs(modalities=2),
+    "bbfn": Needs(modalities=2, text=True),
 }
 
 

@@ -2,8 +2,11 @@
 
 import keras
 
+from plumkeras.layers.dropout import Dropout
+from plumkeras.layers.fan_in import FanInDense
 from plumkeras.layers.feature_standardization import FeatureStandardization
 from plumkeras.layers.missing_modality import Presence
+from plumkeras.layers.prediction import TaskOutput
 from plumkeras.models.base import MultimodalNetwork, check_widths
 from plumkeras.models.needs import refusal
 from plumkeras.tasks import get_task
@@ -72,3 +75,19 @@ class PublishedNetwork(MultimodalNetwork):
 
     def get_config(self):
         return {**super().get_config(), "signed_log1p": list(self.signed_log1p), **self.options}
+
+
+def residual_head(states, dropout, task, num_classes, policy):
+    """The prediction of `states` `[B, h]`: two dense layers of the same width, whose result is added to them, and one.
+
+    Args:
+        states: output of a layer.
+        dropout: float, between the two layers.
+        task, num_classes, policy: as in `PublishedNetwork.wire`.
+    """
+    units = states.shape[-1]
+    hidden = FanInDense(units, "relu", dtype=policy, name="head_dense_1")(states)
+    hidden = Dropout(dropout, dtype=policy, name="head_drop")(hidden)
+    hidden = FanInDense(units, dtype=policy, name="head_dense_2")(hidden)
+    hidden = keras.layers.Add(dtype=policy, name="head_residual")([states, hidden])
+    return TaskOutput(task, num_classes, name="head_output")(hidden)

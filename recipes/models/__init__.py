@@ -17,6 +17,7 @@ from plumkeras.nearest import nearest
 from plumkeras.recipes.config.errors import ConfigError
 from plumkeras.recipes.config.fields import BaseRecipeConfig
 from plumkeras.recipes.models import (
+    bbfn,
     early_fusion,
     late_fusion,
     misa,
@@ -31,6 +32,7 @@ _MODULES = {
         plum_net,
         mult,
         misa,
+        bbfn,
         late_fusion,
         early_fusion,
     )

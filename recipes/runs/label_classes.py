@@ -55,7 +55,7 @@ def _edges(config, dataset):
         dataset.task is None
         or get_task(dataset.task).has_classes
         or config.label_classes != "sign3"
-        or not hasattr(config, "objective")
+        or not hasattr(getattr(config, "objective", None), "label_classes")
         or split is None
     ):
         return None, None

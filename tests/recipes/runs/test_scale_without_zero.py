@@ -11,6 +11,7 @@ from plumkeras.data_pipelines import Dataset, Split, load, save_npz
 from plumkeras.recipes import find_recipe, load_run
 from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import to_dict, with_values
+from plumkeras.recipes.models import with_model
 from plumkeras.recipes.runs.label_classes import label_classes_warning, with_label_classes
 from plumkeras.recipes.search.plan import SearchOptions, plan
 from plumkeras.recipes.views.terminal import metric_rows
@@ -142,3 +143,9 @@ def test_train_evaluate_and_predict(tmp_path, capsys):
     assert loaded.evaluate(split) == pytest.approx(metrics["test"], abs=1e-6)
     again = str(tmp_path / "again")
     assert main(["train", "mosi", "--data", data, "--output", again, "--init-from", run, *RANGE, *SMALL]) == 0
+
+
+def test_an_objective_without_classes_is_left_as_it_is():
+    recipe = with_model(find_recipe("mosi"), "bbfn")
+    assert with_label_classes(recipe, ratings(range(1, 6))) is recipe
+    assert label_classes_warning(recipe, ratings(range(1, 6))) is None
