@@ -54,3 +54,15 @@ class SequenceMean(keras.layers.Layer):
     def get_config(self):
         # Said, for Keras cannot write down a layer that was given a dtype policy by itself.
         return super().get_config()
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class ZeroPadding(keras.layers.Layer):
+    """Zeroes the frames past the length. `sequence [B, T, d]`, `length [B]` -> `[B, T, d]`."""
+
+    def call(self, sequence, length):
+        return zero_padding(sequence, length)
+
+    def get_config(self):
+        # Said, for Keras cannot write down a layer that was given a dtype policy by itself.
+        return super().get_config()

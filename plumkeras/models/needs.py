@@ -27,6 +27,7 @@ NEEDS = {
     "mult": Needs(modalities=2),
     "misa": Needs(modalities=2),
     "bbfn": Needs(modalities=2, text=True),
+    "dmd": Needs(modalities=2),
 }
 
 

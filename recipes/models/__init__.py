@@ -18,6 +18,7 @@ from plumkeras.recipes.config.errors import ConfigError
 from plumkeras.recipes.config.fields import BaseRecipeConfig
 from plumkeras.recipes.models import (
     bbfn,
+    dmd,
     early_fusion,
     late_fusion,
     misa,
@@ -33,6 +34,7 @@ _MODULES = {
         mult,
         misa,
         bbfn,
+        dmd,
         late_fusion,
         early_fusion,
     )

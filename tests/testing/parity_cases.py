@@ -50,6 +50,32 @@ def bbfn(fixture):
     return Case(network, terms, outputs)
 
 
+def dmd(fixture):
+    from plumkeras.models.dmd import DMD
+
+    parts, modalities = ("common", "specific"), ("text", "vision", "audio")
+
+    def outputs(outputs):
+        found = {name.removesuffix("prediction") + "logit": array for name, array in outputs.items()}
+        edges = {f"edges_{part}": ops.transpose(outputs[f"graph_{part}_edge"]) for part in parts}
+        priors = {f"prior_{part}": np.array(prior) for part, prior in network.objective().priors.items()}
+        return {**outputs, **found, **edges, **priors}
+
+    sizes = ("time", "kernels", "width", "crossmodal_layers", "heads", "graph_size_common", "graph_size_specific")
+    rates = _rates("text_", "attention_", "audio_attention_", "embed_", "")
+    network = DMD(fixture.feature_dims, *(fixture.config[size] for size in sizes), **rates)
+    terms = {
+        "task": ("prediction_loss", 1.0),
+        "task_common": ("common_prediction_loss", 1.0),
+        **{f"task_{m}_{part}": (f"{m}_{part}_prediction_loss", 1.0) for m in modalities for part in parts},
+        **{f"graph_{part}_{x}": (f"graph_{part}_{x}_loss", 0.05) for part in parts for x in ("regular", "logit")},
+        "graph_specific_representation": ("graph_specific_representation_loss", 0.05),
+        **{name: (f"{name}_loss", 0.1) for name in ("reconstruction", "cycle")},
+        **{name: (f"{name}_loss", 0.01) for name in ("margin", "orthogonality")},
+    }
+    return Case(network, terms, outputs)
+
+
 def misa(fixture):
     from plumkeras.models.misa import MISA
 
@@ -73,4 +99,4 @@ def mult(fixture):
     return Case(MulT(fixture.feature_dims, *sizes, **rates))
 
 
-CASES = {"bbfn": bbfn, "misa": misa, "mult": mult}
+CASES = {"bbfn": bbfn, "dmd": dmd, "misa": misa, "mult": mult}

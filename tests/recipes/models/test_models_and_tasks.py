@@ -15,6 +15,7 @@ from plumkeras.recipes import ConfigError, find_recipe, load_run
 from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import NetworkConfig, ObjectiveConfig, from_dict, to_dict, with_values
 from plumkeras.recipes.models import MODELS, with_model
+from plumkeras.recipes.models.dmd import DMDConfig, DMDObjectiveConfig
 from plumkeras.recipes.models.fusion import FusionConfig
 from plumkeras.recipes.models.misa import MISAConfig, MISAObjectiveConfig
 from plumkeras.recipes.runs.data_checks import check_dataset, training_warnings
@@ -255,6 +256,8 @@ def test_another_file_is_measured_by_the_task_that_was_learned(sets_run, folder)
         (ObjectiveConfig, "plumkeras.objectives.alignment.AlignmentObjective"),
         (FusionConfig, "plumkeras.models.late_fusion.LateFusion"),
         (FusionConfig, "plumkeras.models.early_fusion.EarlyFusion"),
+        (DMDConfig, "plumkeras.models.dmd.DMD"),
+        (DMDObjectiveConfig, "plumkeras.models.dmd.DMDObjective"),
         (MISAConfig, "plumkeras.models.misa.MISA"),
         (MISAObjectiveConfig, "plumkeras.models.misa.MISAObjective"),
     ],
