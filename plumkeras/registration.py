@@ -10,64 +10,26 @@ import sys
 
 # A module under `plumkeras` and what it registers.
 _CLASSES = {
-    "layers.crossmodal_transformer": (
-        "CrossmodalEncoder",
-        "LastFrame",
-    ),
+    "layers.crossmodal_transformer": ("CrossmodalEncoder", "LastFrame"),
     "layers.distillation_graph": ("DistillationGraph",),
     "layers.dropout": ("Dropout",),
-    "layers.fan_in": (
-        "FanInConv1D",
-        "FanInDense",
-    ),
+    "layers.fan_in": ("FanInConv1D", "FanInDense"),
     "layers.feature_standardization": ("FeatureStandardization",),
-    "layers.fixed_frames": (
-        "ConvolvedLength",
-        "FixedFrames",
-    ),
-    "layers.gated_complementation": (
-        "FirstFrame",
-        "GatedComplementation",
-    ),
-    "layers.masking": (
-        "SequenceMean",
-        "ZeroPadding",
-    ),
-    "layers.missing_modality": (
-        "AbsentVector",
-        "ModalityDropout",
-        "Presence",
-        "ZeroWhenMissing",
-    ),
-    "layers.modality_encoder": (
-        "ModalityEncoder",
-        "StridedLength",
-    ),
+    "layers.fixed_frames": ("ConvolvedLength", "FixedFrames"),
+    "layers.gated_complementation": ("FirstFrame", "GatedComplementation"),
+    "layers.masking": ("SequenceMean", "ZeroPadding"),
+    "layers.missing_modality": ("AbsentVector", "ModalityDropout", "Presence", "ZeroWhenMissing"),
+    "layers.modality_encoder": ("ModalityEncoder", "StridedLength"),
     "layers.multilevel_semantic_alignment": ("MultilevelSemanticAlignment",),
-    "layers.prediction": (
-        "Prediction",
-        "TaskOutput",
-    ),
+    "layers.prediction": ("Prediction", "TaskOutput"),
     "layers.private_refinement": ("PrivateRefinement",),
     "layers.prototype_label_generator": ("PrototypeLabelGenerator",),
     "layers.recurrent": ("Recurrent",),
-    "layers.task_conditioned_bifurcator": (
-        "TaskConditionedBifurcator",
-        "TaskConditionedBranch",
-    ),
-    "layers.text_encoder": (
-        "TextEncoder",
-        "TextModalityEncoder",
-    ),
+    "layers.task_conditioned_bifurcator": ("TaskConditionedBifurcator", "TaskConditionedBranch"),
+    "layers.text_encoder": ("TextEncoder", "TextModalityEncoder"),
     "layers.token_encoder": ("TokenEncoder",),
-    "layers.transformer": (
-        "TransformerBlock",
-        "TransformerEncoder",
-    ),
-    "losses": (
-        "BranchCrossentropy",
-        "SupervisedContrastiveLoss",
-    ),
+    "layers.transformer": ("TransformerBlock", "TransformerEncoder"),
+    "losses": ("BranchCrossentropy", "SupervisedContrastiveLoss"),
     "metrics.streaming": (
         "ClassCentroids",
         "PearsonCorrelation",
