@@ -192,3 +192,14 @@ def test_the_site_builds(tmp_path):
     done = subprocess.run(line, cwd=REPOSITORY, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "tutorial" / "index.html").is_file()
+
+
+def test_the_models_page_says_what_plumkeras_models_says():
+    from plumkeras.recipes.models import MODELS, find_model
+
+    page = (DOCS / "models.md").read_text()
+    for name in MODELS:
+        about = find_model(name).ABOUT
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{name}` |"))
+        assert f"| {about.paper or 'ours'} | {about.parameters:,} | {', '.join(about.data_sets) or '-'} |" in row
+        assert row.endswith(f"| {about.differs} |")
