@@ -16,8 +16,8 @@ _CLASSES = {
     "layers.fan_in": ("FanInConv1D", "FanInDense"),
     "layers.feature_standardization": ("FeatureStandardization",),
     "layers.fixed_frames": ("ConvolvedLength", "FixedFrames"),
-    "layers.gated_complementation": ("FirstFrame", "GatedComplementation"),
-    "layers.masking": ("SequenceMean", "ZeroPadding"),
+    "layers.gated_complementation": ("GatedComplementation",),
+    "layers.masking": ("FirstFrame", "SequenceMean", "ZeroPadding"),
     "layers.missing_modality": ("AbsentVector", "ModalityDropout", "Presence", "ZeroWhenMissing"),
     "layers.modality_encoder": ("ModalityEncoder", "StridedLength"),
     "layers.multilevel_semantic_alignment": ("MultilevelSemanticAlignment",),
@@ -44,6 +44,7 @@ _CLASSES = {
     "models.misa": ("MISA",),
     "models.mult": ("MulT",),
     "models.plum_net": ("PLUMNet",),
+    "models.self_mm": ("SelfMM",),
 }
 
 

@@ -88,6 +88,8 @@ class BatchStream:
         window: int. Batches per sorting window. Defaults to `8`.
         length_multiple: int. Batch lengths are rounded up to multiples of it (coarser for long
             sequences, see `length_step`). Defaults to `8`.
+        with_index: bool. Adds `inputs["sample_index"]` int32 `[B]`, each sample's place in the split. Defaults to
+            `False`.
 
     Iterating yields `(inputs, labels)`, or `(inputs,)` without labels: `inputs[m]` float32
     `[B, T, F]` (of token ids `inputs[m + "_ids"]` int32 `[B, T]`), `inputs[m + "_length"]` int32 `[B]`, `labels`
@@ -114,6 +116,7 @@ class BatchStream:
         length_aware=True,
         window=8,
         length_multiple=8,
+        with_index=False,
     ):
         modalities = split.modalities if modalities is None else tuple(modalities)
         if not modalities:
@@ -127,6 +130,7 @@ class BatchStream:
         self.length_aware = bool(length_aware)
         self.window = _at_least("window", window, 1)
         self.length_multiple = _at_least("length_multiple", length_multiple, 1)
+        self.with_index = bool(with_index)
         self.error = None
         self._latest_order = None, []
         self._totals = np.sum([self.split.lengths[m] for m in modalities], axis=0, dtype="int64")
@@ -186,6 +190,8 @@ class BatchStream:
             name = input_name(modality, features.shape[2])
             inputs[name] = features[indices, : self.frames(modality, indices)]
             inputs[f"{modality}_length"] = self.split.lengths[modality][indices]
+        if self.with_index:
+            inputs["sample_index"] = np.asarray(indices, "int32")
         if self.split.labels is None:
             return (inputs,)
         return inputs, self.split.labels[indices]

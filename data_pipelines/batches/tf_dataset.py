@@ -25,6 +25,7 @@ def make_dataset(
     length_aware: bool = True,
     window: int = 8,
     length_multiple: int = 8,
+    with_index: bool = False,
 ):
     """The network's inputs and the labels of a split, in batches.
 
@@ -42,6 +43,8 @@ def make_dataset(
         window: int. How many batches are sorted by length together. Defaults to `8`.
         length_multiple: int. Batch lengths are rounded up to multiples of it, or to a coarser
             step where more than 8 lengths would occur. Defaults to `8`.
+        with_index: bool. Adds `sample_index` int32 `[B]` to the inputs, each sample's place in the split, which some
+            trainers ask for. Defaults to `False`.
 
     Returns:
         A `tf.data.Dataset` of known cardinality of `(inputs, labels)`, or `(inputs,)` where the
@@ -73,6 +76,7 @@ def make_dataset(
         length_aware=length_aware,
         window=window,
         length_multiple=length_multiple,
+        with_index=with_index,
     )
     # Late, so that reading data and printing help don't start TensorFlow.
     import tensorflow as tf
@@ -83,6 +87,8 @@ def make_dataset(
         shape = (None, None) if width == TOKEN_IDS else (None, None, width)
         inputs[input_name(modality, width)] = tf.TensorSpec(shape, tf.as_dtype(features.dtype))
         inputs[f"{modality}_length"] = tf.TensorSpec((None,), tf.int32)
+    if with_index:
+        inputs["sample_index"] = tf.TensorSpec((None,), tf.int32)
     signature = (inputs,)
     if split.labels is not None:
         signature = (inputs, tf.TensorSpec((None, *split.labels.shape[1:]), tf.as_dtype(split.labels.dtype)))

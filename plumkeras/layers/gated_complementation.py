@@ -197,18 +197,3 @@ class GatedComplementation(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), **self.options}
-
-
-@keras.saving.register_keras_serializable(package=PACKAGE)
-class FirstFrame(keras.layers.Layer):
-    """The first frame. `sequence [B, T, d]`, `length [B]` -> `[B, d]`; zero for length 0."""
-
-    def call(self, sequence, length):
-        return zero_padding(sequence, length)[:, 0]
-
-    def compute_output_spec(self, sequence, length):
-        return keras.KerasTensor((sequence.shape[0], sequence.shape[-1]), dtype=self.compute_dtype)
-
-    def get_config(self):
-        # Said, for Keras cannot write down a layer that was given a dtype policy by itself.
-        return super().get_config()

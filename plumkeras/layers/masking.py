@@ -66,3 +66,15 @@ class ZeroPadding(keras.layers.Layer):
     def get_config(self):
         # Said, for Keras cannot write down a layer that was given a dtype policy by itself.
         return super().get_config()
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class FirstFrame(keras.layers.Layer):
+    """The first frame, as that of a [CLS] token. `sequence [B, T, d]`, `length [B]` -> `[B, d]`; zero for length 0."""
+
+    def call(self, sequence, length):
+        return zero_padding(sequence[:, :1], length)[:, 0]
+
+    def get_config(self):
+        # Said, for Keras cannot write down a layer that was given a dtype policy by itself.
+        return super().get_config()

@@ -5,8 +5,8 @@ from keras import ops
 
 from plumkeras.arguments import known_arguments_only
 from plumkeras.layers.fan_in import FanInConv1D
-from plumkeras.layers.gated_complementation import FirstFrame, GatedComplementation
-from plumkeras.layers.masking import PACKAGE, SequenceMean
+from plumkeras.layers.gated_complementation import GatedComplementation
+from plumkeras.layers.masking import PACKAGE, FirstFrame, SequenceMean
 from plumkeras.models.published import PublishedNetwork, residual_head
 from plumkeras.objectives.prediction import PredictionObjective
 from plumkeras.objectives.terms import batch_term, mean_of_rows, rows_with

@@ -14,11 +14,10 @@ from plumkeras.layers.masking import PACKAGE, SequenceMean
 from plumkeras.layers.prediction import TaskOutput
 from plumkeras.layers.recurrent import Recurrent
 from plumkeras.layers.token_encoder import TokenEncoder
-from plumkeras.models.published import PublishedNetwork, in_order
+from plumkeras.models.published import PublishedNetwork, check_pooling, in_order
 from plumkeras.objectives.prediction import PredictionObjective
 from plumkeras.objectives.terms import batch_term, mean_of_rows, rows_with
 
-_TEXT_POOLINGS = ("mean", "lstm")
 _ORDER = ("text", "vision", "audio")
 # Inside of square roots, whose slope at 0 is infinite.
 _SMALLEST = 1e-12
@@ -84,8 +83,7 @@ class MISA(PublishedNetwork):
         dtype=None,
         trainable: bool = True,
     ):
-        if text_pooling not in _TEXT_POOLINGS:
-            raise ValueError(f"`text_pooling` must be one of {_TEXT_POOLINGS}. Received: text_pooling={text_pooling!r}")
+        check_pooling(text_pooling, ("mean", "lstm"))
         super().__init__(
             *(feature_dims, num_classes, task, signed_log1p, name, dtype, trainable),
             width=width,

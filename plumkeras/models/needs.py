@@ -28,6 +28,7 @@ NEEDS = {
     "misa": Needs(modalities=2),
     "bbfn": Needs(modalities=2, text=True),
     "dmd": Needs(modalities=2),
+    "self_mm": Needs(modalities=2, tasks=("regression",)),
 }
 
 

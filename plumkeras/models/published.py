@@ -5,6 +5,7 @@ import keras
 from plumkeras.layers.dropout import Dropout
 from plumkeras.layers.fan_in import FanInDense
 from plumkeras.layers.feature_standardization import FeatureStandardization
+from plumkeras.layers.masking import FirstFrame, SequenceMean
 from plumkeras.layers.missing_modality import Presence
 from plumkeras.layers.prediction import TaskOutput
 from plumkeras.models.base import MultimodalNetwork, check_widths
@@ -15,6 +16,18 @@ from plumkeras.tasks import get_task
 def in_order(modalities, order) -> list[str]:
     """The modalities: those of `order` first, as they come there, then the others."""
     return [m for m in order if m in modalities] + [m for m in modalities if m not in order]
+
+
+def check_pooling(text_pooling, allowed):
+    """Raises `ValueError` unless `text_pooling` is one of those."""
+    if text_pooling not in allowed:
+        raise ValueError(f"`text_pooling` must be one of {allowed}. Received: text_pooling={text_pooling!r}")
+
+
+def text_vector(sequence, length, text_pooling, policy):
+    """The vector of a text: the mean of its frames (`"mean"`), or the first one (`"first"`)."""
+    pool = {"mean": SequenceMean, "first": FirstFrame}[text_pooling]
+    return pool(dtype=policy, name=f"text_{text_pooling}")(sequence, length)
 
 
 class PublishedNetwork(MultimodalNetwork):

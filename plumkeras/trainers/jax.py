@@ -10,7 +10,8 @@ import keras
 
 
 class JAXTrainer(keras.Model):
-    """One step of either stage. What is minimised comes from the subclass: `forward`, `before_step`, `loss_terms`."""
+    """One step of either stage. What is minimised comes from the subclass: `forward`, `before_step`, `loss_terms`,
+    `after_step`."""
 
     # Without jit a JAX step is run operation by operation, many times as slow.
     compiles_by_default = True
@@ -41,6 +42,11 @@ class JAXTrainer(keras.Model):
 
         gradients, (terms, outputs, non_trainable) = jax.grad(loss, has_aux=True)(trainable)
         trainable, optimizer_variables = self.optimizer.stateless_apply(optimizer_variables, gradients, trainable)
+        _, (non_trainable,) = _run(
+            lambda: self.after_step(outputs, *batch[1:]),
+            [(self.trainable_variables, trainable)],
+            [(self.non_trainable_variables, non_trainable)],
+        )
         logs, metrics = self._log(metrics, terms, outputs, batch)
         return logs, (trainable, non_trainable, optimizer_variables, metrics)
 

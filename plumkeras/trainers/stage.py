@@ -12,8 +12,8 @@ from plumkeras.trainers.backend import BackendTrainer
 class StageTrainer(BackendTrainer):
     """One stage of training a `MultimodalNetwork`: tracked terms, checked inputs, user metrics.
 
-    The backend's base class calls `forward`, `before_step`, `loss_terms` and `track`. A subclass calls `_start` last in
-    its constructor and defines `loss_terms`, whose terms add up to the loss.
+    The backend's base class calls `forward`, `before_step`, `loss_terms`, `after_step` and `track`. A subclass calls
+    `_start` last in its constructor and defines `loss_terms`, whose terms add up to the loss.
 
     Args:
         network: `MultimodalNetwork`.
@@ -22,6 +22,8 @@ class StageTrainer(BackendTrainer):
 
     # Whether `fit` ends on the weights of the epoch with the best `val_prediction_loss`.
     chooses_epoch = False
+    # Whether the batches of `fit` have to hold `sample_index` `[B]`, each sample's place in the training split.
+    needs_sample_index = False
 
     def __init__(self, network, name):
         # The network's precision, by which Keras decides whether the loss is to be scaled. The inputs stay as they are:
@@ -187,6 +189,14 @@ class StageTrainer(BackendTrainer):
     def loss_terms(self, outputs, y, sample_weight):
         """Named scalar terms of the loss over the whole batch."""
         raise NotImplementedError
+
+    def after_step(self, outputs, y, sample_weight):
+        """Called after each step of training, where state is updated.
+
+        Args:
+            outputs: dict of what `forward` returned, before the step, over the whole batch.
+            y, sample_weight: of the whole batch.
+        """
 
     def forward(self, x, training):
         return self.part(self.network.named_inputs(x, may_be_absent=not training), training=training)

@@ -7,7 +7,8 @@ from plumkeras.devices import without_graph_rewriting
 
 
 class TensorFlowTrainer(keras.Model):
-    """One step of either stage. What is minimised comes from the subclass: `forward`, `before_step`, `loss_terms`.
+    """One step of either stage. What is minimised comes from the subclass: `forward`, `before_step`, `loss_terms`,
+    `after_step`.
 
     Losses see the whole batch: under several replicas, outputs and labels are gathered first. The gradient of the
     gathering sums over replicas, `keras.losses.Loss.__call__` has divided by their number, so the summed gradient is
@@ -26,28 +27,28 @@ class TensorFlowTrainer(keras.Model):
         self.before_step(x, y, sample_weight, self._gather)
         with tf.GradientTape() as tape:
             outputs = self.forward(x, training=True)
-            terms = self._terms(outputs, y, sample_weight)
+            whole = self._gather((outputs, y, sample_weight))
+            terms = self.loss_terms(*whole)
             loss = self.optimizer.scale_loss(tf.add_n(list(terms.values())))
         variables = self.trainable_variables
         # That of a table of embeddings comes by rows, several for a token that occurs twice: their norms say nothing,
         # and replicas do not sum them.
         gradients = [None if g is None else tf.convert_to_tensor(g) for g in tape.gradient(loss, variables)]
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        self.after_step(*whole)
         return self._log(terms, outputs, y, sample_weight)
 
     def test_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         outputs = self.forward(x, training=False)
-        return self._log(self._terms(outputs, y, sample_weight), outputs, y, sample_weight)
+        terms = self.loss_terms(*self._gather((outputs, y, sample_weight)))
+        return self._log(terms, outputs, y, sample_weight)
 
     def embed(self, inputs):
         """Outputs of `embedding_part` for a batch outside of a step, on one replica: the same for any number."""
         if getattr(self, "_embed", None) is None:
             self._embed = tf.function(self.embedding_part, reduce_retracing=True, autograph=False)
         return self._embed(keras.tree.map_structure(tf.convert_to_tensor, inputs))
-
-    def _terms(self, outputs, y, sample_weight):
-        return self.loss_terms(*self._gather((outputs, y, sample_weight)))
 
     def _log(self, terms, outputs, y, sample_weight):
         replicas = tf.distribute.get_strategy().num_replicas_in_sync

@@ -5,7 +5,8 @@ import torch
 
 
 class TorchTrainer(keras.Model):
-    """One step of either stage. What is minimised comes from the subclass: `forward`, `before_step`, `loss_terms`."""
+    """One step of either stage. What is minimised comes from the subclass: `forward`, `before_step`, `loss_terms`,
+    `after_step`."""
 
     compiles_by_default = False
 
@@ -20,6 +21,7 @@ class TorchTrainer(keras.Model):
         variables = self.trainable_variables
         with torch.no_grad():
             self.optimizer.apply([variable.value.grad for variable in variables], variables)
+            self.after_step(outputs, y, sample_weight)
             self.track(terms, outputs, y, sample_weight)
         return self.get_metrics_result()
 

@@ -181,9 +181,9 @@ _RANGES = {
     "discriminator_weight epochs frozen_layers label_noise label_warmup_epochs learning_rate "
     "margin_weight noise patience reconstruction_weight relative_strength similarity_weight "
     "specific_graph_weight weight_decay",
-    (1e-06, None): "label_temperature temperature",
-    (1, None): "common_graph_width devices feed_forward frames kernel_size lora_rank num_heads num_layers "
-    "specific_graph_width stride width",
+    (1e-06, None): "label_bound label_temperature temperature",
+    (1, None): "audio_lstm_width audio_width common_graph_width devices feed_forward frames kernel_size lora_rank "
+    "num_heads num_layers specific_graph_width stride text_width vision_lstm_width vision_width width",
     (2, None): "batch_size hidden_dim test train valid",
     (3, None): "max_tokens",
     (0, 1): "attention_dropout audio_attention_dropout average dropout embed_dropout fusion_dropout "

@@ -5,8 +5,9 @@
 - `STAGES`: dict from the name of each stage to its title; the last one's epoch is chosen on validation.
 - `CONFIG`: dataclass of its recipes, a `BaseRecipeConfig` with the model's sections; `SYNTHETIC_CONFIG`: the same with
   the section of generated data.
-- `network_class()`, `build_network(config, shape)`, `build_trainers(config, network, class_weight)`,
-  `search_space(config, modalities)`.
+- `network_class()`, `build_network(config, shape)`, `build_trainers(config, network, class_weight, data)`,
+  `search_space(config, modalities)`. `data` is a dict, see `data_facts`.
+- Optionally `GRAPH_DEPENDS_ON`: names in `data` on which the compiled steps depend.
 
 Nothing imports a backend until a network is built.
 """
@@ -24,6 +25,7 @@ from plumkeras.recipes.models import (
     misa,
     mult,
     plum_net,
+    self_mm,
 )
 
 # In the order of `plumkeras models`: PLUM-Net, the published ones by year, the simple ones.
@@ -33,6 +35,7 @@ _MODULES = {
         plum_net,
         mult,
         misa,
+        self_mm,
         bbfn,
         dmd,
         late_fusion,
@@ -59,6 +62,11 @@ def config_class(model: str, is_synthetic: bool = False) -> type:
     """The class of the recipes of a model."""
     module = find_model(model)
     return module.SYNTHETIC_CONFIG if is_synthetic else module.CONFIG
+
+
+def data_facts(dataset) -> dict:
+    """What a trainer may ask of the data: `train_samples`, and `label_range`, a pair or None."""
+    return {"train_samples": len(dataset["train"]), "label_range": dataset.label_range}
 
 
 def is_synthetic(config) -> bool:

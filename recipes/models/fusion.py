@@ -57,7 +57,7 @@ class SyntheticFusionRecipeConfig(FusionRecipeConfig):
     synthetic: SyntheticConfig = dataclasses.field(default_factory=SyntheticConfig)
 
 
-def build_trainers(config, network, class_weight):
+def build_trainers(config, network, class_weight, data):
     """The trainer, not yet compiled: dict with `training`."""
     from plumkeras.trainers import PredictionTrainer
 

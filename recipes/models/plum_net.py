@@ -180,7 +180,7 @@ def build_network(config, shape):
     return network_class()(**shape, **options, **text_options(config, shape), dtype=config.precision)
 
 
-def build_trainers(config, network, class_weight):
+def build_trainers(config, network, class_weight, data):
     """The trainers, not yet compiled: dict with `alignment` (unless there is no stage 1) and `refinement`."""
     from plumkeras.trainers import AlignmentTrainer, RefinementTrainer
 

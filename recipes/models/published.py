@@ -32,7 +32,7 @@ def build_network(network_class, config, shape):
         raise ConfigError(str(error)) from None
 
 
-def build_trainers(config, network, class_weight):
+def build_trainers(config, network, class_weight, data):
     """The trainer, not yet compiled: dict with `training`."""
     from plumkeras.trainers import PredictionTrainer
 

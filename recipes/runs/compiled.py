@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from plumkeras.recipes.config import to_dict
+from plumkeras.recipes.models import data_facts, find_model
 
 # How many `CompiledStages` a process keeps for later runs. Each holds a network, its optimizers and its graphs.
 MOST_HELD = 1
@@ -115,7 +116,8 @@ def graph_key(config, dataset, shape) -> str:
 
     The seed and constant learning rates are variables, epochs and patience a loop around the graph, its name, what it
     records and what its data are no part of it; all else of a recipe counts. Of the data count widths, task, classes
-    and metrics; with a schedule the number of training samples, with balanced classes their labels.
+    and metrics; with a schedule the number of training samples, with balanced classes their labels, and what a model
+    says that its trainers ask for.
 
     Args:
         config, dataset: as `stages.Training` takes them.
@@ -133,6 +135,8 @@ def graph_key(config, dataset, shape) -> str:
             # By the encoder's rate and the stage's are its variables' factors, which are constants of the graph.
             for name in ("epochs", "patience", *(() if config.text.encoder else ("learning_rate",))):
                 del values[stage][name]
+    facts = data_facts(dataset)
+    of_data += [facts[name] for name in getattr(find_model(config.model), "GRAPH_DEPENDS_ON", ())]
     if config.class_weight == "balanced":
         of_data.append(hashlib.sha256(dataset["train"].labels.tobytes()).hexdigest())
     return json.dumps([values, of_data], sort_keys=True)

@@ -12,7 +12,7 @@ from plumkeras.data_pipelines.batches.order import BatchStream
 from plumkeras.devices import check_precision, data_parallel, enable_determinism, set_seed
 from plumkeras.features import TOKEN_IDS
 from plumkeras.recipes.config import ConfigError, TrainingError
-from plumkeras.recipes.models import find_model
+from plumkeras.recipes.models import data_facts, find_model
 from plumkeras.recipes.runs import resuming, run_directory
 from plumkeras.recipes.runs.checkpoint import CheckpointFile, StageCheckpoint
 from plumkeras.recipes.runs.compiled import graph_key
@@ -59,7 +59,7 @@ def class_weights(config, network, labels):
     return config.class_weight
 
 
-def build_trainers(config, network, steps_per_epoch, has_signs=True, class_weight=None):
+def build_trainers(config, network, steps_per_epoch, has_signs=True, class_weight=None, data=None):
     """The compiled trainers of a recipe's stages, by name, those without epochs left out.
 
     Args:
@@ -68,8 +68,9 @@ def build_trainers(config, network, steps_per_epoch, has_signs=True, class_weigh
         steps_per_epoch: int, for the learning rate's schedule.
         has_signs: whether the sign of a regression's labels says something, and its accuracy is shown.
         class_weight: what `class_weights` gives.
+        data: what `models.data_facts` gives; some models need it.
     """
-    trainers = find_model(config.model).build_trainers(config, network, class_weight)
+    trainers = find_model(config.model).build_trainers(config, network, class_weight, data)
     for stage, trainer in trainers.items():
         metrics = network.task_object.progress_metrics(has_signs) if trainer.chooses_epoch else None
         options = getattr(config, stage)
@@ -97,7 +98,8 @@ class StageData:
 
     def fit(self, stage, trainer, callbacks=(), initial_epoch=0):
         """Trains one stage from an epoch on; returns the history of the epochs that were trained, a dict."""
-        shuffled = feed(self.train, **self._order(stage), initial_epoch=initial_epoch)
+        order = self._order(stage) | {"with_index": trainer.needs_sample_index}
+        shuffled = feed(self.train, **order, initial_epoch=initial_epoch)
         read = [batches for batches in (shuffled, self.in_order, self.validation) if batches is not None]
         with data_errors(*read):
             history = trainer.fit(
@@ -204,7 +206,8 @@ class Training:
                 return
             weights = class_weights(config, self.network, self.data.train.labels)
             has_signs = dataset.metric_report != "scale"
-            self.trainers = build_trainers(config, self.network, self.data.steps_per_epoch, has_signs, weights)
+            steps = self.data.steps_per_epoch
+            self.trainers = build_trainers(config, self.network, steps, has_signs, weights, data_facts(dataset))
             if shares:
                 compiled.hold(key, self.network, self.trainers)
 

@@ -121,7 +121,7 @@ def value_and_gradients(function, variables):
     arrays = [
         np.zeros(v.shape) if g is None else ops.convert_to_numpy(g) for v, g in zip(variables, found, strict=True)
     ]
-    return float(value), arrays
+    return float(ops.convert_to_numpy(value)), arrays
 
 
 def assert_outputs(outputs, expected, names=None):

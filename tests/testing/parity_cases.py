@@ -16,11 +16,15 @@ class Case:
         network: of the fixture's sizes, no dropout.
         terms: dict from a loss of the fixture to our term and its weight.
         outputs: our outputs by the fixture's names, of our outputs.
+        options: what the objective's terms take beside outputs and labels.
+        renamed: dict from a weight of the fixture to our path, where `parity.plain` does not make them equal.
     """
 
     network: keras.Model
     terms: dict = dataclasses.field(default_factory=lambda: {"task": ("prediction_loss", 1.0)})
     outputs: Callable = dict
+    options: dict = dataclasses.field(default_factory=dict)
+    renamed: dict = dataclasses.field(default_factory=dict)
 
 
 def _rates(*names):
@@ -99,4 +103,21 @@ def mult(fixture):
     return Case(MulT(fixture.feature_dims, *sizes, **rates))
 
 
-CASES = {"bbfn": bbfn, "dmd": dmd, "misa": misa, "mult": mult}
+def self_mm(fixture):
+    from plumkeras.models.self_mm import SelfMM
+
+    names = ("fusion", "text", "audio", "vision", "audio_lstm", "vision_lstm")
+    sizes = (fixture.config[name] for name in names)
+    network = SelfMM(fixture.feature_dims, *sizes, **_rates(""), text_pooling="first")
+    memory = fixture.group("memory")
+    labels = {m: memory[f"labels/{m}"][memory["batch_indices"]].astype("float32") for m in fixture.feature_dims}
+    terms = {"fusion": ("prediction_loss", 1.0), **{m: (f"{m}_loss", 1.0) for m in ("text", "audio", "vision")}}
+    return Case(network, terms, options={"labels": labels}, renamed=_one_direction(fixture))
+
+
+def _one_direction(fixture):
+    """Of an LSTM in one direction the fixtures name no direction."""
+    return {name: name.replace("/lstm/", "/lstm/forward/") for name in fixture.weights}
+
+
+CASES = {"bbfn": bbfn, "dmd": dmd, "misa": misa, "mult": mult, "self_mm": self_mm}

@@ -11,6 +11,17 @@ SMALL = {
     "bbfn": ("BBFN", {"width": 4, "num_layers": 2, "num_heads": 2}),
     "dmd": ("DMD", {"frames": 6, "kernel_size": 2, "width": 4, "num_layers": 1, "num_heads": 2}),
     "misa": ("MISA", {"width": 4, "feed_forward": 8}),
+    "self_mm": (
+        "SelfMM",
+        {
+            "width": 6,
+            "text_width": 5,
+            "audio_width": 3,
+            "vision_width": 4,
+            "audio_lstm_width": 3,
+            "vision_lstm_width": 4,
+        },
+    ),
     "mult": ("MulT", {"width": 4, "num_layers": 1, "num_heads": 2}),
 }
 

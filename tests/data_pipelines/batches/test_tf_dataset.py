@@ -47,6 +47,19 @@ def test_same_batches_as_the_stream(training, labels):
             tf.nest.map_structure(np.testing.assert_array_equal, found, wanted)
 
 
+def test_batches_say_which_samples_they_hold():
+    """In training's order, which is another one each epoch; labels are the samples' numbers."""
+    split = make_split()
+    dataset = make_dataset(split, 8, training=True, seed=4, with_index=True)
+    assert dataset.element_spec[0]["sample_index"] == tf.TensorSpec((None,), tf.int32)
+    for stream in (dataset, BatchStream(split, 8, True, seed=4, with_index=True)):
+        seen = [(np.asarray(inputs["sample_index"]), np.asarray(labels)) for inputs, labels in stream]
+        for index, labels in seen:
+            np.testing.assert_array_equal(index, labels)
+        assert sorted(np.concatenate([index for index, _ in seen])) == list(range(70))
+    assert "sample_index" not in make_dataset(split, 8).element_spec[0]
+
+
 @pytest.mark.parametrize("count", [16, 24, 70])
 def test_a_look_at_the_first_batch_is_not_an_epoch(count):
     dataset = make_dataset(make_split(count), 8, training=True)

@@ -19,12 +19,12 @@ from tests.testing.parity_cases import CASES
 def test_parity(name):
     fixture = Fixture(name)
     case = CASES[name](fixture)
-    weights = load_weights(case.network, fixture)
+    weights = load_weights(case.network, fixture, case.renamed)
     objective = case.network.objective()
 
     def measured():
         outputs = case.network(fixture.inputs, training=False)
-        return outputs, objective.terms(outputs, fixture.label)
+        return outputs, objective.terms(outputs, fixture.label, **case.options)
 
     # Outside of the gradient's forward pass, whose values JAX does not give.
     outputs, terms = measured()

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from plumkeras.models.needs import NEEDS
+from plumkeras.tasks import TASKS
 from plumkeras.trainers import PredictionTrainer
 from tests.testing.networks import assert_close, make_data, make_inputs, to_numpy
 from tests.testing.published import SMALL, WIDTHS, network_class, small_network
@@ -38,8 +39,7 @@ def test_padding_and_missing_modalities(name):
     assert_close(within_lengths(network(padded), inputs), expected, 2e-5)
 
 
-@pytest.mark.parametrize("task", ["regression", "classification", "multilabel"])
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(("name", "task"), [(n, task) for n in SMALL for task in NEEDS[n].tasks or TASKS])
 @pytest.mark.verify
 def test_it_learns_and_reads_back(name, task, tmp_path):
     """A few epochs lower every task's loss; the file gives the same outputs."""
