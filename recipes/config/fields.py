@@ -198,6 +198,8 @@ def _check_numbers(config, section=""):
     for field in dataclasses.fields(config):
         low, high = bounds.get(field.name, (None, None))
         value = getattr(config, field.name)
+        if value is None:
+            continue
         # A whole number may be one that no float holds, which math.isfinite can't take.
         if low is not None and not (low <= value <= sys.float_info.max and (high is None or value < high)):
             bound = f"in [{low}, {high})" if high is not None else f"{low} or more"

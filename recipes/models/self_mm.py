@@ -16,7 +16,7 @@ ABOUT = About(
         "MOSEI",
         "SIMS",
     ),
-    parameters=0,
+    parameters=206_596,
     differs="Text is the mean of frozen vectors, where the authors tune a language model. Quotients are guarded "
     "and a class without samples keeps its centre, where the public code gives NaN; samples that were not"
     " seen yet take no part; a label of 0 is of neither class, as the port has it. There is one learning "

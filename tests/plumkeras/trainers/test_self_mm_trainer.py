@@ -9,10 +9,10 @@ from plumkeras.data_pipelines import Split
 from plumkeras.data_pipelines.batches.feed import feed
 from plumkeras.features import DataError
 from plumkeras.trainers.self_mm_stage import SelfMMTrainer
-from tests.plumkeras.models.test_parity import NETWORKS, load_weights
 from tests.testing.networks import make_data
 from tests.testing.objectives import assert_finite_terms, hard_batches
-from tests.testing.parity import Fixture
+from tests.testing.parity import Fixture, load_weights
+from tests.testing.parity_cases import CASES
 from tests.testing.published import WIDTHS, small_network
 
 
@@ -36,8 +36,9 @@ def arrays(states):
 
 def test_memory_after_a_step_is_the_fixtures():
     fixture = Fixture("self_mm")
-    network = NETWORKS["self_mm"](fixture)
-    load_weights(network, fixture, {n: n.replace("/lstm/", "/lstm/forward/") for n in fixture.weights})
+    case = CASES["self_mm"](fixture)
+    network = case.network
+    load_weights(network, fixture, case.renamed)
     memory = fixture.group("memory")
     trainer = SelfMMTrainer(network, fixture.config["train_samples"], fixture.config["H"])
     trainer.begin_epoch(fixture.config["epoch"] - 1)
