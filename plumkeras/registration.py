@@ -10,6 +10,7 @@ import sys
 
 # A module under `plumkeras` and what it registers.
 _CLASSES = {
+    "layers.adaptive_max_pool": ("AdaptiveMaxPool",),
     "layers.crossmodal_transformer": ("CrossmodalEncoder", "LastFrame"),
     "layers.distillation_graph": ("DistillationGraph",),
     "layers.dropout": ("Dropout",),
@@ -19,12 +20,14 @@ _CLASSES = {
     "layers.gated_complementation": ("GatedComplementation",),
     "layers.masking": ("FirstFrame", "SequenceMean", "ZeroPadding"),
     "layers.missing_modality": ("AbsentVector", "ModalityDropout", "Presence", "ZeroWhenMissing"),
+    "layers.modality_attention": ("ModalityAttention",),
     "layers.modality_encoder": ("ModalityEncoder", "StridedLength"),
     "layers.multilevel_semantic_alignment": ("MultilevelSemanticAlignment",),
     "layers.prediction": ("Prediction", "TaskOutput"),
     "layers.private_refinement": ("PrivateRefinement",),
     "layers.prototype_label_generator": ("PrototypeLabelGenerator",),
     "layers.recurrent": ("Recurrent",),
+    "layers.sparse_mixture": ("SparseMixture",),
     "layers.task_conditioned_bifurcator": ("TaskConditionedBifurcator", "TaskConditionedBranch"),
     "layers.text_encoder": ("TextEncoder", "TextModalityEncoder"),
     "layers.token_encoder": ("TokenEncoder",),
@@ -40,6 +43,7 @@ _CLASSES = {
     "models.bbfn": ("BBFN",),
     "models.dmd": ("DMD",),
     "models.early_fusion": ("EarlyFusion",),
+    "models.glomo": ("GLoMo",),
     "models.late_fusion": ("LateFusion",),
     "models.misa": ("MISA",),
     "models.mult": ("MulT",),

@@ -29,6 +29,7 @@ NEEDS = {
     "bbfn": Needs(modalities=2, text=True),
     "dmd": Needs(modalities=2),
     "self_mm": Needs(modalities=2, tasks=("regression",)),
+    "glomo": Needs(),
 }
 
 

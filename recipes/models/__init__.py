@@ -21,6 +21,7 @@ from plumkeras.recipes.models import (
     bbfn,
     dmd,
     early_fusion,
+    glomo,
     late_fusion,
     misa,
     mult,
@@ -38,6 +39,7 @@ _MODULES = {
         self_mm,
         bbfn,
         dmd,
+        glomo,
         late_fusion,
         early_fusion,
     )

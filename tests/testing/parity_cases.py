@@ -16,6 +16,7 @@ class Case:
         network: of the fixture's sizes, no dropout.
         terms: dict from a loss of the fixture to our term and its weight.
         outputs: our outputs by the fixture's names, of our outputs.
+        learned_from: what the loss of the fixture reads in place of our outputs, of these.
         options: what the objective's terms take beside outputs and labels.
         renamed: dict from a weight of the fixture to our path, where `parity.plain` does not make them equal.
     """
@@ -23,6 +24,7 @@ class Case:
     network: keras.Model
     terms: dict = dataclasses.field(default_factory=lambda: {"task": ("prediction_loss", 1.0)})
     outputs: Callable = dict
+    learned_from: Callable = dict
     options: dict = dataclasses.field(default_factory=dict)
     renamed: dict = dataclasses.field(default_factory=dict)
 
@@ -80,6 +82,38 @@ def dmd(fixture):
     return Case(network, terms, outputs)
 
 
+def glomo(fixture):
+    from plumkeras.models.glomo import GLoMo
+
+    config = fixture.config
+    sizes = ("width", "layers", "heads", "granularity", "experts", "top_k")
+    network = GLoMo(
+        fixture.feature_dims,
+        *(config[size] for size in sizes),
+        first_token=True,
+        fusion_layers=config["fusion_layers"],
+        fusion_feed_forward=config["fusion_feed_forward"],
+        **_rates("attention_", "relu_", "residual_", "embed_", "fusion_", "score_"),
+    )
+
+    def outputs(outputs):
+        gates = {f"{m}_gates_evaluation": outputs[f"{m}_gates"] for m in network.modalities}
+        loads = {f"{m}_load_evaluation": ops.sum(outputs[f"{m}_load"], axis=0) for m in network.modalities}
+        return {**outputs, **gates, **loads}
+
+    def learned_from(outputs):
+        # The gates of training, by the noise that was drawn; all else is without it.
+        found = dict(outputs)
+        for m in network.modalities:
+            mixture = network.get_layer(f"{m}_mixture")
+            flat = ops.reshape(outputs[f"{m}_local_input"], (-1, mixture.gate.shape[0]))
+            noise = ops.convert_to_tensor(fixture.arrays[f"training/{m}_noise"])
+            _, found[f"{m}_gates"], found[f"{m}_load"] = mixture(flat, noise)
+        return found
+
+    return Case(network, outputs=outputs, learned_from=learned_from)
+
+
 def misa(fixture):
     from plumkeras.models.misa import MISA
 
@@ -120,4 +154,4 @@ def _one_direction(fixture):
     return {name: name.replace("/lstm/", "/lstm/forward/") for name in fixture.weights}
 
 
-CASES = {"bbfn": bbfn, "dmd": dmd, "misa": misa, "mult": mult, "self_mm": self_mm}
+CASES = {"bbfn": bbfn, "dmd": dmd, "glomo": glomo, "misa": misa, "mult": mult, "self_mm": self_mm}

@@ -10,6 +10,10 @@ WIDTHS = {"text": 6, "audio": 5, "vision": 4}
 SMALL = {
     "bbfn": ("BBFN", {"width": 4, "num_layers": 2, "num_heads": 2}),
     "dmd": ("DMD", {"frames": 6, "kernel_size": 2, "width": 4, "num_layers": 1, "num_heads": 2}),
+    "glomo": (
+        "GLoMo",
+        {"width": 4, "num_layers": 1, "num_heads": 2, "fusion_layers": 1, "fusion_feed_forward": 8},
+    ),
     "misa": ("MISA", {"width": 4, "feed_forward": 8}),
     "self_mm": (
         "SelfMM",

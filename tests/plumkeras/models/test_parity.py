@@ -24,7 +24,7 @@ def test_parity(name):
 
     def measured():
         outputs = case.network(fixture.inputs, training=False)
-        return outputs, objective.terms(outputs, fixture.label, **case.options)
+        return outputs, objective.terms(case.learned_from(outputs), fixture.label, **case.options)
 
     # Outside of the gradient's forward pass, whose values JAX does not give.
     outputs, terms = measured()
