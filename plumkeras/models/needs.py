@@ -30,6 +30,7 @@ NEEDS = {
     "dmd": Needs(modalities=2),
     "self_mm": Needs(modalities=2, tasks=("regression",)),
     "glomo": Needs(),
+    "iccn": Needs(modalities=2, text=True),
 }
 
 

@@ -178,13 +178,13 @@ class BaseRecipeConfig:
 # Half-open ranges [low, high) of the numbers; what is not named here has no bound of its own.
 _RANGES = {
     (0, None): "alignment_weight balance_weight branch_weight clipnorm common_graph_weight context_frames "
-    "difference_weight discriminator_weight epochs frozen_layers label_noise label_warmup_epochs "
-    "learning_rate margin_weight noise patience reconstruction_weight relative_strength similarity_weight "
-    "specific_graph_weight weight_decay",
-    (1e-06, None): "label_bound label_temperature temperature",
-    (1, None): "audio_lstm_width audio_width common_graph_width devices feed_forward frames fusion_feed_forward "
-    "fusion_layers granularity kernel_size lora_rank num_heads num_layers specific_graph_width stride "
-    "text_width top_k vision_lstm_width vision_width width",
+    "correlation_weight difference_weight discriminator_weight epochs frozen_layers label_noise "
+    "label_warmup_epochs learning_rate margin_weight noise patience reconstruction_weight "
+    "relative_strength similarity_weight specific_graph_weight weight_decay",
+    (1e-06, None): "label_bound label_temperature regularisation temperature",
+    (1, None): "audio_lstm_width audio_width channels code_width common_graph_width devices feed_forward frames "
+    "fusion_feed_forward fusion_layers granularity head_width kernel_size lora_rank num_heads num_layers "
+    "specific_graph_width stride text_width top_k vision_lstm_width vision_width width",
     (2, None): "batch_size hidden_dim num_experts test train valid",
     (3, None): "max_tokens",
     (0, 1): "attention_dropout audio_attention_dropout average dropout embed_dropout fusion_dropout "

@@ -14,6 +14,7 @@ SMALL = {
         "GLoMo",
         {"width": 4, "num_layers": 1, "num_heads": 2, "fusion_layers": 1, "fusion_feed_forward": 8},
     ),
+    "iccn": ("ICCN", {"width": 4, "channels": 2, "code_width": 3, "head_width": 4}),
     "misa": ("MISA", {"width": 4, "feed_forward": 8}),
     "self_mm": (
         "SelfMM",
