@@ -206,7 +206,8 @@ def _token_ids(text_bert, mask):
     """The ids `[N, steps]` int32, valid ones first and -1 after; None where there are none, or they are no ids."""
     if text_bert is None:
         return None
-    given = np.where(mask, text_bert[:, 0], 0)
+    # 16 bits do not hold the limit that the ids are compared with.
+    given = np.where(mask, text_bert[:, 0], 0).astype("float64")
     if not np.isfinite(given).all() or (given < 0).any() or (given != np.floor(given)).any() or given.max() >= 2**31:
         return None
     ids = np.full(mask.shape, -1, "int32")

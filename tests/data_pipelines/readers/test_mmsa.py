@@ -51,6 +51,22 @@ def test_cleaning_is_reported(mmsa_tree, write_pickle):
     assert "valid/vision: 2 non-zero frames past the length, zeroed" in said
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype", ["float16", "float64", "int64"])
+def test_token_ids_of_any_type(mmsa_tree, write_pickle, dtype):
+    tree, ids = mmsa_tree(), {}
+    for name in ("train", "valid", "test"):
+        part = tree[name]
+        # All that float16 holds exactly.
+        part["text_bert"][:, 0] = np.arange(part["text_bert"][:, 0].size).reshape(part["text_bert"][:, 0].shape) % 2048
+        part["text_bert"] = part["text_bert"].astype(dtype)
+        ids[name] = np.where(part["text_bert"][:, 1] != 0, part["text_bert"][:, 0], -1)
+    dataset = load(write_pickle(tree))
+    for name, split in dataset.items():
+        assert split.token_ids.dtype == np.int32
+        np.testing.assert_array_equal(np.sort(split.token_ids), np.sort(ids[name].astype("int32")))
+
+
 def test_half_precision_infinity_is_found(mmsa_tree, write_pickle):
     tree = mmsa_tree()
     tree["test"]["audio"] = tree["test"]["audio"].astype("float16")
