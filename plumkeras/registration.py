@@ -10,6 +10,7 @@ import sys
 
 # A module under `plumkeras` and what it registers.
 _CLASSES = {
+    "layers.adaptation_gate": ("AdaptationGate", "StepsOfText"),
     "layers.adaptive_max_pool": ("AdaptiveMaxPool",),
     "layers.crossmodal_transformer": ("CrossmodalEncoder", "LastFrame"),
     "layers.distillation_graph": ("DistillationGraph",),
@@ -47,6 +48,7 @@ _CLASSES = {
     "models.glomo": ("GLoMo",),
     "models.iccn": ("ICCN",),
     "models.late_fusion": ("LateFusion",),
+    "models.mag": ("MAG",),
     "models.misa": ("MISA",),
     "models.mult": ("MulT",),
     "models.plum_net": ("PLUMNet",),

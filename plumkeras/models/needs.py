@@ -31,6 +31,7 @@ NEEDS = {
     "self_mm": Needs(modalities=2, tasks=("regression",)),
     "glomo": Needs(),
     "iccn": Needs(modalities=2, text=True),
+    "mag": Needs(modalities=2, text=True),
 }
 
 

@@ -177,7 +177,7 @@ class BaseRecipeConfig:
 
 # Half-open ranges [low, high) of the numbers; what is not named here has no bound of its own.
 _RANGES = {
-    (0, None): "alignment_weight balance_weight branch_weight clipnorm common_graph_weight context_frames "
+    (0, None): "alignment_weight balance_weight beta branch_weight clipnorm common_graph_weight context_frames "
     "correlation_weight difference_weight discriminator_weight epochs frozen_layers label_noise "
     "label_warmup_epochs learning_rate margin_weight noise patience reconstruction_weight "
     "relative_strength similarity_weight specific_graph_weight weight_decay",
@@ -187,7 +187,7 @@ _RANGES = {
     "specific_graph_width stride text_width top_k vision_lstm_width vision_width width",
     (2, None): "batch_size hidden_dim num_experts test train valid",
     (3, None): "max_tokens",
-    (0, 1): "attention_dropout audio_attention_dropout average dropout embed_dropout fusion_dropout "
+    (0, 1): "attention_dropout audio_attention_dropout average dropout embed_dropout fusion_dropout gate_dropout "
     "label_smoothing missing_rate modality_dropout prototype_momentum relu_dropout residual_dropout "
     "score_dropout text_dropout validation_fraction warmup",
     (0, 2**32): "data_seed seed",

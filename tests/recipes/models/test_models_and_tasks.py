@@ -19,6 +19,7 @@ from plumkeras.recipes.models.dmd import DMDConfig, DMDObjectiveConfig
 from plumkeras.recipes.models.fusion import FusionConfig
 from plumkeras.recipes.models.glomo import GLoMoConfig, GLoMoObjectiveConfig
 from plumkeras.recipes.models.iccn import ICCNConfig, ICCNObjectiveConfig
+from plumkeras.recipes.models.mag import MAGConfig
 from plumkeras.recipes.models.misa import MISAConfig, MISAObjectiveConfig
 from plumkeras.recipes.runs.data_checks import check_dataset, training_warnings
 from plumkeras.recipes.runs.train import resolve, train
@@ -264,6 +265,7 @@ def test_another_file_is_measured_by_the_task_that_was_learned(sets_run, folder)
         (GLoMoObjectiveConfig, "plumkeras.models.glomo.GLoMoObjective"),
         (ICCNConfig, "plumkeras.models.iccn.ICCN"),
         (ICCNObjectiveConfig, "plumkeras.models.iccn.ICCNObjective"),
+        (MAGConfig, "plumkeras.models.mag.MAG"),
         (MISAConfig, "plumkeras.models.misa.MISA"),
         (MISAObjectiveConfig, "plumkeras.models.misa.MISAObjective"),
     ],
