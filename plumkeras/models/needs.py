@@ -32,6 +32,7 @@ NEEDS = {
     "glomo": Needs(),
     "iccn": Needs(modalities=2, text=True),
     "mag": Needs(modalities=2, text=True),
+    "cubemlp": Needs(),
 }
 
 

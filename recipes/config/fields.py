@@ -187,9 +187,9 @@ _RANGES = {
     "specific_graph_width stride text_width top_k vision_lstm_width vision_width width",
     (2, None): "batch_size hidden_dim num_experts test train valid",
     (3, None): "max_tokens",
-    (0, 1): "attention_dropout audio_attention_dropout average dropout embed_dropout fusion_dropout gate_dropout "
-    "label_smoothing missing_rate modality_dropout prototype_momentum relu_dropout residual_dropout "
-    "score_dropout text_dropout validation_fraction warmup",
+    (0, 1): "attention_dropout audio_attention_dropout average cube_dropout dropout embed_dropout fusion_dropout "
+    "gate_dropout head_dropout label_smoothing missing_rate modality_dropout prototype_momentum "
+    "relu_dropout residual_dropout score_dropout text_dropout validation_fraction warmup",
     (0, 2**32): "data_seed seed",
 }
 

@@ -19,6 +19,7 @@ from plumkeras.recipes.config.errors import ConfigError
 from plumkeras.recipes.config.fields import BaseRecipeConfig
 from plumkeras.recipes.models import (
     bbfn,
+    cubemlp,
     dmd,
     early_fusion,
     glomo,
@@ -42,6 +43,7 @@ _MODULES = {
         mag,
         self_mm,
         bbfn,
+        cubemlp,
         dmd,
         glomo,
         late_fusion,

@@ -62,13 +62,13 @@ def plain(name):
     return name.replace("/", "_")
 
 
-def load_weights(network, fixture, renamed=None):
+def load_weights(network, fixture, renamed=str):
     """Gives a network the weights of a fixture; each weight of either has to have its partner in the other.
 
     Args:
         network: the network.
         fixture: `Fixture`.
-        renamed: dict from a fixture's name to a Keras path, where `plain` does not make them equal.
+        renamed: function from a fixture's name to a Keras path, which `plain` makes equal to ours.
 
     Returns:
         Dict from the fixture's name to the variable.
@@ -81,7 +81,7 @@ def load_weights(network, fixture, renamed=None):
     variables = {plain(v.path): v for v in network.variables if not _is_own(v.path)}
     found = {}
     for name, values in weights.items():
-        variable = variables.pop(plain((renamed or {}).get(name, name)))
+        variable = variables.pop(plain(renamed(name)))
         assert tuple(variable.shape) == values.shape, (name, variable.path)
         variable.assign(values)
         found[name] = variable

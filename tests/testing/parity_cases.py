@@ -1,6 +1,8 @@
 """For each fixture of `tests.testing.parity`: the network of its sizes, and what it calls our outputs and losses."""
 
 import dataclasses
+import functools
+import re
 from collections.abc import Callable
 
 import keras
@@ -18,7 +20,7 @@ class Case:
         outputs: our outputs by the fixture's names, of our outputs.
         learned_from: what the loss of the fixture reads in place of our outputs, of these.
         options: what the objective's terms take beside outputs and labels.
-        renamed: dict from a weight of the fixture to our path, where `parity.plain` does not make them equal.
+        renamed: function from a weight of the fixture to our path, which `parity.plain` makes equal to ours.
     """
 
     network: keras.Model
@@ -26,7 +28,7 @@ class Case:
     outputs: Callable = dict
     learned_from: Callable = dict
     options: dict = dataclasses.field(default_factory=dict)
-    renamed: dict = dataclasses.field(default_factory=dict)
+    renamed: Callable = str
 
 
 def _rates(*names):
@@ -54,6 +56,34 @@ def bbfn(fixture):
     network = BBFN(fixture.feature_dims, config["width"], config["layers"], config["heads"], **rates)
     terms = {"task": ("prediction_loss", 1.0), "discriminator": ("discriminator_loss", 0.1)}
     return Case(network, terms, outputs)
+
+
+def cubemlp(fixture):
+    from plumkeras.layers.cube import CubePooling
+    from plumkeras.models.cubemlp import CubeMLP
+
+    config = fixture.config
+    (time_hidden, _, channel_hidden), (time, modality, channel) = (
+        list(zip(*config[key], strict=True)) for key in ("hidden", "out")
+    )
+    assert set(modality) == {3}
+    sizes = (config["width"], config["time_length"], time, channel, time_hidden, channel_hidden)
+    network = CubeMLP(fixture.feature_dims, *sizes, **_rates("", "cube_", "head_"))
+    # As published, the frames of a batch past a sample's length are what the last normalisation makes of 0.
+    longest = fixture.inputs["text"].shape[1]
+    for m in ("audio", "vision"):
+        layer = network.get_layer(f"{m}_slice")
+        layer.call = functools.partial(_slice_of_batch, layer.call, longest)
+
+    def outputs(outputs):
+        flattened = CubePooling("concatenate")(outputs["cube_output"])
+        return {**outputs, "flattened_when_time_is_concatenated": flattened}
+
+    return Case(network, outputs=outputs, renamed=lambda name: re.sub("^(audio|vision)/", r"\1_encoder/", name))
+
+
+def _slice_of_batch(call, longest, sequence, length):
+    return call(sequence, ops.full_like(length, longest))
 
 
 def dmd(fixture):
@@ -146,12 +176,12 @@ def self_mm(fixture):
     memory = fixture.group("memory")
     labels = {m: memory[f"labels/{m}"][memory["batch_indices"]].astype("float32") for m in fixture.feature_dims}
     terms = {"fusion": ("prediction_loss", 1.0), **{m: (f"{m}_loss", 1.0) for m in ("text", "audio", "vision")}}
-    return Case(network, terms, options={"labels": labels}, renamed=_one_direction(fixture))
+    return Case(network, terms, options={"labels": labels}, renamed=_one_direction)
 
 
-def _one_direction(fixture):
+def _one_direction(name):
     """Of an LSTM in one direction the fixtures name no direction."""
-    return {name: name.replace("/lstm/", "/lstm/forward/") for name in fixture.weights}
+    return name.replace("/lstm/", "/lstm/forward/")
 
 
-CASES = {"bbfn": bbfn, "dmd": dmd, "glomo": glomo, "misa": misa, "mult": mult, "self_mm": self_mm}
+CASES = {"bbfn": bbfn, "cubemlp": cubemlp, "dmd": dmd, "glomo": glomo, "misa": misa, "mult": mult, "self_mm": self_mm}
