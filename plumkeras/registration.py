@@ -52,6 +52,7 @@ _CLASSES = {
     "models.late_fusion": ("LateFusion",),
     "models.mag": ("MAG",),
     "models.misa": ("MISA",),
+    "models.mmim": ("MMIM",),
     "models.mult": ("MulT",),
     "models.plum_net": ("PLUMNet",),
     "models.self_mm": ("SelfMM",),

@@ -16,13 +16,24 @@ class FanInDense(keras.layers.Dense):
 
     The default of the framework that the comparators were published in; Keras draws kernels by Glorot's rule and sets
     biases to 0.
+
+    Args:
+        glorot_normal: bool. Whether the kernel is drawn by Glorot's normal rule instead. Defaults to `False`.
+        units, activation, **kwargs: as in Keras.
     """
+
+    def __init__(self, units, activation=None, glorot_normal=False, **kwargs):
+        super().__init__(units, activation, **kwargs)
+        self.glorot_normal = glorot_normal
 
     def build(self, input_shape):
         # Each of its own seed: one initializer gives equal numbers to equal shapes.
-        self.kernel_initializer = _uniform(input_shape[-1])
+        self.kernel_initializer = keras.initializers.GlorotNormal() if self.glorot_normal else _uniform(input_shape[-1])
         self.bias_initializer = _uniform(input_shape[-1])
         super().build(input_shape)
+
+    def get_config(self):
+        return {**super().get_config(), "glorot_normal": self.glorot_normal}
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)

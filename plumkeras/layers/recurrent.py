@@ -7,7 +7,7 @@ from plumkeras.arguments import known_arguments_only
 from plumkeras.layers.masking import PACKAGE, valid_frames, zero_padding
 
 _CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
-_INITIALIZERS = ("uniform", "orthogonal")
+_INITIALIZERS = ("uniform", "orthogonal", "glorot_normal")
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -20,7 +20,8 @@ class Recurrent(keras.layers.Layer):
         cell: `"lstm"` or `"gru"` (its reset gate after the product). Defaults to `"lstm"`.
         bidirectional: bool. Defaults to `False`.
         recurrent_initializer: `"uniform"`, every array from `U(-1 / sqrt(h), 1 / sqrt(h))`, as the comparators begin
-            where they say nothing; or `"orthogonal"` recurrent kernels. Defaults to `"uniform"`.
+            where they say nothing; `"orthogonal"` recurrent kernels; or `"glorot_normal"`, both kernels. Defaults to
+            `"uniform"`.
 
     Call arguments:
         sequence: `[B, T, F]` float.
@@ -55,8 +56,12 @@ class Recurrent(keras.layers.Layer):
             return keras.initializers.RandomUniform(-(self.units**-0.5), self.units**-0.5)
 
         options = {"kernel_initializer": uniform(), "bias_initializer": uniform()}
-        orthogonal = self.recurrent_initializer == "orthogonal"
-        options["recurrent_initializer"] = keras.initializers.Orthogonal() if orthogonal else uniform()
+        options["recurrent_initializer"] = uniform()
+        if self.recurrent_initializer == "orthogonal":
+            options["recurrent_initializer"] = keras.initializers.Orthogonal()
+        elif self.recurrent_initializer == "glorot_normal":
+            options["kernel_initializer"] = keras.initializers.GlorotNormal()
+            options["recurrent_initializer"] = keras.initializers.GlorotNormal()
         if self.cell == "lstm":
             options["unit_forget_bias"] = False
         return _CELLS[self.cell](

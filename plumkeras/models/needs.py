@@ -33,6 +33,7 @@ NEEDS = {
     "iccn": Needs(modalities=2, text=True),
     "mag": Needs(modalities=2, text=True),
     "cubemlp": Needs(),
+    "mmim": Needs(modalities=2, text=True),
 }
 
 

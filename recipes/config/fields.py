@@ -178,9 +178,10 @@ class BaseRecipeConfig:
 # Half-open ranges [low, high) of the numbers; what is not named here has no bound of its own.
 _RANGES = {
     (0, None): "alignment_weight balance_weight beta branch_weight clipnorm common_graph_weight context_frames "
-    "correlation_weight difference_weight discriminator_weight epochs frozen_layers label_noise "
-    "label_warmup_epochs learning_rate margin_weight noise patience reconstruction_weight "
-    "relative_strength similarity_weight specific_graph_weight weight_decay",
+    "contrast_weight correlation_weight difference_weight discriminator_weight epochs frozen_layers "
+    "label_noise label_warmup_epochs learning_rate likelihood_rate margin_weight "
+    "mutual_information_weight noise patience reconstruction_weight relative_strength similarity_weight "
+    "specific_graph_weight weight_decay",
     (1e-06, None): "label_bound label_temperature regularisation temperature",
     (1, None): "audio_lstm_width audio_width channels code_width common_graph_width devices feed_forward frames "
     "fusion_feed_forward fusion_layers granularity head_width kernel_size lora_rank num_heads num_layers "

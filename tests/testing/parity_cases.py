@@ -158,6 +158,35 @@ def misa(fixture):
     return Case(MISA(fixture.feature_dims, *sizes, **_rates("fusion_", "")), terms)
 
 
+def mmim(fixture):
+    from plumkeras.models.mmim import MMIM
+
+    names = ("fusion", "audio_out", "vision_out", "audio_lstm", "vision_lstm")
+    sizes = (fixture.config[name] for name in names)
+    network = MMIM(fixture.feature_dims, *sizes, **_rates(""), text_pooling="first")
+    memory, history = fixture.group("memory"), {}
+    signs = {"positive": fixture.label > 0, "negative": fixture.label < 0}
+    for m in ("audio", "vision"):
+        codes = [memory[f"text_to_{m}/{sign}"] for sign in signs]
+        groups = np.repeat(np.eye(2, dtype="float32"), [len(of_sign) for of_sign in codes], axis=0)
+        history[m] = np.concatenate(codes), groups
+
+    def outputs(outputs):
+        found = {m: outputs[f"{m}_vector"] for m in ("audio", "vision", "fusion")}
+        for m in history:
+            codes = ops.convert_to_numpy(outputs[f"text_to_{m}_code"])
+            found |= {f"text_to_{m}_{sign}": codes[rows] for sign, rows in signs.items()}
+        return {**outputs, **found}
+
+    terms = {
+        "task": ("prediction_loss", 1.0),
+        **{f"log_likelihood_text_to_{m}": (f"{m}_likelihood_loss", -0.1) for m in history},
+        **{f"entropy_text_to_{m}": (f"{m}_entropy_loss", -0.1) for m in history},
+        **{f"contrast_{m}": (f"{m}_contrast_loss", 0.1) for m in ("text", "audio", "vision")},
+    }
+    return Case(network, terms, outputs, options={"history": history})
+
+
 def mult(fixture):
     from plumkeras.models.mult import MulT
 
@@ -184,4 +213,13 @@ def _one_direction(name):
     return name.replace("/lstm/", "/lstm/forward/")
 
 
-CASES = {"bbfn": bbfn, "cubemlp": cubemlp, "dmd": dmd, "glomo": glomo, "misa": misa, "mult": mult, "self_mm": self_mm}
+CASES = {
+    "bbfn": bbfn,
+    "cubemlp": cubemlp,
+    "dmd": dmd,
+    "glomo": glomo,
+    "misa": misa,
+    "mmim": mmim,
+    "mult": mult,
+    "self_mm": self_mm,
+}

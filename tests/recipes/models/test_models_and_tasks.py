@@ -21,6 +21,8 @@ from plumkeras.recipes.models.glomo import GLoMoConfig, GLoMoObjectiveConfig
 from plumkeras.recipes.models.iccn import ICCNConfig, ICCNObjectiveConfig
 from plumkeras.recipes.models.mag import MAGConfig
 from plumkeras.recipes.models.misa import MISAConfig, MISAObjectiveConfig
+from plumkeras.recipes.models.mmim import MMIMConfig, MMIMObjectiveConfig
+from plumkeras.recipes.models.self_mm import SelfMMConfig
 from plumkeras.recipes.runs.data_checks import check_dataset, training_warnings
 from plumkeras.recipes.runs.train import resolve, train
 
@@ -268,6 +270,9 @@ def test_another_file_is_measured_by_the_task_that_was_learned(sets_run, folder)
         (MAGConfig, "plumkeras.models.mag.MAG"),
         (MISAConfig, "plumkeras.models.misa.MISA"),
         (MISAObjectiveConfig, "plumkeras.models.misa.MISAObjective"),
+        (MMIMConfig, "plumkeras.models.mmim.MMIM"),
+        (MMIMObjectiveConfig, "plumkeras.models.mmim.MMIMObjective"),
+        (SelfMMConfig, "plumkeras.models.self_mm.SelfMM"),
     ],
 )
 def test_the_defaults_of_a_recipe_are_those_of_the_constructors(fields, owner):

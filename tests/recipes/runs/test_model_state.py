@@ -20,6 +20,7 @@ SHAPES = {"feature_dims": {"text": 5, "audio": 3, "vision": 4}, "max_lengths": {
 # Small networks; with dropout, which has a state too.
 SMALL = {
     "misa": {"network.width": 8, "network.feed_forward": 8},
+    "mmim": {"network.width": 8, "training.likelihood_rate": 2.0},
     "self_mm": {"network.width": 8},
 }
 
