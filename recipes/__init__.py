@@ -15,6 +15,8 @@ from plumkeras.recipes.mosi import mosi_text as _mosi_text
 from plumkeras.recipes.mosi import mosi_text_frozen as _mosi_text_frozen
 from plumkeras.recipes.mosi import mosi_trimodal as _mosi_trimodal
 from plumkeras.recipes.mustard import mustard as _mustard
+from plumkeras.recipes.published import RECIPES as _PUBLISHED
+from plumkeras.recipes.published import SUMMARIES as _PUBLISHED_SUMMARIES
 from plumkeras.recipes.synthetic import synthetic as _synthetic
 from plumkeras.recipes.ur_funny import ur_funny as _ur_funny
 
@@ -23,6 +25,7 @@ _RECIPES = {
     for config in (
         *(_mosi, _mosi_frozen, _mosi_trimodal, _mosi_text, _mosi_text_frozen),
         *(_mosei, _ur_funny, _mustard, _synthetic),
+        *_PUBLISHED,
     )
 }
 # What the labels are that each was made for.
@@ -31,6 +34,7 @@ _TASKS = {
         ("mosi", "mosi_frozen", "mosi_trimodal", "mosi_text", "mosi_text_frozen", "mosei", "synthetic"), "regression"
     ),
     **dict.fromkeys(("ur_funny", "mustard"), "classification"),
+    **dict.fromkeys(_PUBLISHED_SUMMARIES, "regression"),
 }
 # What each is, for which data, and how long it takes.
 _SUMMARIES = {
@@ -43,6 +47,7 @@ _SUMMARIES = {
     "ur_funny": "humor, for the folder of UR-FUNNY; at most 20 + 20 epochs, best on a GPU",
     "mustard": "sarcasm, for the folder of MUStARD with text vectors; at most 10 + 20 epochs a fold",
     "synthetic": "generated data with a known truth, needs no file; one or two minutes on two cores",
+    **_PUBLISHED_SUMMARIES,
 }
 
 __all__ = ["ConfigError", "RecipeConfig", "find_recipe", "load_run", "recipe_names", "recipe_summaries"]
