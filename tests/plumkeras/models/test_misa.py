@@ -29,7 +29,7 @@ def test_samples_without_a_modality_or_weight_are_no_part_of_the_losses():
 
     def terms(inputs, y, weight=None):
         found = objective.terms(network(inputs), y, weight)
-        return {name: float(value) for name, value in found.items()}
+        return {name: float(ops.convert_to_numpy(value)) for name, value in found.items()}
 
     # Text alone is left of the last two, so that the losses of two modalities are those of the others.
     weight = np.array([1, 1, 1, 1, 1, 1, 0, 0], "float32")
