@@ -79,7 +79,7 @@ class AdaptationGate(keras.layers.Layer):
         >>> tuple(gate(np.ones((2, 3, 4)), {"audio": np.ones((2, 3, 5)), "vision": np.ones((2, 3, 6))}).shape)
         (2, 3, 4)
 
-    Reference: Rahman et al. 2020, section 3.2.
+    Reference: Rahman et al. 2020.
     """
 
     def __init__(self, beta: float = 1.0, dropout: float = 0.0, **kwargs):

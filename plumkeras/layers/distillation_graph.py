@@ -32,7 +32,7 @@ class DistillationGraph(keras.layers.Layer):
     Returns:
         `[B, M (M - 1)]` in the order of `distillation_pairs`, in float32.
 
-    Reference: Li et al. 2023, section 3.3.
+    Reference: Li et al. 2023.
     """
 
     def __init__(self, width: int, temperature: float = 8.0, **kwargs):

@@ -56,7 +56,8 @@ class DMD(PublishedNetwork):
 
     Args:
         feature_dims: dict from modality to feature width, of two modalities or more.
-        frames: int, or dict by modality: frames that are read, the first ones of a longer sequence. Defaults to `50`.
+        frames: int, or dict by modality: frames that are read, the first ones of a longer sequence. Data that are not
+            aligned, or have a context in front, may need more. Defaults to `50`.
         kernel_size: int, or dict by modality: frames of the projections. Defaults to `5`.
         width: int `d`, a multiple of `num_heads`. Defaults to `50`.
         num_layers: int, of the encoders; the memories have 3 at least. Defaults to `4`.
@@ -267,7 +268,7 @@ class DMDObjective:
         reconstruction_weight: float, of reconstruction and cycle. Defaults to `0.1`.
         margin_weight: float, of margin and orthogonality. Defaults to `0.01`.
 
-    Reference: Li et al. 2023, eq. 3-14; of the common parts the public code teaches predictions alone.
+    Reference: Li et al. 2023. Of the common parts, representations are not taught, as in the public code.
     """
 
     def __init__(

@@ -123,7 +123,7 @@ class GLoMo(PublishedNetwork):
             if name == "kernel" and len(variable.shape) == 2 and layer not in ("query", "key", "value"):
                 variable.assign(keras.initializers.RandomNormal(stddev=_DEVIATION)(variable.shape, variable.dtype))
             elif name == "bias":
-                variable.assign(ops.zeros_like(variable))
+                variable.assign(ops.zeros(variable.shape, variable.dtype))
 
     def objective(self, label_classes="sign3", class_weight=None, **weights):
         """`GLoMoObjective`, whose options the weights are."""
@@ -218,7 +218,7 @@ class GLoMoObjective:
         label_classes, class_weight: as in `PredictionObjective`.
         balance_weight: float. Defaults to `0.01`.
 
-    Reference: Shazeer et al. 2017, eq. 6-11.
+    Reference: Shazeer et al. 2017.
     """
 
     output_parts = ("present", "gates", "load")

@@ -40,7 +40,7 @@ class MAG(PublishedNetwork):
         inputs: as those of `PLUMNet`.
 
     Returns:
-        Dict: `prediction`, `text_gated` `[B, T, F]`, `text_encoded` `[B, d]`, per modality `<m>_present` `[B]` bool.
+        Dict: `prediction`, `text_encoded` `[B, d]`, and per modality `<m>_present` `[B]` bool.
 
     Raises:
         ValueError: there is no text, or text alone.
@@ -48,8 +48,8 @@ class MAG(PublishedNetwork):
     Example:
         >>> network = MAG({"text": 12, "audio": 5}, width=8)
         >>> outputs = network({"text": np.zeros((2, 7, 12)), "audio": np.zeros((2, 4, 5))})
-        >>> tuple(outputs["text_gated"].shape)
-        (2, 7, 12)
+        >>> tuple(outputs["text_encoded"].shape)
+        (2, 8)
 
     Reference: Rahman, Hasan, Lee, Zadeh, Mao, Morency and Hoque, ACL 2020.
     """
@@ -98,4 +98,4 @@ class MAG(PublishedNetwork):
         encoded = SequenceMean(dtype=policy, name="text_mean")(encoder(hidden, length), length)
         encoded = Dropout(dropout, dtype=policy, name="head_drop")(encoded)
         prediction = TaskOutput(task, num_classes, name="head_output")(encoded)
-        return {"prediction": prediction, "text_gated": gated, "text_encoded": encoded}
+        return {"prediction": prediction, "text_encoded": encoded}

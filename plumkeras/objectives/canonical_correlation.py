@@ -19,7 +19,7 @@ def canonical_correlations(first, second, rows=None, regularisation=1e-3):
     Returns:
         The sum, which can be differentiated, and the `min(k1, k2)` correlations, falling, which can't.
 
-    Reference: Andrew et al. 2013, section 3.
+    Reference: Andrew, Arora, Bilmes and Livescu, ICML 2013.
     """
     views = [ops.cast(view, "float32") for view in (first, second)]
     rows = ops.ones_like(views[0][:, 0]) if rows is None else ops.cast(rows, "float32")

@@ -29,7 +29,7 @@ class DMDConfig:
     """What `plumkeras.models.dmd.DMD` is built with; the feature widths come from the data."""
 
     frames: int = 50
-    """Frames that are read of every modality, the first ones; shorter sequences are padded."""
+    """Frames that are read of every modality, the first ones; more for data that are not aligned or have a context."""
     kernel_size: int = 5
     """Frames that a projection reads at a time."""
     width: int = 50

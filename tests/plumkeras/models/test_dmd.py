@@ -120,6 +120,14 @@ def test_terms_of_hard_batches_are_finite(batch):
         assert terms["margin_loss"] == 0
 
 
+def test_two_modalities():
+    """As many edges as ordered pairs; the text comes first wherever it stands."""
+    network, inputs = small_network("dmd", widths={"audio": 5, "text": 6}), hard_batches()["one sign"][0]
+    terms = assert_finite_terms(network, network.objective(), inputs, np.linspace(-1, 1, 5, dtype="float32"))
+    assert network(inputs)["graph_specific_edge"].shape == (5, 2)
+    assert terms["margin_loss"] > 0 and not any("vision" in name for name in terms)
+
+
 @pytest.mark.parametrize("task", ["classification", "multilabel"])
 def test_labels_that_are_no_values(task):
     network = small_network("dmd", task=task, num_classes=3)

@@ -1,5 +1,9 @@
 """Published models compute what their authors' classes compute: outputs, loss terms, gradient norms."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from keras import ops
@@ -13,6 +17,7 @@ from tests.testing.parity import (
     value_and_gradients,
 )
 from tests.testing.parity_cases import CASES
+from tests.testing.probes import need
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -43,3 +48,16 @@ def test_full_lengths(name):
     case = CASES[name](fixture)
     load_weights(case.network, fixture)
     assert_outputs(case.network(fixture.network_inputs("full/inputs")), fixture.group("full/outputs"))
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_parity_on_other_backends(backend):
+    need(backend)
+    for name in CASES:
+        Fixture(name)
+    line = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-m", "not verify"]
+    environment = {**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(line, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert f"{len(CASES) + 1} passed" in done.stdout
