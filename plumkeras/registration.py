@@ -32,6 +32,7 @@ _CLASSES = {
     "layers.recurrent": ("Recurrent",),
     "layers.sparse_mixture": ("SparseMixture",),
     "layers.task_conditioned_bifurcator": ("TaskConditionedBifurcator", "TaskConditionedBranch"),
+    "layers.tensor_fusion": ("LSTMSubnetwork", "LowRankFusion", "MeanSubnetwork", "TensorFusion"),
     "layers.text_encoder": ("TextEncoder", "TextModalityEncoder"),
     "layers.token_encoder": ("TokenEncoder",),
     "layers.transformer": ("TransformerBlock", "TransformerEncoder"),
@@ -50,12 +51,14 @@ _CLASSES = {
     "models.glomo": ("GLoMo",),
     "models.iccn": ("ICCN",),
     "models.late_fusion": ("LateFusion",),
+    "models.lmf": ("LMF",),
     "models.mag": ("MAG",),
     "models.misa": ("MISA",),
     "models.mmim": ("MMIM",),
     "models.mult": ("MulT",),
     "models.plum_net": ("PLUMNet",),
     "models.self_mm": ("SelfMM",),
+    "models.tfn": ("TFN",),
 }
 
 

@@ -34,6 +34,8 @@ NEEDS = {
     "mag": Needs(modalities=2, text=True),
     "cubemlp": Needs(),
     "mmim": Needs(modalities=2, text=True),
+    "tfn": Needs(),
+    "lmf": Needs(),
 }
 
 

@@ -184,9 +184,9 @@ _RANGES = {
     "specific_graph_weight weight_decay",
     (1e-06, None): "label_bound label_temperature regularisation temperature",
     (1, None): "audio_lstm_width audio_width channels code_width common_graph_width devices feed_forward frames "
-    "fusion_feed_forward fusion_layers granularity head_width kernel_size lora_rank num_heads num_layers "
-    "specific_graph_width stride text_width top_k vision_lstm_width vision_width width",
-    (2, None): "batch_size hidden_dim num_experts test train valid",
+    "fusion_feed_forward fusion_layers fusion_width granularity head_width kernel_size lora_rank num_heads num_layers "
+    "rank specific_graph_width stride text_out top_k vision_lstm_width vision_width width",
+    (2, None): "batch_size hidden_dim num_experts test text_width train valid",
     (3, None): "max_tokens",
     (0, 1): "attention_dropout audio_attention_dropout average cube_dropout dropout embed_dropout fusion_dropout "
     "gate_dropout head_dropout label_smoothing missing_rate modality_dropout prototype_momentum "

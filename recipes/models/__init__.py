@@ -25,12 +25,14 @@ from plumkeras.recipes.models import (
     glomo,
     iccn,
     late_fusion,
+    lmf,
     mag,
     misa,
     mmim,
     mult,
     plum_net,
     self_mm,
+    tfn,
 )
 
 # In the order of `plumkeras models`: PLUM-Net, the published ones by year, the simple ones.
@@ -38,6 +40,8 @@ _MODULES = {
     module.NAME: module
     for module in (
         plum_net,
+        tfn,
+        lmf,
         mult,
         misa,
         iccn,

@@ -1,4 +1,4 @@
-"""Classes of regression labels on a scale whose sign gives one class, as 1 to 5 has."""
+"""What a recipe takes from the labels: classes where their sign gives one class, as of 1 to 5, and their range."""
 
 import dataclasses
 from pathlib import Path
@@ -12,11 +12,13 @@ _CLASSES = 3
 
 
 def with_label_classes(config, dataset, resumed=None):
-    """A recipe whose `label_classes` make several classes of the labels.
+    """A recipe whose `label_classes` make several classes of the labels, and whose predictions keep to their range.
 
     Contrast, prototypes and branches need classes. Where `"sign3"` gives one, since all labels have the same sign, they
     are cut at quantiles of the training labels instead, into three classes as equal as ties allow. Folds share their
     classes and have no training labels in common: there the label range is cut into three equal parts.
+
+    A network that squashes its predictions to the range of the labels is told which one that is.
 
     Args:
         config: `RecipeConfig`.
@@ -26,6 +28,7 @@ def with_label_classes(config, dataset, resumed=None):
     Returns:
         `RecipeConfig`, the same one where nothing has to change.
     """
+    config = _with_label_range(config, dataset)
     edges, _ = _edges(config, dataset)
     if edges is None:
         return config
@@ -34,6 +37,14 @@ def with_label_classes(config, dataset, resumed=None):
         if then.label_classes == config.label_classes:
             return config
     return dataclasses.replace(config, objective=dataclasses.replace(config.objective, label_classes=edges))
+
+
+def _with_label_range(config, dataset):
+    if getattr(config.network, "label_range", None) != "labels":
+        return config
+    known = dataset.label_range if dataset.task == "regression" else None
+    label_range = "none" if known is None else tuple(known)
+    return dataclasses.replace(config, network=dataclasses.replace(config.network, label_range=label_range))
 
 
 def label_classes_warning(config, dataset) -> str | None:

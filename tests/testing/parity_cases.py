@@ -144,6 +144,32 @@ def glomo(fixture):
     return Case(network, outputs=outputs, learned_from=learned_from)
 
 
+def lmf(fixture):
+    from plumkeras.models.lmf import LMF
+
+    return _of_vectors(LMF, fixture, rank=fixture.config["rank"])
+
+
+def tfn(fixture):
+    from plumkeras.models.tfn import TFN
+
+    options = {"text_out": fixture.config["text_out"], "fusion_width": fixture.config["post_fusion"]}
+    return _of_vectors(TFN, fixture, **options, fusion_dropout=0.0)
+
+
+def _of_vectors(cls, fixture, **options):
+    widths = {m: fixture.config[f"{m}_hidden"] for m in ("audio", "vision")}
+    options |= {"width": widths, "text_width": fixture.config["text_hidden"], **_rates("", "text_")}
+
+    def outputs(outputs):
+        return {name.removesuffix("_vector"): output for name, output in outputs.items()}
+
+    def renamed(name):
+        return re.sub("^(text|audio|vision)/", r"\1_vector/", _one_direction(name))
+
+    return Case(cls(fixture.feature_dims, **options), outputs=outputs, renamed=renamed)
+
+
 def misa(fixture):
     from plumkeras.models.misa import MISA
 
@@ -218,8 +244,10 @@ CASES = {
     "cubemlp": cubemlp,
     "dmd": dmd,
     "glomo": glomo,
+    "lmf": lmf,
     "misa": misa,
     "mmim": mmim,
     "mult": mult,
     "self_mm": self_mm,
+    "tfn": tfn,
 }

@@ -8,6 +8,8 @@ import numpy as np
 WIDTHS = {"text": 6, "audio": 5, "vision": 4}
 # The module under `plumkeras.models` and the class of each model, with options that make it small; no dropout.
 SMALL = {
+    "lmf": ("LMF", {"width": 3, "text_width": 6, "rank": 2}),
+    "tfn": ("TFN", {"width": 3, "text_width": 6, "text_out": 4, "fusion_width": 5}),
     "mmim": ("MMIM", {"width": 6, "audio_width": 8, "vision_width": 4, "audio_lstm_width": 3, "vision_lstm_width": 4}),
     "cubemlp": ("CubeMLP", {"width": 4, "frames": 7, "time_sizes": (5, 3), "channel_sizes": (4, 3)}),
     "mag": ("MAG", {"width": 4, "num_layers": 1, "num_heads": 2}),

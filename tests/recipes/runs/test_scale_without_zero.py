@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from plumkeras.data_pipelines import Dataset, Split, load, save_npz
-from plumkeras.recipes import find_recipe, load_run
+from plumkeras.recipes import ConfigError, find_recipe, load_run
 from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import to_dict, with_values
 from plumkeras.recipes.models import with_model
+from plumkeras.recipes.models.tfn import build_network
 from plumkeras.recipes.runs.label_classes import label_classes_warning, with_label_classes
 from plumkeras.recipes.search.plan import SearchOptions, plan
 from plumkeras.recipes.views.terminal import metric_rows
@@ -149,3 +150,19 @@ def test_an_objective_without_classes_is_left_as_it_is():
     recipe = with_model(find_recipe("mosi"), "bbfn")
     assert with_label_classes(recipe, ratings(range(1, 6))) is recipe
     assert label_classes_warning(recipe, ratings(range(1, 6))) is None
+
+
+def test_predictions_are_squashed_to_the_range_of_the_labels():
+    recipe, dataset = with_model(find_recipe("mosi"), "tfn"), ratings(range(1, 6))
+    found = with_label_classes(recipe, dataset)
+    assert found.network.label_range == (1, 5)
+    shape = {"feature_dims": {"text": 3}, "task": "regression", "num_classes": 3}
+    assert build_network(found, shape).options["label_range"] == [1, 5]
+    for given, built in (((-1.0, 6.0), [-1, 6]), ("none", None)):
+        asked = with_values(recipe, {"network.label_range": given})
+        assert with_label_classes(asked, dataset) is asked
+        assert build_network(asked, shape).options["label_range"] == built
+    classes = Dataset({n: dataclasses.replace(s, labels=s.labels.astype(int)) for n, s in dataset.items()})
+    assert with_label_classes(recipe, classes).network.label_range == "none"
+    with pytest.raises(ConfigError, match=r"network\.label_range must be two finite numbers, the lower one first"):
+        with_values(recipe, {"network.label_range": (3.0, 1.0)})
