@@ -26,6 +26,8 @@ def test_a_wheel_in_a_fresh_environment(repository, tiny_options, tmp_path):
     source, away = tmp_path / "source", tmp_path / "away"
     for name in FOLDERS:
         shutil.copytree(repository / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    # Pages about what was measured, for readers of the repository.
+    shutil.rmtree(source / "recipes" / "results")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(repository / name, source)
     away.mkdir()
