@@ -12,9 +12,8 @@ ABOUT = About(
     paper="Zadeh et al., EMNLP 2017",
     data_sets=("MOSI",),
     parameters=2_772_787,
-    differs="Text is frozen vectors; the state after its last valid frame is read, where the public re-"
-    "implementations read the padding, and padding is in no mean. Predictions are squashed to the labels'"
-    " own range. The text's dropout is on, which a port leaves off.",
+    differs="Text is frozen vectors; the state after its last valid frame is read, where public code reads the "
+    "padding, and padding is in no mean. Predictions are squashed to the labels' own range. The text's dropout is on, which a port leaves off.",
 )
 STAGES = published.STAGES
 # What `plumkeras.data_pipelines.Dataset` takes a regression's to be where nothing is said.

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+import plumkeras
 from plumkeras.models.needs import NEEDS
 from plumkeras.tasks import TASKS
 from plumkeras.trainers import PredictionTrainer
@@ -68,6 +69,18 @@ def test_an_epoch_in_16_bits_is_finite(name):
     trainer.compile(keras.optimizers.Adam(1e-3))
     history = trainer.fit(x, y, batch_size=8, epochs=1, verbose=0).history
     assert np.isfinite(history["loss"]).all()
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.verify
+def test_an_export_gives_the_numbers_of_the_network(name, tmp_path):
+    import tensorflow as tf
+
+    network, inputs = small_network(name), make_inputs(8, WIDTHS)
+    version = plumkeras.export_saved_model(network, tmp_path / "model")
+    served = tf.saved_model.load(str(version)).signatures["serving_default"]
+    found = served(**{key: tf.convert_to_tensor(value) for key, value in inputs.items()})
+    np.testing.assert_allclose(found["prediction"], to_numpy(network(inputs))["prediction"], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -1,4 +1,4 @@
-"""Models whose training has a state beyond weights: resumed, on several devices, over what another run compiled."""
+"""The published models, of which some remember more than weights: resumed, on several devices, compiled before."""
 
 import dataclasses
 import subprocess
@@ -19,10 +19,24 @@ SIZES = {"train": 40, "valid": 16, "test": 8}
 SHAPES = {"feature_dims": {"text": 5, "audio": 3, "vision": 4}, "max_lengths": {"text": 4, "audio": 3, "vision": 3}}
 # Small networks; with dropout, which has a state too.
 SMALL = {
+    "bbfn": {"network.width": 8, "network.num_layers": 2, "network.num_heads": 2},
+    "cubemlp": {"network.width": 8, "network.frames": 4, "network.time_sizes": (3, 2), "network.channel_sizes": (6, 4)},
+    "dmd": {"network.width": 8, "network.num_layers": 1, "network.num_heads": 2, "network.frames": 4}
+    | {"network.kernel_size": 2},
+    "glomo": {"network.width": 8, "network.num_layers": 1, "network.num_heads": 2, "network.fusion_feed_forward": 8},
+    "iccn": {"network.width": 4, "network.code_width": 2, "network.head_width": 8},
+    "lmf": {"network.width": 4, "network.text_width": 8},
+    "mag": {"network.width": 8, "network.num_layers": 1, "network.num_heads": 2},
     "misa": {"network.width": 8, "network.feed_forward": 8},
     "mmim": {"network.width": 8, "training.likelihood_rate": 2.0},
+    "mult": {"network.width": 8, "network.num_layers": 1, "network.num_heads": 2},
     "self_mm": {"network.width": 8},
+    "tfn": {"network.width": 4, "network.text_width": 8, "network.text_out": 4, "network.fusion_width": 8},
 }
+# Of those that are dealt with in the same way one is enough for every day.
+QUICK = [name if name in ("mmim", "self_mm") else pytest.param(name, marks=pytest.mark.verify) for name in SMALL]
+# The noise of GLoMo's gates differs between devices as dropout does, and has no rate to set to 0.
+WITHOUT_NOISE = [name for name in SMALL if name != "glomo"]
 
 
 def small(model, **values):
@@ -59,7 +73,7 @@ def test_a_resumed_run_equals_one_in_one_go(model, tmp_path):
         assert np.abs(labels - data()["train"].labels)[labels != 0].max() > 0.05
 
 
-@pytest.mark.parametrize("model", SMALL)
+@pytest.mark.parametrize("model", QUICK)
 def test_runs_share_what_was_compiled_and_no_state(model):
     config = small(model, **{"training.epochs": 2})
 
@@ -85,13 +99,17 @@ def test_runs_of_other_sizes_share_nothing_where_there_is_a_memory():
 
 
 @pytest.mark.verify
-@pytest.mark.parametrize("model", SMALL)
+@pytest.mark.parametrize("model", WITHOUT_NOISE)
 def test_several_devices_have_the_state_of_one(model, tmp_path):
     """What is remembered is of the whole batch. Without dropout, whose masks differ; in processes of their own."""
-    values = {"batch_size": 12, "training.learning_rate": 1e-3, "training.epochs": 4, "network.dropout": 0.0}
+    values = {"batch_size": 12, "training.learning_rate": 1e-3, "training.epochs": 4}
     values |= {"synthetic.missing_rate": 0.2, **{f"synthetic.{split}": size for split, size in SIZES.items()}}
-    values |= SMALL[model] | ({"network.fusion_dropout": 0.0} if model == "misa" else {})
-    options = [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
+    rates = [field.name for field in dataclasses.fields(small(model).network) if field.name.endswith("dropout")]
+    values |= SMALL[model] | {f"network.{rate}": 0.0 for rate in rates}
+    options = []
+    for name, value in values.items():
+        given = value if isinstance(value, tuple) else (value,)
+        options += [f"--{name.replace('_', '-')}", *map(str, given)]
     histories = {}
     for devices in (1, 2):
         run = tmp_path / str(devices)
@@ -99,7 +117,7 @@ def test_several_devices_have_the_state_of_one(model, tmp_path):
         done = subprocess.run([sys.executable, "-m", "plumkeras", *line], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         histories[devices] = load_run(run).history["training"]
-    assert {name for name in histories[1] if name.endswith("_loss")} > {"prediction_loss", "val_prediction_loss"}
+    assert {name for name in histories[1] if name.endswith("_loss")} >= {"prediction_loss", "val_prediction_loss"}
     for name, values in histories[1].items():
         np.testing.assert_allclose(histories[2][name], values, rtol=1e-3, atol=1e-5, err_msg=name)
 
@@ -117,5 +135,5 @@ def test_self_mm_learns_regression_alone():
     with pytest.raises(ConfigError, match=r"self_mm learns regression alone\. Received: task=classification"):
         small("self_mm", task="classification")
     classes, _ = make_synthetic(SIZES, task="classification", **SHAPES)
-    with pytest.raises(ConfigError, match="self_mm learns regression alone, and the task is classification"):
+    with pytest.raises(ConfigError, match="self_mm knows regression alone, and the labels are of classification"):
         Training(small("self_mm"), classes)
