@@ -13,7 +13,8 @@ ABOUT = About(
     data_sets=("MOSI",),
     parameters=2_772_787,
     differs="Text is frozen vectors; the state after its last valid frame is read, where public code reads the "
-    "padding, and padding is in no mean. Predictions are squashed to the labels' own range. The text's dropout is on, which a port leaves off.",
+    "padding, and padding is in no mean. Predictions are squashed to the labels' own range. The text's dropout is "
+    "on, which a port leaves off.",
 )
 STAGES = published.STAGES
 # What `plumkeras.data_pipelines.Dataset` takes a regression's to be where nothing is said.
