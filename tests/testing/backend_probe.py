@@ -347,7 +347,7 @@ def _watched_sharding():
 
     def watched_cut(batch):
         result = cut(batch)
-        watch("input", result[0]["text"])
+        watch("input", result[0]["text" if "text" in result[0] else "text_ids"])
         return result
 
     def watched_forward(self, x, training):
