@@ -28,10 +28,11 @@ _NOT_SEARCHED = {
     "devices": "does not change the result",
     "deterministic": "does not change the result",
 }
+_HEADS, _WIDTHS = "network.num_heads", ("network.hidden_dim", "network.width")
 # Whether a width fits the heads is known of a whole trial only.
 _PARTNERS = {
-    "network.hidden_dim": lambda value: {"network.num_heads": 1},
-    "network.num_heads": lambda value: {"network.hidden_dim": 2 * value},
+    **dict.fromkeys(_WIDTHS, lambda value: {_HEADS: 1}),
+    _HEADS: lambda value: dict.fromkeys(_WIDTHS, 2 * value),
 }
 
 
@@ -132,8 +133,9 @@ def read_space(path, config):
 
 def _check_widths(space, config, path):
     """Raises `ConfigError` for a width, or a number of heads, that can only fail."""
-    width, heads = "network.hidden_dim", "network.num_heads"
-    if heads not in field_names(config):
+    known, heads = field_names(config), _HEADS
+    width = next((field for field in _WIDTHS if field in known), None)
+    if heads not in known or width is None:
         return
     choices = {f: space[f].values if f in space else (value_of(config, f),) for f in (width, heads)}
     for field, other, fits in ((width, heads, lambda a, b: a % b == 0), (heads, width, lambda a, b: b % a == 0)):
@@ -165,9 +167,9 @@ def _range(field, entry, config, where):
     sampling = entry.get("sampling", "linear")
     if type(low) not in (int, float) or type(high) is not type(low):
         raise ConfigError(f"{where}: {field} is no number; name its values. Received: {entry}")
-    if field in _PARTNERS:
+    if field == "network.hidden_dim" or (field in _PARTNERS and _HEADS in field_names(config)):
         raise ConfigError(
-            f"{where}: {field} wants values in place of a range: the width must be even and a multiple of the heads"
+            f"{where}: {field} wants values in place of a range: a width must be a multiple of the heads, and hidden_dim even"
         )
     if sampling not in ("linear", "log"):
         raise ConfigError(f'{where}: {field}: sampling must be "linear" or "log". Received: {sampling!r}')

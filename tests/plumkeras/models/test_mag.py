@@ -18,7 +18,7 @@ def test_the_gate_is_the_authors():
     text, *others = (ops.convert_to_tensor(fixture.inputs[m]) for m in ("text", "audio", "vision"))
     others = dict(zip(("audio", "vision"), others, strict=True))
     layer(text, others)
-    weights = load_weights(layer, fixture, {name: f"mag/{name}" for name in fixture.weights})
+    weights = load_weights(layer, fixture, lambda name: f"mag/{name}")
     gated = ops.convert_to_numpy(layer(text, others))
     np.testing.assert_allclose(gated, fixture.outputs["gated"], **OUTPUT_TOLERANCE)
     slope = ops.convert_to_tensor(np.linspace(-1, 1, gated.size).reshape(gated.shape).astype("float32"))

@@ -218,7 +218,7 @@ def test_unknown_models_and_fields_of_another_one(folder, tmp_path, capsys):
     assert "late_fuson" in said and "'late_fusion'" in said and len(said.splitlines()) == 1
     assert main([*line, "--model", "late_fusion", "--alignment.epochs=2"]) == 2
     assert "unknown option --alignment.epochs" in capsys.readouterr().err
-    with pytest.raises(ConfigError, match=r"model must be one of plum_net, mult,.*late_fusion.*Received: nope"):
+    with pytest.raises(ConfigError, match=r"model must be one of plum_net,.*late_fusion.*Received: nope"):
         train("mosi", folder / "ratings.npz", model="nope")
     assert main([*line, "--model", "late_fusion", "--network.hidden-dim=7"]) == 2
     assert "network.hidden_dim must be even. Received: 7" in capsys.readouterr().err

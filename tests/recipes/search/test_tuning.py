@@ -394,8 +394,24 @@ def test_the_default_space_of_every_recipe_holds_its_own_values(name, tmp_path):
     for field, kind in space.items():
         section, name = field.split(".")
         assert kind.contains(getattr(getattr(config, section), name)), field
-    assert "refinement.learning_rate" in space and "network.modality_dropout" in space
+    assert f"{config.STAGES[-1]}.learning_rate" in space
+    assert ("network.modality_dropout" in space) == (config.model == "plum_net")
     assert "network.modality_dropout" not in default_space(config, ("text",))
+
+
+def test_a_width_goes_with_the_heads_whatever_it_is_called(tmp_path):
+    path, recipe = tmp_path / "space.json", find_recipe("mult_mosi")
+
+    def read(space, recipe=recipe):
+        path.write_text(json.dumps(space))
+        return read_space(path, recipe)
+
+    assert read({"network.width": {"values": [30, 40]}, "network.num_heads": {"values": [5, 10]}})
+    with pytest.raises(ConfigError, match=r"network\.width: 36 fits no network\.num_heads of 10"):
+        read({"network.width": {"values": [36, 40]}})
+    with pytest.raises(ConfigError, match=r"network\.width wants values in place of a range"):
+        read({"network.width": {"min": 20, "max": 40}})
+    assert read({"network.width": {"min": 20, "max": 40}}, find_recipe("self_mm_mosi"))
 
 
 def test_what_the_modules_do_not_use_is_not_searched():
