@@ -169,8 +169,8 @@ def _range(field, entry, config, where):
         raise ConfigError(f"{where}: {field} is no number; name its values. Received: {entry}")
     if field == "network.hidden_dim" or (field in _PARTNERS and _HEADS in field_names(config)):
         raise ConfigError(
-            f"{where}: {field} wants values in place of a range: a width must be a multiple of the heads, and hidden_dim "
-            "even"
+            f"{where}: {field} wants values in place of a range: a width must be a multiple of the heads, and "
+            "hidden_dim even"
         )
     if sampling not in ("linear", "log"):
         raise ConfigError(f'{where}: {field}: sampling must be "linear" or "log". Received: {sampling!r}')
