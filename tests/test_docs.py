@@ -145,6 +145,7 @@ def check_script_output(text):
     assert "'n': 64" in text and "(64, 32)" in text and re.search(r"^\[\d\.\d+\]$", text, re.M)
 
 
+@pytest.mark.verify
 def test_the_script_in_a_plain_interpreter(tmp_path):
     done = subprocess.run([sys.executable, SCRIPT], cwd=tmp_path, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr

@@ -164,6 +164,7 @@ def test_three_kills_and_a_full_disk_change_no_byte(reference, chain):
     assert (chain.directory / "losses.png").stat().st_size
 
 
+@pytest.mark.verify
 def test_a_checkpoint_by_position_changes_no_byte(reference, unfinished):
     number_arrays(unfinished / "checkpoint.npz")
     finish(unfinished)
@@ -229,6 +230,7 @@ def test_a_finished_run_is_said_to_be_finished(reference, capsys):
     assert tree(reference) == before
 
 
+@pytest.mark.verify
 def test_more_epochs_of_a_finished_run_equal_a_run_that_had_them_from_the_start(tmp_path, capsys):
     # The head alone, which is soon compiled; dropout, Adam and the best epoch have a state.
     def options(epochs):
