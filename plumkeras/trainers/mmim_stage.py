@@ -61,18 +61,12 @@ class MMIMTrainer(PredictionTrainer):
         super().__init__(network, label_classes, class_weight, name, **objective_options)
         self.batch_size, self.likelihood_rate = batch_size, likelihood_rate
         # How many of the epoch are done.
-        self.batches = self._state("batches", ())
+        self.batches = self.add_state("batches", ())
         self.history_of = {}
         for m in self.objective.modalities[1:]:
             width = network.output[f"text_to_{m}_code"].shape[-1]
-            codes = self._state(f"{m}_codes", (batch_size, width))
-            self.history_of[m] = codes, self._state(f"{m}_groups", (batch_size, self.objective.num_groups))
-
-    def _state(self, name, shape):
-        # Every replica assigns the same value, so any one of them is right.
-        return self.add_weight(
-            shape=shape, initializer="zeros", trainable=False, name=name, aggregation="only_first_replica"
-        )
+            codes = self.add_state(f"{m}_codes", (batch_size, width))
+            self.history_of[m] = codes, self.add_state(f"{m}_groups", (batch_size, self.objective.num_groups))
 
     def compile(self, optimizer="adam", **kwargs):
         """As `PredictionTrainer.compile`.

@@ -72,23 +72,17 @@ class SelfMMTrainer(PredictionTrainer):
         self.train_samples, self.label_bound, self.exclude_zero = train_samples, label_bound, exclude_zero
         self.sources = (_FUSION, *network.modalities)
         # Counted from 1, as the paper does.
-        self.epoch = self._state("epoch", ())
+        self.epoch = self.add_state("epoch", ())
         # Of a modality that a sample lacks, or before it was seen, `known` is 0.
-        self.known = {s: self._state(f"{s}_known", (train_samples,)) for s in self.sources}
-        self.labels = {s: self._state(f"{s}_labels", (train_samples,)) for s in self.sources}
+        self.known = {s: self.add_state(f"{s}_known", (train_samples,)) for s in self.sources}
+        self.labels = {s: self.add_state(f"{s}_labels", (train_samples,)) for s in self.sources}
         # Of positive samples, then of negative ones; and whether there was any.
-        self.has_centres = {s: self._state(f"{s}_has_centres", (2,)) for s in self.sources}
+        self.has_centres = {s: self.add_state(f"{s}_has_centres", (2,)) for s in self.sources}
         self.features, self.centres = {}, {}
         for s in self.sources:
             width = network.output[f"{s}_feature"].shape[-1]
-            self.features[s] = self._state(f"{s}_features", (train_samples, width))
-            self.centres[s] = self._state(f"{s}_centres", (2, width))
-
-    def _state(self, name, shape):
-        # Every replica assigns the same value, so any one of them is right.
-        return self.add_weight(
-            shape=shape, initializer="zeros", trainable=False, name=name, aggregation="only_first_replica"
-        )
+            self.features[s] = self.add_state(f"{s}_features", (train_samples, width))
+            self.centres[s] = self.add_state(f"{s}_centres", (2, width))
 
     def begin_epoch(self, epoch):
         self.epoch.assign(epoch + 1.0)

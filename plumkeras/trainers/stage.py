@@ -41,6 +41,15 @@ class StageTrainer(BackendTrainer):
         self.term_trackers = {name: keras.metrics.Mean(name=name) for name in term_names}
         self.built = True
 
+    def add_state(self, name, shape):
+        """A variable of what the stage remembers, zeros, that is saved and resumed with it.
+
+        Every replica has to assign the same value to it.
+        """
+        return self.add_weight(
+            shape=shape, initializer="zeros", trainable=False, name=name, aggregation="only_first_replica"
+        )
+
     def call(self, x, training=False):
         return self.forward(x, training)
 
