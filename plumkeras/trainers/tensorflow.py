@@ -66,7 +66,10 @@ class TensorFlowTrainer(keras.Model):
                 return None
             if tensor.dtype == tf.bool:  # The collectives know numbers alone.
                 return tf.cast(context.all_gather(tf.cast(tensor, tf.int32), axis=0), tf.bool)
-            return context.all_gather(tensor, axis=0)
+            gathered = context.all_gather(tensor, axis=0)
+            # The collective forgets the widths, which objectives read.
+            gathered.set_shape([None, *tensor.shape[1:]])
+            return gathered
 
         return tf.nest.map_structure(gather, structure)
 
