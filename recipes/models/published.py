@@ -14,10 +14,14 @@ __all__ = ["STAGES", "TrainingConfig", "build_network", "build_trainers", "searc
 class TrainingConfig(StageConfig):
     """The one stage."""
 
+    epochs: int = 40
+    """Epochs, at most."""
     learning_rate: float = 1e-3
     """Learning rate, at the start."""
     clipnorm: float = 1.0
     """Norm to clip the gradient of each weight at; 0 does not clip."""
+    patience: int = 6
+    """Stop after this many epochs without a better validation loss; 0 never stops."""
 
 
 def build_network(network_class, config, shape):
@@ -42,12 +46,14 @@ def build_trainers(config, network, class_weight, data):
 
 
 def search_space(config, modalities):
-    """The space that is searched when none is given: the fields that most models have, dropout, rate and decay."""
-    training = config.training
+    """The space that is searched when none is given: width, dropout, learning rate and weight decay, as of fusion."""
+    network, training = config.network, config.training
+    widths, heads = (network.width // 2, network.width, 2 * network.width), getattr(network, "num_heads", 1)
     space = {
+        "network.width": {"values": [w for w in widths if w >= 1 and w % heads == 0]},
         "training.learning_rate": around(training.learning_rate),
         "training.weight_decay": {"values": sorted({0.0, 1e-4, 1e-3, 1e-2, training.weight_decay})},
     }
-    if hasattr(config.network, "dropout"):
-        space["network.dropout"] = {"min": 0.0, "max": max(0.5, min(round(config.network.dropout + 0.2, 4), 0.9))}
+    if hasattr(network, "dropout"):
+        space["network.dropout"] = {"min": 0.0, "max": max(0.5, min(round(network.dropout + 0.2, 4), 0.9))}
     return space
