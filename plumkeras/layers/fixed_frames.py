@@ -50,6 +50,34 @@ class FixedFrames(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
+class LongestFrames(keras.layers.Layer):
+    """Cuts sequences of a fixed number of frames to the longest of the batch, so that padding costs no attention.
+
+    On JAX, whose shapes are fixed when a graph is compiled, sequences stay as they are.
+
+    Call arguments:
+        sequence: `[B, T, F]` float.
+        length: `[B]` int, valid leading frames.
+
+    Returns:
+        `[B, T', F]`, where `T'` is the largest length, and 1 at least.
+    """
+
+    def call(self, sequence, length):
+        if keras.backend.backend() == "jax":
+            return sequence
+        return sequence[:, : ops.maximum(ops.max(length), 1)]
+
+    def compute_output_spec(self, sequence, length):
+        frames = sequence.shape[1] if keras.backend.backend() == "jax" else None
+        return keras.KerasTensor((sequence.shape[0], frames, sequence.shape[-1]), dtype=self.compute_dtype)
+
+    def get_config(self):
+        # Said, for Keras cannot write down a layer that was given a dtype policy by itself.
+        return super().get_config()
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
 @known_arguments_only()
 class ConvolvedLength(keras.layers.Layer):
     """How many frames of a convolution without padding read valid ones alone: `[B]` lengths -> `[B]`.

@@ -10,7 +10,7 @@ from plumkeras.layers.crossmodal_transformer import CrossmodalEncoder, LastFrame
 from plumkeras.layers.distillation_graph import DistillationGraph, distillation_pairs
 from plumkeras.layers.dropout import Dropout
 from plumkeras.layers.fan_in import FanInConv1D, FanInDense
-from plumkeras.layers.fixed_frames import ConvolvedLength, FixedFrames
+from plumkeras.layers.fixed_frames import ConvolvedLength, FixedFrames, LongestFrames
 from plumkeras.layers.masking import PACKAGE, ZeroPadding, valid_frames
 from plumkeras.layers.prediction import TaskOutput
 from plumkeras.models.published import PublishedNetwork, in_order
@@ -215,6 +215,11 @@ class DMD(PublishedNetwork):
             outputs[f"{m}_reconstructed"] = reconstructed
             outputs[f"{m}_specific_again"] = specific_encoder(reconstructed)
 
+        # What encoders read: flattened frames need all of them, attention does not.
+        read_common = {m: LongestFrames(dtype=policy, name=f"{m}_common_read")(common[m], valid[m]) for m in order}
+        read_specific = {
+            m: LongestFrames(dtype=policy, name=f"{m}_specific_read")(specific[m], valid[m]) for m in order
+        }
         attended = []
         for m in order:
             size = (frames[m] - kernel_size[m] + 1) * width
@@ -226,7 +231,7 @@ class DMD(PublishedNetwork):
             outputs[f"{m}_common_representation"] = representation
             outputs[f"{m}_common_prediction"] = output(f"{m}_common_head_output", vector)
             own = encoder(f"{m}_common_attention", width, num_layers, m)
-            attended.append(last(f"{m}_common_last", own(common[m], valid[m]), valid[m]))
+            attended.append(last(f"{m}_common_last", own(read_common[m], valid[m]), valid[m]))
         fused = joined("common_fusion", attended)
         _, vector = residual("common_fusion", fused, fused.shape[-1])
         outputs["common_prediction"] = output("common_fusion_output", vector)
@@ -237,7 +242,7 @@ class DMD(PublishedNetwork):
             for n in in_order(sequences, _READ_ORDER):
                 if n != m:
                     between = encoder(f"{m}_from_{n}", width, num_layers, n)
-                    read.append(between(specific[m], valid[m], specific[n], valid[n]))
+                    read.append(between(read_specific[m], valid[m], read_specific[n], valid[n]))
             memory = encoder(f"{m}_memory", len(read) * width, max(num_layers, 3), "text")
             memory = memory(joined(f"{m}_read", read), valid[m])
             outputs[f"{m}_specific_last"] = state = last(f"{m}_specific_last", memory, valid[m])
