@@ -8,6 +8,8 @@ from pathlib import Path
 
 from plumkeras.nearest import nearest
 from plumkeras.recipes.config import BaseRecipeConfig, ConfigError, RecipeConfig, from_dict, to_dict
+from plumkeras.recipes.frozen import RECIPES as _FROZEN
+from plumkeras.recipes.frozen import SUMMARIES as _FROZEN_SUMMARIES
 from plumkeras.recipes.mosei import mosei as _mosei
 from plumkeras.recipes.mosi import mosi as _mosi
 from plumkeras.recipes.mosi import mosi_frozen as _mosi_frozen
@@ -25,7 +27,7 @@ _RECIPES = {
     for config in (
         *(_mosi, _mosi_frozen, _mosi_trimodal, _mosi_text, _mosi_text_frozen),
         *(_mosei, _ur_funny, _mustard, _synthetic),
-        *_PUBLISHED,
+        *(*_PUBLISHED, *_FROZEN),
     )
 }
 # What the labels are that each was made for.
@@ -48,6 +50,7 @@ _SUMMARIES = {
     "mustard": "sarcasm, for the folder of MUStARD with text vectors; at most 10 + 20 epochs a fold",
     "synthetic": "generated data with a known truth, needs no file; one or two minutes on two cores",
     **_PUBLISHED_SUMMARIES,
+    **_FROZEN_SUMMARIES,
 }
 
 __all__ = ["ConfigError", "RecipeConfig", "find_recipe", "load_run", "recipe_names", "recipe_summaries"]

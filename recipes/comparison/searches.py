@@ -5,8 +5,8 @@ import statistics
 from pathlib import Path
 
 from plumkeras.recipes.config import ConfigError, read_json
+from plumkeras.recipes.models import loss_title
 from plumkeras.recipes.runs import run_directory
-from plumkeras.tasks import get_task
 
 _TRIALS = "trials.json"
 
@@ -62,7 +62,7 @@ def read_search(name, directory) -> ComparedSearch:
     if path.is_file():
         state = read_json(path)
     try:
-        objective = f"validation {get_task(described['data']['task']).loss_title}"
+        objective = f"validation {loss_title(described['recipe'].get('model', 'plum_net'), described['data']['task'])}"
         n, seeds = int(described["data"]["samples"]["valid"]), [int(seed) for seed in described["seeds"]]
         records = {} if state is None else state["oracle"]["records"]
         found = {

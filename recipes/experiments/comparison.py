@@ -12,10 +12,11 @@ from plumkeras.recipes.experiments.paper import PLUM_NET, TABLES
 from plumkeras.recipes.experiments.references import fit_reference, is_written, reference_kinds, write_reference
 from plumkeras.recipes.experiments.results import SETTINGS, Picture, Results
 from plumkeras.recipes.experiments.rows import Row, read_row
-from plumkeras.recipes.models import MODELS, find_model, with_model
+from plumkeras.recipes.models import MODELS, find_model, loss_title, with_model
 from plumkeras.recipes.runs.protocol import fold_numbers
 from plumkeras.recipes.search.plan import SearchOptions, plan
 from plumkeras.recipes.views.tables import ResultTable
+from plumkeras.tasks import get_task
 
 SEEDS = (0, 1, 2, 3, 4)
 OPTIONS = ("models", "trials", "settings")
@@ -198,6 +199,10 @@ def _settings_table(outcome):
         "Objective: the prediction loss on valid at the kept epoch, seed 0; the lower, the better. The first trial is "
         "the recipe's own values, or the model's own."
     ]
+    task = outcome.dataset.task
+    titles = {row.title: loss_title(name, task) for name, row in outcome.rows.items() if row.config is not None}
+    if others := [f"of {title} the {loss}" for title, loss in titles.items() if loss != get_task(task).loss_title]:
+        notes.append(f"That is the {get_task(task).loss_title}; {', '.join(others)}.")
     if numbers := fold_numbers(outcome.dataset):
         notes.append(f"Searches left out fold {numbers[0]}; the other folds' samples were seen by them.")
     return ResultTable("settings", "Settings", ["", "trials", "own", "best", "chosen"], rows, notes)

@@ -7,7 +7,8 @@
   the section of generated data.
 - `network_class()`, `build_network(config, shape)`, `build_trainers(config, network, class_weight, data)`,
   `search_space(config, modalities)`. `data` is a dict, see `data_facts`.
-- Optionally `GRAPH_DEPENDS_ON`: names in `data` on which the compiled steps depend.
+- Optionally `GRAPH_DEPENDS_ON`: names in `data` on which the compiled steps depend; and `LOSS_TITLES`: dict from task to
+  what the prediction loss is, where that is not the task's own.
 
 Nothing imports a backend until a network is built.
 """
@@ -81,6 +82,14 @@ def config_class(model: str, is_synthetic: bool = False) -> type:
 def data_facts(dataset) -> dict:
     """What a trainer may ask of the data: `train_samples`, and `label_range`, a pair or None."""
     return {"train_samples": len(dataset["train"]), "label_range": dataset.label_range}
+
+
+def loss_title(model: str, task: str) -> str:
+    """What the prediction loss of a model is, as pages name it."""
+    # Late: it imports numpy.
+    from plumkeras.tasks import get_task
+
+    return getattr(find_model(model), "LOSS_TITLES", {}).get(task, get_task(task).loss_title)
 
 
 def is_synthetic(config) -> bool:

@@ -22,6 +22,7 @@ ABOUT = About(
     "by the target's, so that lengths may differ.",
 )
 STAGES = published.STAGES
+LOSS_TITLES = {"regression": "mean squared error"}
 
 
 @dataclasses.dataclass(frozen=True)

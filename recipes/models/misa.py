@@ -23,6 +23,7 @@ ABOUT = About(
     "classifier behind reversed gradients, which is off in the public code, is left out.",
 )
 STAGES = published.STAGES
+LOSS_TITLES = {"regression": "mean squared error"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from plumkeras.files import replacing, write_csv, write_json
 from plumkeras.recipes.config import to_dict
+from plumkeras.recipes.models import loss_title
 from plumkeras.recipes.search.oracle import EMPTY_RECORD, values_of
 from plumkeras.recipes.views.escaping import for_csv
 from plumkeras.recipes.views.pictures.search import plot_search
-from plumkeras.tasks import get_task
 
 TABLE, BEST, PICTURE = "trials.csv", "best_config.json", "search.png"
 
@@ -104,7 +104,7 @@ class SearchResults:
 
     @property
     def objective_title(self):
-        return get_task(self.search.dataset.task).loss_title
+        return loss_title(self.search.config.model, self.search.dataset.task)
 
     @property
     def samples(self):
