@@ -12,6 +12,8 @@ from plumkeras.recipes.config import with_values
 from plumkeras.recipes.models import find_model
 from plumkeras.recipes.mosi import mosi_frozen
 
+# Of each model, with seed 0.
+TRIALS = 8
 # What the search changed, by model.
 VALUES = {
     "plum_net": {

@@ -12,6 +12,7 @@ from plumkeras.recipes.experiments.paper import PLUM_NET, TABLES
 from plumkeras.recipes.experiments.references import fit_reference, is_written, reference_kinds, write_reference
 from plumkeras.recipes.experiments.results import SETTINGS, Picture, Results
 from plumkeras.recipes.experiments.rows import Row, read_row
+from plumkeras.recipes.frozen import TRIALS, VALUES
 from plumkeras.recipes.models import MODELS, find_model, loss_title, with_model
 from plumkeras.recipes.runs.protocol import fold_numbers
 from plumkeras.recipes.search.plan import SearchOptions, plan
@@ -21,7 +22,7 @@ from plumkeras.tasks import get_task
 SEEDS = (0, 1, 2, 3, 4)
 OPTIONS = ("models", "trials", "settings")
 
-_SEARCHES = "searches"
+_SEARCHES, _FROZEN = "searches", "frozen"
 _REFERENCES = {
     "constant": "constant",
     "ridge": "ridge on mean vectors",
@@ -44,7 +45,7 @@ def check(setup):
         find_model(model)
         if reason := refusal(model, _widths(setup), setup.dataset.task):
             raise ConfigError(f"--models: {reason}")
-    if (other := setup.options.settings) is None:
+    if (other := setup.options.settings) is None or _are_presets(other):
         return
     if other.resolve() == setup.directory.resolve():
         raise ConfigError(f"--settings {other}: is this comparison itself; name another one")
@@ -54,6 +55,21 @@ def check(setup):
     for model in _models(setup):
         if model != setup.config.model and model not in given:
             raise ConfigError(f"{other / SETTINGS}: has no settings of {model}; leave it out by --models")
+
+
+def _are_presets(settings):
+    return str(settings) == _FROZEN
+
+
+def _given_settings(setup):
+    """The settings that are taken over, as `settings.json` has them, or None: they are searched."""
+    other = setup.options.settings
+    if other is None:
+        return None
+    if not _are_presets(other):
+        return read_json(other / SETTINGS)
+    unknown = {"objective": None, "own_objective": None}
+    return {model: {"values": values, "trials": TRIALS, **unknown} for model, values in VALUES.items()}
 
 
 def _models(setup):
@@ -70,7 +86,7 @@ def make_rows(setup):
     """A row for each model, by the settings that validation chose, and for each reference."""
     own = setup.config.model
     known = _read_settings(setup.directory / SETTINGS)
-    given = None if setup.options.settings is None else read_json(setup.options.settings / SETTINGS)
+    given = _given_settings(setup)
     rows = {}
     for model in _models(setup):
         config, before = with_model(setup.config, model), known.get(model, {})
@@ -135,8 +151,9 @@ def make_results(outcome):
     notes = [f"Settings: {outcome.options.trials} trials of one seed for each model and reference, on valid alone."]
     if outcome.options.trials == 1:
         notes = ["Every model and reference with its own settings: nothing was searched."]
-    if outcome.options.settings is not None:
-        notes = [f"Settings of the other models: chosen on another data set, {outcome.options.settings}; see below."]
+    if (other := outcome.options.settings) is not None:
+        where = "the presets for frozen features, `<model>_frozen`" if _are_presets(other) else str(other)
+        notes = [f"Settings of the other models: chosen on another data set, {where}; see below."]
     if missing := [m for m in MODELS if m not in outcome.rows]:
         notes.append(f"Not in the table: {', '.join(missing)}; left out, or they need other data.")
     if paper:

@@ -56,8 +56,9 @@ class ExperimentOptions(ExecutionOptions):
     """Of comparison: settings that each model and reference may try, with one seed, on validation; 1: its own alone."""
     stage1_epochs: int | None = None
     """Of alignment: epochs of stage 1; by default 100, and 150 on generated data."""
-    settings: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """Of comparison: another comparison, whose models' settings are used in place of a search."""
+    settings: Annotated[Path | None, tyro.conf.arg(metavar="DIR|frozen")] = None
+    """Of comparison: another comparison, whose models' settings are used in place of a search; or frozen, those of the
+    presets for frozen features."""
 
 
 @dataclasses.dataclass(frozen=True)
