@@ -28,6 +28,8 @@ class LMFConfig:
 
     width: int = 32
     """Width of the vector of every modality but the text."""
+    audio_width: int | None = None
+    """Width of the audio's vector; by default `width`."""
     text_width: int = 64
     """Width of the text's LSTM; its vector has half of it."""
     rank: int = 4
@@ -72,4 +74,4 @@ def network_class():
 
 def build_network(config, shape):
     """The untrained `LMF`. Arguments as those of `plum_net.build_network`."""
-    return published.build_network(network_class(), config, shape)
+    return published.build_network(network_class(), config, shape, published.widths_by_modality(config, shape))

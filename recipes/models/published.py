@@ -24,14 +24,23 @@ class TrainingConfig(StageConfig):
     """Stop after this many epochs without a better validation loss; 0 never stops."""
 
 
-def build_network(network_class, config, shape):
-    """The untrained network. Arguments as those of `plum_net.build_network`.
+def widths_by_modality(config, shape):
+    """The fields of `config.network`, with `width` by modality in place of `width` and `audio_width`."""
+    options = dict(vars(config.network))
+    width, audio = options["width"], options.pop("audio_width")
+    others = {m: width for m in shape["feature_dims"] if m != "text"}
+    options["width"] = {**others, "audio": audio} if "audio" in others and audio is not None else width
+    return options
+
+
+def build_network(network_class, config, shape, options=None):
+    """The untrained network. Arguments as those of `plum_net.build_network`; `options` in place of `config.network`.
 
     Raises:
         ConfigError: the data have not the modalities or the task that the model needs.
     """
     try:
-        return network_class(**shape, **vars(config.network), dtype=config.precision)
+        return network_class(**shape, **(options or vars(config.network)), dtype=config.precision)
     except ValueError as error:
         raise ConfigError(str(error)) from None
 

@@ -27,6 +27,8 @@ class TFNConfig:
 
     width: int = 32
     """Width of the vector of every modality but the text."""
+    audio_width: int | None = None
+    """Width of the audio's vector; by default `width`."""
     text_width: int = 128
     """Width of the text's LSTM."""
     text_out: int = 32
@@ -82,7 +84,7 @@ def network_class():
 
 def build_network(config, shape):
     """The untrained `TFN`. Arguments as those of `plum_net.build_network`."""
-    options = dict(vars(config.network))
+    options = published.widths_by_modality(config, shape)
     words = {"labels": _USUAL_RANGE, "none": None}
     if isinstance(options["label_range"], str):
         options["label_range"] = words[options["label_range"]]
