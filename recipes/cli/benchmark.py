@@ -82,6 +82,24 @@ class StepBenchmark:
 
 
 @dataclasses.dataclass(frozen=True)
+class ModelsBenchmark:
+    """Times an epoch of every model with its preset for frozen features, beside one of the recipe.
+
+    plumkeras benchmark models --data mosi_text_audio.npz --recipe plum_net_frozen
+    """
+
+    data: Annotated[Path, tyro.conf.arg(metavar="PATH")]
+    """Feature file."""
+    recipe: str = "mosi_frozen"
+    """Recipe whose own model the others are timed beside, and whose batch size is used."""
+    models: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME")] = ()
+    """Models to time; by default all that can be trained on the data."""
+    rounds: int = 3
+    """Counted epochs of each model."""
+    max_bytes: MaxBytes = None
+
+
+@dataclasses.dataclass(frozen=True)
 class ExperimentBenchmark:
     """Times the ablation of four rows on generated data, and the same runs trained one after the other by `train`.
 
@@ -163,6 +181,36 @@ def _benchmark_step(arguments):
         write_json(options.json, result)
 
 
+def _benchmark_models(arguments):
+    options = _parse(ModelsBenchmark, arguments, "models")
+    recipe = find_recipe(options.recipe)
+    check_max_bytes(options.max_bytes)
+    dataset = load(options.data, **recipe.label_options, max_bytes=options.max_bytes)
+    from plumkeras.models.needs import refusal
+    from plumkeras.recipes.models import MODELS, find_model
+    from plumkeras.recipes.runs.data_checks import check_dataset
+    from plumkeras.recipes.runs.label_classes import with_label_classes
+    from plumkeras.recipes.runs.protocol import fold_dataset, fold_numbers, prepare
+    from plumkeras.recipes.views import terminal
+
+    dataset = prepare(recipe, dataset)
+    if numbers := fold_numbers(dataset):
+        dataset = fold_dataset(dataset, numbers[0])
+    check_dataset(recipe, dataset)
+    widths = {m: dataset.feature_dims[m] for m in recipe.modalities or dataset.modalities}
+    for model in options.models:
+        find_model(model)
+        if reason := refusal(model, widths, dataset.task):
+            raise UsageError(f"--models: {reason}")
+    models = options.models or [model for model in MODELS if not refusal(model, widths, dataset.task)]
+    with quiet_start():
+        from plumkeras.recipes.benchmarks.models import benchmark_models
+
+    recipe = with_label_classes(recipe, dataset)
+    found = benchmark_models(recipe, dataset, models, options.rounds, terminal.print_line)
+    terminal.print_models_benchmark(found, recipe.name, len(dataset["train"]), options.rounds)
+
+
 def _parse(line, arguments, part):
     options = parse(line, arguments, f"plumkeras benchmark {part}")
     for name in ("rounds", "samples", "calls", "steps", "seeds"):
@@ -192,6 +240,7 @@ PARTS = {
         _benchmark_step,
         "measure the first call and the steps of both stages, beside another version",
     ),
+    "models": (_benchmark_models, "time an epoch of every model beside one of a recipe, on a feature file"),
     "experiment": (_benchmark_experiment, "time an experiment beside the same runs, trained one after the other"),
     "serve": (_benchmark_serving, "measure the latency of a served network beside the network itself, and a load test"),
 }

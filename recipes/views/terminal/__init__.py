@@ -3,6 +3,7 @@
 from plumkeras.recipes.views.terminal.benchmarks import (
     print_benchmark,
     print_data_benchmark,
+    print_models_benchmark,
     print_serving_benchmark,
     print_step_benchmark,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "print_extraction",
     "print_line",
     "print_metrics",
+    "print_models_benchmark",
     "print_result",
     "print_results",
     "print_run",

@@ -17,6 +17,17 @@ def print_benchmark(result, recipe, console=None):
     console.print(f"length-aware is {result['speedup']:.2f} times as fast (ratio of the medians, epochs taken in turn)")
 
 
+def print_models_benchmark(found, recipe, samples, rounds, console=None):
+    """What `benchmark_models` measured: a row for each model, with the ratio to the recipe's own."""
+    console = console or Console()
+    title = f"An epoch of the last stage, validation included, {samples} samples, median of {rounds}"
+    table = make_table(title, "", "parameters", "s", "CPU s", f"times {recipe}'s")
+    for row in found.values():
+        seconds = (f"{row[clock]:.2f}" for clock in ("seconds", "cpu_seconds"))
+        table.add_row(row["title"], f"{row['parameters']:,}", *seconds, f"{row['ratio']:.2f}")
+    console.print(table)
+
+
 def print_data_benchmark(result, recipe, console=None):
     """What `benchmark_data` measured: rates, their ratio, and the memory of training from shards."""
     console = console or Console()
