@@ -175,6 +175,20 @@ class BaseRecipeConfig:
             raise ConfigError(f"class_weight must be none, balanced or weights of 0 or more. Received: {weights}")
 
 
+def on_generated_data(config_class: type) -> type:
+    """The class of a model's recipes with the section of generated data, `Synthetic<name>`.
+
+    Its module has to hold it by that name, so that its objects can be sent to other processes.
+    """
+    return dataclasses.make_dataclass(
+        f"Synthetic{config_class.__name__}",
+        [("synthetic", SyntheticConfig, dataclasses.field(default_factory=SyntheticConfig))],
+        bases=(config_class,),
+        frozen=True,
+        namespace={"__doc__": config_class.__doc__, "__module__": config_class.__module__},
+    )
+
+
 # Half-open ranges [low, high) of the numbers; what is not named here has no bound of its own.
 _RANGES = {
     (0, None): "alignment_weight balance_weight beta branch_weight clipnorm common_graph_weight context_frames "

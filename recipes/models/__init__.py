@@ -5,15 +5,16 @@
 - `STAGES`: dict from the name of each stage to its title; the last one's epoch is chosen on validation.
 - `CONFIG`: dataclass of its recipes, a `BaseRecipeConfig` with the model's sections; `SYNTHETIC_CONFIG`: the same with
   the section of generated data.
-- `network_class()`, `build_network(config, shape)`, `build_trainers(config, network, class_weight, data)`,
+- `network_options(config, shape)`, the network's arguments; `build_trainers(config, network, class_weight, data)`;
   `search_space(config, modalities)`. `data` is a dict, see `data_facts`.
-- Optionally `GRAPH_DEPENDS_ON`: names in `data` on which the compiled steps depend; and `LOSS_TITLES`: dict from task to
-  what the prediction loss is, where that is not the task's own.
+- Optionally `GRAPH_DEPENDS_ON`: names in `data` on which the compiled steps depend; and `LOSS_TITLES`: dict from task
+  to what the prediction loss is, where that is not the task's own.
 
 Nothing imports a backend until a network is built.
 """
 
 import dataclasses
+import importlib
 
 from plumkeras.nearest import nearest
 from plumkeras.recipes.config.errors import ConfigError
@@ -77,6 +78,29 @@ def config_class(model: str, is_synthetic: bool = False) -> type:
     """The class of the recipes of a model."""
     module = find_model(model)
     return module.SYNTHETIC_CONFIG if is_synthetic else module.CONFIG
+
+
+def network_class(model: str) -> type:
+    """The class of a model's network."""
+    module = find_model(model)
+    return getattr(importlib.import_module(f"plumkeras.models.{module.NAME}"), module.NETWORK)
+
+
+def build_network(config, shape: dict):
+    """The untrained network of a recipe's model.
+
+    Args:
+        config: the recipe.
+        shape: dict of `feature_dims`, `task` and `num_classes`.
+
+    Raises:
+        ConfigError: the network takes no such arguments, or not for such data.
+    """
+    options = find_model(config.model).network_options(config, shape)
+    try:
+        return network_class(config.model)(**shape, **options, dtype=config.precision)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def data_facts(dataset) -> dict:

@@ -4,7 +4,7 @@ import dataclasses
 from typing import ClassVar
 
 from plumkeras.recipes.config.errors import ConfigError
-from plumkeras.recipes.config.fields import BaseRecipeConfig, SyntheticConfig
+from plumkeras.recipes.config.fields import BaseRecipeConfig, on_generated_data
 from plumkeras.recipes.models import published
 from plumkeras.recipes.models.about import About
 
@@ -84,24 +84,7 @@ class BBFNRecipeConfig(BaseRecipeConfig):
             )
 
 
-@dataclasses.dataclass(frozen=True)
-class SyntheticBBFNRecipeConfig(BBFNRecipeConfig):
-    """A run of BBFN on generated data."""
-
-    synthetic: SyntheticConfig = dataclasses.field(default_factory=SyntheticConfig)
-
-
+SyntheticBBFNRecipeConfig = on_generated_data(BBFNRecipeConfig)
 CONFIG, SYNTHETIC_CONFIG = BBFNRecipeConfig, SyntheticBBFNRecipeConfig
 build_trainers, search_space = published.build_trainers, published.search_space
-
-
-def network_class():
-    """The class of the network."""
-    from plumkeras.models.bbfn import BBFN
-
-    return BBFN
-
-
-def build_network(config, shape):
-    """The untrained `BBFN`. Arguments as those of `plum_net.build_network`."""
-    return published.build_network(network_class(), config, shape)
+network_options = published.network_options

@@ -4,7 +4,7 @@ import dataclasses
 from typing import ClassVar, Literal
 
 from plumkeras.recipes.config.errors import ConfigError
-from plumkeras.recipes.config.fields import BaseRecipeConfig, SyntheticConfig
+from plumkeras.recipes.config.fields import BaseRecipeConfig, on_generated_data
 from plumkeras.recipes.models import published
 from plumkeras.recipes.models.about import About
 
@@ -68,24 +68,7 @@ class CubeMLPRecipeConfig(BaseRecipeConfig):
             )
 
 
-@dataclasses.dataclass(frozen=True)
-class SyntheticCubeMLPRecipeConfig(CubeMLPRecipeConfig):
-    """A run of CubeMLP on generated data."""
-
-    synthetic: SyntheticConfig = dataclasses.field(default_factory=SyntheticConfig)
-
-
+SyntheticCubeMLPRecipeConfig = on_generated_data(CubeMLPRecipeConfig)
 CONFIG, SYNTHETIC_CONFIG = CubeMLPRecipeConfig, SyntheticCubeMLPRecipeConfig
 build_trainers, search_space = published.build_trainers, published.search_space
-
-
-def network_class():
-    """The class of the network."""
-    from plumkeras.models.cubemlp import CubeMLP
-
-    return CubeMLP
-
-
-def build_network(config, shape):
-    """The untrained `CubeMLP`. Arguments as those of `plum_net.build_network`."""
-    return published.build_network(network_class(), config, shape)
+network_options = published.network_options

@@ -4,7 +4,7 @@ import dataclasses
 from typing import ClassVar
 
 from plumkeras.recipes.config.errors import ConfigError
-from plumkeras.recipes.config.fields import BaseRecipeConfig, SyntheticConfig
+from plumkeras.recipes.config.fields import BaseRecipeConfig, on_generated_data
 from plumkeras.recipes.models import published
 from plumkeras.recipes.models.about import About
 
@@ -109,24 +109,7 @@ class DMDRecipeConfig(BaseRecipeConfig):
             )
 
 
-@dataclasses.dataclass(frozen=True)
-class SyntheticDMDRecipeConfig(DMDRecipeConfig):
-    """A run of DMD on generated data."""
-
-    synthetic: SyntheticConfig = dataclasses.field(default_factory=SyntheticConfig)
-
-
+SyntheticDMDRecipeConfig = on_generated_data(DMDRecipeConfig)
 CONFIG, SYNTHETIC_CONFIG = DMDRecipeConfig, SyntheticDMDRecipeConfig
 build_trainers, search_space = published.build_trainers, published.search_space
-
-
-def network_class():
-    """The class of the network."""
-    from plumkeras.models.dmd import DMD
-
-    return DMD
-
-
-def build_network(config, shape):
-    """The untrained `DMD`. Arguments as those of `plum_net.build_network`."""
-    return published.build_network(network_class(), config, shape)
+network_options = published.network_options

@@ -2,7 +2,6 @@
 
 from plumkeras.recipes.models import fusion
 from plumkeras.recipes.models.about import About
-from plumkeras.recipes.models.text import text_options
 
 NAME, NETWORK, TITLE = "early_fusion", "EarlyFusion", "early fusion"
 ABOUT = About(
@@ -13,16 +12,4 @@ ABOUT = About(
 )
 STAGES = fusion.STAGES
 CONFIG, SYNTHETIC_CONFIG = fusion.FusionRecipeConfig, fusion.SyntheticFusionRecipeConfig
-build_trainers, search_space = fusion.build_trainers, fusion.search_space
-
-
-def network_class():
-    """The class of the network."""
-    from plumkeras.models.early_fusion import EarlyFusion
-
-    return EarlyFusion
-
-
-def build_network(config, shape):
-    """The untrained `EarlyFusion`. Arguments as those of `plum_net.build_network`."""
-    return network_class()(**shape, **vars(config.network), **text_options(config, shape), dtype=config.precision)
+build_trainers, network_options, search_space = fusion.build_trainers, fusion.network_options, fusion.search_space

@@ -4,9 +4,9 @@ import dataclasses
 from typing import ClassVar
 
 from plumkeras.recipes.config.errors import ConfigError
-from plumkeras.recipes.config.fields import BaseRecipeConfig, StageConfig, SyntheticConfig
+from plumkeras.recipes.config.fields import BaseRecipeConfig, StageConfig, on_generated_data
 from plumkeras.recipes.models.spaces import around
-from plumkeras.recipes.models.text import text_space
+from plumkeras.recipes.models.text import text_options, text_space
 
 STAGES = {"training": "Training"}
 
@@ -50,11 +50,12 @@ class FusionRecipeConfig(BaseRecipeConfig):
             raise ConfigError(f"network.hidden_dim must be even. Received: {self.network.hidden_dim}")
 
 
-@dataclasses.dataclass(frozen=True)
-class SyntheticFusionRecipeConfig(FusionRecipeConfig):
-    """A run of late or early fusion on generated data."""
+SyntheticFusionRecipeConfig = on_generated_data(FusionRecipeConfig)
 
-    synthetic: SyntheticConfig = dataclasses.field(default_factory=SyntheticConfig)
+
+def network_options(config, shape):
+    """The network's arguments beside those of `shape`. Arguments as those of `plum_net.network_options`."""
+    return {**vars(config.network), **text_options(config, shape)}
 
 
 def build_trainers(config, network, class_weight, data):

@@ -4,7 +4,7 @@ import dataclasses
 from typing import ClassVar
 
 from plumkeras.recipes.config.errors import ConfigError
-from plumkeras.recipes.config.fields import BaseRecipeConfig, SyntheticConfig
+from plumkeras.recipes.config.fields import BaseRecipeConfig, on_generated_data
 from plumkeras.recipes.models import published
 from plumkeras.recipes.models.about import About
 
@@ -107,24 +107,7 @@ class GLoMoRecipeConfig(BaseRecipeConfig):
             )
 
 
-@dataclasses.dataclass(frozen=True)
-class SyntheticGLoMoRecipeConfig(GLoMoRecipeConfig):
-    """A run of GLoMo on generated data."""
-
-    synthetic: SyntheticConfig = dataclasses.field(default_factory=SyntheticConfig)
-
-
+SyntheticGLoMoRecipeConfig = on_generated_data(GLoMoRecipeConfig)
 CONFIG, SYNTHETIC_CONFIG = GLoMoRecipeConfig, SyntheticGLoMoRecipeConfig
 build_trainers, search_space = published.build_trainers, published.search_space
-
-
-def network_class():
-    """The class of the network."""
-    from plumkeras.models.glomo import GLoMo
-
-    return GLoMo
-
-
-def build_network(config, shape):
-    """The untrained `GLoMo`. Arguments as those of `plum_net.build_network`."""
-    return published.build_network(network_class(), config, shape)
+network_options = published.network_options

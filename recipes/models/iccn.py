@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from plumkeras.recipes.config.fields import BaseRecipeConfig, SyntheticConfig
+from plumkeras.recipes.config.fields import BaseRecipeConfig, on_generated_data
 from plumkeras.recipes.models import published
 from plumkeras.recipes.models.about import About
 
@@ -67,24 +67,7 @@ class ICCNRecipeConfig(BaseRecipeConfig):
     training: published.TrainingConfig = dataclasses.field(default_factory=published.TrainingConfig)
 
 
-@dataclasses.dataclass(frozen=True)
-class SyntheticICCNRecipeConfig(ICCNRecipeConfig):
-    """A run of ICCN on generated data."""
-
-    synthetic: SyntheticConfig = dataclasses.field(default_factory=SyntheticConfig)
-
-
+SyntheticICCNRecipeConfig = on_generated_data(ICCNRecipeConfig)
 CONFIG, SYNTHETIC_CONFIG = ICCNRecipeConfig, SyntheticICCNRecipeConfig
 build_trainers, search_space = published.build_trainers, published.search_space
-
-
-def network_class():
-    """The class of the network."""
-    from plumkeras.models.iccn import ICCN
-
-    return ICCN
-
-
-def build_network(config, shape):
-    """The untrained `ICCN`. Arguments as those of `plum_net.build_network`."""
-    return published.build_network(network_class(), config, shape)
+network_options = published.network_options

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from plumkeras.recipes.config.fields import BaseRecipeConfig, SyntheticConfig
+from plumkeras.recipes.config.fields import BaseRecipeConfig, on_generated_data
 from plumkeras.recipes.models import published
 from plumkeras.recipes.models.about import About
 
@@ -54,24 +54,7 @@ class LMFRecipeConfig(BaseRecipeConfig):
     training: published.TrainingConfig = dataclasses.field(default_factory=published.TrainingConfig)
 
 
-@dataclasses.dataclass(frozen=True)
-class SyntheticLMFRecipeConfig(LMFRecipeConfig):
-    """A run of LMF on generated data."""
-
-    synthetic: SyntheticConfig = dataclasses.field(default_factory=SyntheticConfig)
-
-
+SyntheticLMFRecipeConfig = on_generated_data(LMFRecipeConfig)
 CONFIG, SYNTHETIC_CONFIG = LMFRecipeConfig, SyntheticLMFRecipeConfig
 build_trainers, search_space = published.build_trainers, published.search_space
-
-
-def network_class():
-    """The class of the network."""
-    from plumkeras.models.lmf import LMF
-
-    return LMF
-
-
-def build_network(config, shape):
-    """The untrained `LMF`. Arguments as those of `plum_net.build_network`."""
-    return published.build_network(network_class(), config, shape, published.widths_by_modality(config, shape))
+network_options = published.widths_by_modality

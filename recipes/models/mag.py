@@ -4,7 +4,7 @@ import dataclasses
 from typing import ClassVar
 
 from plumkeras.recipes.config.errors import ConfigError
-from plumkeras.recipes.config.fields import BaseRecipeConfig, SyntheticConfig
+from plumkeras.recipes.config.fields import BaseRecipeConfig, on_generated_data
 from plumkeras.recipes.models import published
 from plumkeras.recipes.models.about import About
 
@@ -64,24 +64,7 @@ class MAGRecipeConfig(BaseRecipeConfig):
             )
 
 
-@dataclasses.dataclass(frozen=True)
-class SyntheticMAGRecipeConfig(MAGRecipeConfig):
-    """A run of MAG on generated data."""
-
-    synthetic: SyntheticConfig = dataclasses.field(default_factory=SyntheticConfig)
-
-
+SyntheticMAGRecipeConfig = on_generated_data(MAGRecipeConfig)
 CONFIG, SYNTHETIC_CONFIG = MAGRecipeConfig, SyntheticMAGRecipeConfig
 build_trainers, search_space = published.build_trainers, published.search_space
-
-
-def network_class():
-    """The class of the network."""
-    from plumkeras.models.mag import MAG
-
-    return MAG
-
-
-def build_network(config, shape):
-    """The untrained `MAG`. Arguments as those of `plum_net.build_network`."""
-    return published.build_network(network_class(), config, shape)
+network_options = published.network_options

@@ -4,7 +4,7 @@ import dataclasses
 from typing import ClassVar, Literal
 
 from plumkeras.recipes.config.errors import ConfigError
-from plumkeras.recipes.config.fields import BaseRecipeConfig, SyntheticConfig
+from plumkeras.recipes.config.fields import BaseRecipeConfig, on_generated_data
 from plumkeras.recipes.models import published
 from plumkeras.recipes.models.about import About
 
@@ -79,24 +79,7 @@ class MISARecipeConfig(BaseRecipeConfig):
             )
 
 
-@dataclasses.dataclass(frozen=True)
-class SyntheticMISARecipeConfig(MISARecipeConfig):
-    """A run of MISA on generated data."""
-
-    synthetic: SyntheticConfig = dataclasses.field(default_factory=SyntheticConfig)
-
-
+SyntheticMISARecipeConfig = on_generated_data(MISARecipeConfig)
 CONFIG, SYNTHETIC_CONFIG = MISARecipeConfig, SyntheticMISARecipeConfig
 build_trainers, search_space = published.build_trainers, published.search_space
-
-
-def network_class():
-    """The class of the network."""
-    from plumkeras.models.misa import MISA
-
-    return MISA
-
-
-def build_network(config, shape):
-    """The untrained `MISA`. Arguments as those of `plum_net.build_network`."""
-    return published.build_network(network_class(), config, shape)
+network_options = published.network_options

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar, Literal
 
-from plumkeras.recipes.config.fields import BaseRecipeConfig, SyntheticConfig
+from plumkeras.recipes.config.fields import BaseRecipeConfig, on_generated_data
 from plumkeras.recipes.models import published
 from plumkeras.recipes.models.about import About
 
@@ -78,27 +78,9 @@ class MMIMRecipeConfig(BaseRecipeConfig):
     training: MMIMTrainingConfig = dataclasses.field(default_factory=MMIMTrainingConfig)
 
 
-@dataclasses.dataclass(frozen=True)
-class SyntheticMMIMRecipeConfig(MMIMRecipeConfig):
-    """A run of MMIM on generated data."""
-
-    synthetic: SyntheticConfig = dataclasses.field(default_factory=SyntheticConfig)
-
-
+SyntheticMMIMRecipeConfig = on_generated_data(MMIMRecipeConfig)
 CONFIG, SYNTHETIC_CONFIG = MMIMRecipeConfig, SyntheticMMIMRecipeConfig
-search_space = published.search_space
-
-
-def network_class():
-    """The class of the network."""
-    from plumkeras.models.mmim import MMIM
-
-    return MMIM
-
-
-def build_network(config, shape):
-    """The untrained `MMIM`. Arguments as those of `plum_net.build_network`."""
-    return published.build_network(network_class(), config, shape)
+network_options, search_space = published.network_options, published.search_space
 
 
 def build_trainers(config, network, class_weight, data):

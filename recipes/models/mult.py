@@ -4,7 +4,7 @@ import dataclasses
 from typing import ClassVar
 
 from plumkeras.recipes.config.errors import ConfigError
-from plumkeras.recipes.config.fields import BaseRecipeConfig, SyntheticConfig
+from plumkeras.recipes.config.fields import BaseRecipeConfig, on_generated_data
 from plumkeras.recipes.models import published
 from plumkeras.recipes.models.about import About
 
@@ -65,24 +65,7 @@ class MulTRecipeConfig(BaseRecipeConfig):
             )
 
 
-@dataclasses.dataclass(frozen=True)
-class SyntheticMulTRecipeConfig(MulTRecipeConfig):
-    """A run of MulT on generated data."""
-
-    synthetic: SyntheticConfig = dataclasses.field(default_factory=SyntheticConfig)
-
-
+SyntheticMulTRecipeConfig = on_generated_data(MulTRecipeConfig)
 CONFIG, SYNTHETIC_CONFIG = MulTRecipeConfig, SyntheticMulTRecipeConfig
 build_trainers, search_space = published.build_trainers, published.search_space
-
-
-def network_class():
-    """The class of the network."""
-    from plumkeras.models.mult import MulT
-
-    return MulT
-
-
-def build_network(config, shape):
-    """The untrained `MulT`. Arguments as those of `plum_net.build_network`."""
-    return published.build_network(network_class(), config, shape)
+network_options = published.network_options

@@ -5,7 +5,7 @@ import math
 from typing import ClassVar, Literal
 
 from plumkeras.recipes.config.errors import ConfigError
-from plumkeras.recipes.config.fields import BaseRecipeConfig, StageConfig, SyntheticConfig
+from plumkeras.recipes.config.fields import BaseRecipeConfig, StageConfig, on_generated_data
 from plumkeras.recipes.models.about import About
 from plumkeras.recipes.models.spaces import around
 from plumkeras.recipes.models.text import text_options, text_space
@@ -144,25 +144,12 @@ class RecipeConfig(BaseRecipeConfig):
         return self.objective.label_classes
 
 
-@dataclasses.dataclass(frozen=True)
-class SyntheticRecipeConfig(RecipeConfig):
-    """A run on generated data."""
-
-    synthetic: SyntheticConfig = dataclasses.field(default_factory=SyntheticConfig)
-
-
+SyntheticRecipeConfig = on_generated_data(RecipeConfig)
 CONFIG, SYNTHETIC_CONFIG = RecipeConfig, SyntheticRecipeConfig
 
 
-def network_class():
-    """The class of the network."""
-    from plumkeras.models.plum_net import PLUMNet
-
-    return PLUMNet
-
-
-def build_network(config, shape):
-    """The untrained `PLUMNet`.
+def network_options(config, shape):
+    """The arguments of `PLUMNet` beside those of `shape`.
 
     Args:
         config: `RecipeConfig`.
@@ -177,7 +164,7 @@ def build_network(config, shape):
     vectors = [m for m, width in modalities.items() if width != TOKEN_IDS]
     options["compression"] = {m: "signed_log1p" for m in vectors if m in compressed}
     options["strides"] = {m: stride for m in vectors if m in strided}
-    return network_class()(**shape, **options, **text_options(config, shape), dtype=config.precision)
+    return {**options, **text_options(config, shape)}
 
 
 def build_trainers(config, network, class_weight, data):

@@ -1,13 +1,12 @@
-"""What the published models share among the models: one stage, how a network is built, the search space."""
+"""What the published models share among the models: one stage, the network's arguments, the search space."""
 
 import dataclasses
 
-from plumkeras.recipes.config.errors import ConfigError
 from plumkeras.recipes.config.fields import StageConfig
 from plumkeras.recipes.models.fusion import STAGES
 from plumkeras.recipes.models.spaces import around
 
-__all__ = ["STAGES", "TrainingConfig", "build_network", "build_trainers", "search_space"]
+__all__ = ["STAGES", "TrainingConfig", "build_trainers", "network_options", "search_space", "widths_by_modality"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,25 +23,18 @@ class TrainingConfig(StageConfig):
     """Stop after this many epochs without a better validation loss; 0 never stops."""
 
 
+def network_options(config, shape):
+    """The network's arguments beside those of `shape`. Arguments as those of `plum_net.network_options`."""
+    return dict(vars(config.network))
+
+
 def widths_by_modality(config, shape):
-    """The fields of `config.network`, with `width` by modality in place of `width` and `audio_width`."""
-    options = dict(vars(config.network))
+    """As `network_options`, with `width` by modality in place of `width` and `audio_width`."""
+    options = network_options(config, shape)
     width, audio = options["width"], options.pop("audio_width")
     others = {m: width for m in shape["feature_dims"] if m != "text"}
     options["width"] = {**others, "audio": audio} if "audio" in others and audio is not None else width
     return options
-
-
-def build_network(network_class, config, shape, options=None):
-    """The untrained network. Arguments as those of `plum_net.build_network`; `options` in place of `config.network`.
-
-    Raises:
-        ConfigError: the data have not the modalities or the task that the model needs.
-    """
-    try:
-        return network_class(**shape, **(options or vars(config.network)), dtype=config.precision)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
 
 
 def build_trainers(config, network, class_weight, data):

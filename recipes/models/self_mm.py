@@ -4,7 +4,7 @@ import dataclasses
 from typing import ClassVar, Literal
 
 from plumkeras.recipes.config.errors import ConfigError
-from plumkeras.recipes.config.fields import BaseRecipeConfig, SyntheticConfig
+from plumkeras.recipes.config.fields import BaseRecipeConfig, on_generated_data
 from plumkeras.recipes.models import published
 from plumkeras.recipes.models.about import About
 
@@ -81,27 +81,9 @@ class SelfMMRecipeConfig(BaseRecipeConfig):
             raise ConfigError(f"{NAME} learns regression alone. Received: task={self.task}")
 
 
-@dataclasses.dataclass(frozen=True)
-class SyntheticSelfMMRecipeConfig(SelfMMRecipeConfig):
-    """A run of Self-MM on generated data."""
-
-    synthetic: SyntheticConfig = dataclasses.field(default_factory=SyntheticConfig)
-
-
+SyntheticSelfMMRecipeConfig = on_generated_data(SelfMMRecipeConfig)
 CONFIG, SYNTHETIC_CONFIG = SelfMMRecipeConfig, SyntheticSelfMMRecipeConfig
-search_space = published.search_space
-
-
-def network_class():
-    """The class of the network."""
-    from plumkeras.models.self_mm import SelfMM
-
-    return SelfMM
-
-
-def build_network(config, shape):
-    """The untrained `SelfMM`. Arguments as those of `plum_net.build_network`."""
-    return published.build_network(network_class(), config, shape)
+network_options, search_space = published.network_options, published.search_space
 
 
 def build_trainers(config, network, class_weight, data):

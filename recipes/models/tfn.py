@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar, Literal
 
-from plumkeras.recipes.config.fields import BaseRecipeConfig, SyntheticConfig, check_label_range
+from plumkeras.recipes.config.fields import BaseRecipeConfig, check_label_range, on_generated_data
 from plumkeras.recipes.models import published
 from plumkeras.recipes.models.about import About
 
@@ -64,28 +64,15 @@ class TFNRecipeConfig(BaseRecipeConfig):
             check_label_range(self.network.label_range, "network.label_range")
 
 
-@dataclasses.dataclass(frozen=True)
-class SyntheticTFNRecipeConfig(TFNRecipeConfig):
-    """A run of TFN on generated data."""
-
-    synthetic: SyntheticConfig = dataclasses.field(default_factory=SyntheticConfig)
-
-
+SyntheticTFNRecipeConfig = on_generated_data(TFNRecipeConfig)
 CONFIG, SYNTHETIC_CONFIG = TFNRecipeConfig, SyntheticTFNRecipeConfig
 build_trainers, search_space = published.build_trainers, published.search_space
 
 
-def network_class():
-    """The class of the network."""
-    from plumkeras.models.tfn import TFN
-
-    return TFN
-
-
-def build_network(config, shape):
-    """The untrained `TFN`. Arguments as those of `plum_net.build_network`."""
+def network_options(config, shape):
+    """The arguments of `TFN`. Arguments as those of `plum_net.network_options`."""
     options = published.widths_by_modality(config, shape)
     words = {"labels": _USUAL_RANGE, "none": None}
     if isinstance(options["label_range"], str):
         options["label_range"] = words[options["label_range"]]
-    return network_class()(**shape, **options, dtype=config.precision)
+    return options

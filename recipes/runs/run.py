@@ -11,7 +11,7 @@ from plumkeras.data_pipelines import Dataset, Split, load
 from plumkeras.data_pipelines.inspection.fingerprint import DriftWarning, drift
 from plumkeras.data_pipelines.schema.dataset import html_table
 from plumkeras.recipes.config import ConfigError
-from plumkeras.recipes.models import find_model
+from plumkeras.recipes.models import find_model, network_class
 from plumkeras.recipes.runs import cross_validation, data_checks, fold_runs, output_checks, predictions, run_directory
 from plumkeras.recipes.runs.array_data import arrays_data
 from plumkeras.recipes.runs.network_data import description_path, split_for
@@ -256,7 +256,7 @@ def load_run(directory: str | os.PathLike) -> "Run | cross_validation.CrossValid
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from None
     try:
-        classes = {model.NETWORK: model.network_class()}
+        classes = {model.NETWORK: network_class(model.NAME)}
         network = keras.saving.load_model(path, compile=False, safe_mode=True, custom_objects=classes)
     except Exception as error:
         told = (str(error).splitlines() or [""])[0]

@@ -11,6 +11,7 @@ from plumkeras.data_pipelines.batches.feed import feed
 from plumkeras.data_pipelines.batches.order import BatchStream
 from plumkeras.devices import check_precision, data_parallel, enable_determinism, set_seed
 from plumkeras.features import TOKEN_IDS
+from plumkeras.recipes import models
 from plumkeras.recipes.config import ConfigError, TrainingError
 from plumkeras.recipes.models import data_facts, find_model
 from plumkeras.recipes.runs import resuming, run_directory
@@ -39,7 +40,7 @@ def network_shape(config, dataset):
 
 def build_network(config, dataset):
     """The untrained network of a recipe's model for a data set's modalities, widths and classes."""
-    return find_model(config.model).build_network(config, network_shape(config, dataset))
+    return models.build_network(config, network_shape(config, dataset))
 
 
 def class_weights(config, network, labels):

@@ -7,7 +7,7 @@ import pytest
 
 from plumkeras.models.needs import NEEDS
 from plumkeras.recipes.cli import main
-from plumkeras.recipes.models import MODELS, config_class, find_model
+from plumkeras.recipes.models import MODELS, build_network, config_class, find_model
 from plumkeras.recipes.models.about import PUBLISHED_WIDTHS
 
 
@@ -29,5 +29,5 @@ def test_the_list(capsys):
 def test_the_number_of_parameters(name):
     module = find_model(name)
     shape = {"feature_dims": PUBLISHED_WIDTHS, "task": "regression", "num_classes": 3}
-    network = module.build_network(config_class(name)(name=name), shape)
+    network = build_network(config_class(name)(name=name, model=name), shape)
     assert sum(int(np.prod(v.shape)) for v in network.trainable_variables) == module.ABOUT.parameters
