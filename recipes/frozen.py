@@ -79,6 +79,12 @@ VALUES = {
         "training.weight_decay": 0.0001,
         "network.dropout": 0.3617,
     },
+    "dmd": {
+        "network.width": 100,
+        "training.learning_rate": 0.0003186,
+        "training.weight_decay": 0.0001,
+        "network.dropout": 0.1483,
+    },
     "glomo": {
         "network.width": 48,
         "training.learning_rate": 0.001485,
@@ -107,5 +113,6 @@ def _preset(model, values):
 RECIPES = tuple(_preset(model, values) for model, values in VALUES.items())
 # What `plumkeras --help` says of each, by the recipe.
 SUMMARIES = {
-    recipe.name: f"{find_model(recipe.model).TITLE} for frozen features, searched on CMU-MOSI" for recipe in RECIPES
+    recipe.name: f"{find_model(recipe.model).TITLE} for frozen features, searched on CMU-MOSI"
+    for recipe in RECIPES
 }
