@@ -113,6 +113,5 @@ def _preset(model, values):
 RECIPES = tuple(_preset(model, values) for model, values in VALUES.items())
 # What `plumkeras --help` says of each, by the recipe.
 SUMMARIES = {
-    recipe.name: f"{find_model(recipe.model).TITLE} for frozen features, searched on CMU-MOSI"
-    for recipe in RECIPES
+    recipe.name: f"{find_model(recipe.model).TITLE} for frozen features, searched on CMU-MOSI" for recipe in RECIPES
 }

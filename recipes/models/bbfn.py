@@ -1,10 +1,8 @@
 """BBFN among the models."""
 
 import dataclasses
-from typing import ClassVar
 
-from plumkeras.recipes.config.errors import ConfigError
-from plumkeras.recipes.config.fields import BaseRecipeConfig, on_generated_data
+from plumkeras.recipes.config.fields import on_generated_data
 from plumkeras.recipes.models import published
 from plumkeras.recipes.models.about import About
 
@@ -64,24 +62,14 @@ class TrainingConfig(published.TrainingConfig):
 
 
 @dataclasses.dataclass(frozen=True)
-class BBFNRecipeConfig(BaseRecipeConfig):
+class BBFNRecipeConfig(published.PublishedRecipeConfig):
     """Everything about a run of BBFN except the data file."""
-
-    STAGES: ClassVar[tuple[str, ...]] = tuple(STAGES)
 
     model: str = NAME
     """Model to train."""
     network: BBFNConfig = dataclasses.field(default_factory=BBFNConfig)
     objective: BBFNObjectiveConfig = dataclasses.field(default_factory=BBFNObjectiveConfig)
     training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.network.width % self.network.num_heads:
-            raise ConfigError(
-                "network.width must be a multiple of network.num_heads. Received: "
-                f"network.width={self.network.width}, network.num_heads={self.network.num_heads}"
-            )
 
 
 SyntheticBBFNRecipeConfig = on_generated_data(BBFNRecipeConfig)

@@ -1,10 +1,10 @@
 """CubeMLP among the models."""
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import Literal
 
 from plumkeras.recipes.config.errors import ConfigError
-from plumkeras.recipes.config.fields import BaseRecipeConfig, on_generated_data
+from plumkeras.recipes.config.fields import on_generated_data
 from plumkeras.recipes.models import published
 from plumkeras.recipes.models.about import About
 
@@ -48,10 +48,8 @@ class CubeMLPConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class CubeMLPRecipeConfig(BaseRecipeConfig):
+class CubeMLPRecipeConfig(published.PublishedRecipeConfig):
     """Everything about a run of CubeMLP except the data file."""
-
-    STAGES: ClassVar[tuple[str, ...]] = tuple(STAGES)
 
     model: str = NAME
     """Model to train."""

@@ -1,10 +1,9 @@
 """DMD among the models."""
 
 import dataclasses
-from typing import ClassVar
 
 from plumkeras.recipes.config.errors import ConfigError
-from plumkeras.recipes.config.fields import BaseRecipeConfig, on_generated_data
+from plumkeras.recipes.config.fields import on_generated_data
 from plumkeras.recipes.models import published
 from plumkeras.recipes.models.about import About
 
@@ -83,10 +82,8 @@ class DMDTrainingConfig(published.TrainingConfig):
 
 
 @dataclasses.dataclass(frozen=True)
-class DMDRecipeConfig(BaseRecipeConfig):
+class DMDRecipeConfig(published.PublishedRecipeConfig):
     """Everything about a run of DMD except the data file."""
-
-    STAGES: ClassVar[tuple[str, ...]] = tuple(STAGES)
 
     model: str = NAME
     """Model to train."""
@@ -97,11 +94,6 @@ class DMDRecipeConfig(BaseRecipeConfig):
     def __post_init__(self):
         super().__post_init__()
         network = self.network
-        if network.width % network.num_heads:
-            raise ConfigError(
-                "network.width must be a multiple of network.num_heads. Received: "
-                f"network.width={network.width}, network.num_heads={network.num_heads}"
-            )
         if network.frames < network.kernel_size:
             raise ConfigError(
                 "network.frames must not be below network.kernel_size. Received: "

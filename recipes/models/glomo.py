@@ -1,10 +1,9 @@
 """GLoMo among the models."""
 
 import dataclasses
-from typing import ClassVar
 
 from plumkeras.recipes.config.errors import ConfigError
-from plumkeras.recipes.config.fields import BaseRecipeConfig, on_generated_data
+from plumkeras.recipes.config.fields import on_generated_data
 from plumkeras.recipes.models import published
 from plumkeras.recipes.models.about import About
 
@@ -81,10 +80,8 @@ class GLoMoTrainingConfig(published.TrainingConfig):
 
 
 @dataclasses.dataclass(frozen=True)
-class GLoMoRecipeConfig(BaseRecipeConfig):
+class GLoMoRecipeConfig(published.PublishedRecipeConfig):
     """Everything about a run of GLoMo except the data file."""
-
-    STAGES: ClassVar[tuple[str, ...]] = tuple(STAGES)
 
     model: str = NAME
     """Model to train."""
@@ -95,11 +92,6 @@ class GLoMoRecipeConfig(BaseRecipeConfig):
     def __post_init__(self):
         super().__post_init__()
         network = self.network
-        if network.width % network.num_heads:
-            raise ConfigError(
-                "network.width must be a multiple of network.num_heads. Received: "
-                f"network.width={network.width}, network.num_heads={network.num_heads}"
-            )
         if network.top_k >= network.num_experts:
             raise ConfigError(
                 "network.top_k must be below network.num_experts. Received: "

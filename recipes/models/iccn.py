@@ -1,9 +1,8 @@
 """ICCN among the models."""
 
 import dataclasses
-from typing import ClassVar
 
-from plumkeras.recipes.config.fields import BaseRecipeConfig, on_generated_data
+from plumkeras.recipes.config.fields import on_generated_data
 from plumkeras.recipes.models import published
 from plumkeras.recipes.models.about import About
 
@@ -55,10 +54,8 @@ class ICCNObjectiveConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class ICCNRecipeConfig(BaseRecipeConfig):
+class ICCNRecipeConfig(published.PublishedRecipeConfig):
     """Everything about a run of ICCN except the data file."""
-
-    STAGES: ClassVar[tuple[str, ...]] = tuple(STAGES)
 
     model: str = NAME
     """Model to train."""

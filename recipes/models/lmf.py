@@ -1,9 +1,8 @@
 """LMF among the models."""
 
 import dataclasses
-from typing import ClassVar
 
-from plumkeras.recipes.config.fields import BaseRecipeConfig, on_generated_data
+from plumkeras.recipes.config.fields import on_generated_data
 from plumkeras.recipes.models import published
 from plumkeras.recipes.models.about import About
 
@@ -43,10 +42,8 @@ class LMFConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class LMFRecipeConfig(BaseRecipeConfig):
+class LMFRecipeConfig(published.PublishedRecipeConfig):
     """Everything about a run of LMF except the data file."""
-
-    STAGES: ClassVar[tuple[str, ...]] = tuple(STAGES)
 
     model: str = NAME
     """Model to train."""

@@ -1,10 +1,8 @@
 """MAG among the models."""
 
 import dataclasses
-from typing import ClassVar
 
-from plumkeras.recipes.config.errors import ConfigError
-from plumkeras.recipes.config.fields import BaseRecipeConfig, on_generated_data
+from plumkeras.recipes.config.fields import on_generated_data
 from plumkeras.recipes.models import published
 from plumkeras.recipes.models.about import About
 
@@ -45,23 +43,13 @@ class MAGConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class MAGRecipeConfig(BaseRecipeConfig):
+class MAGRecipeConfig(published.PublishedRecipeConfig):
     """Everything about a run of MAG except the data file."""
-
-    STAGES: ClassVar[tuple[str, ...]] = tuple(STAGES)
 
     model: str = NAME
     """Model to train."""
     network: MAGConfig = dataclasses.field(default_factory=MAGConfig)
     training: published.TrainingConfig = dataclasses.field(default_factory=published.TrainingConfig)
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.network.width % self.network.num_heads:
-            raise ConfigError(
-                "network.width must be a multiple of network.num_heads. Received: "
-                f"network.width={self.network.width}, network.num_heads={self.network.num_heads}"
-            )
 
 
 SyntheticMAGRecipeConfig = on_generated_data(MAGRecipeConfig)

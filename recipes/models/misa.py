@@ -1,10 +1,9 @@
 """MISA among the models."""
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import Literal
 
-from plumkeras.recipes.config.errors import ConfigError
-from plumkeras.recipes.config.fields import BaseRecipeConfig, on_generated_data
+from plumkeras.recipes.config.fields import on_generated_data
 from plumkeras.recipes.models import published
 from plumkeras.recipes.models.about import About
 
@@ -59,24 +58,14 @@ class MISAObjectiveConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class MISARecipeConfig(BaseRecipeConfig):
+class MISARecipeConfig(published.PublishedRecipeConfig):
     """Everything about a run of MISA except the data file."""
-
-    STAGES: ClassVar[tuple[str, ...]] = tuple(STAGES)
 
     model: str = NAME
     """Model to train."""
     network: MISAConfig = dataclasses.field(default_factory=MISAConfig)
     objective: MISAObjectiveConfig = dataclasses.field(default_factory=MISAObjectiveConfig)
     training: published.TrainingConfig = dataclasses.field(default_factory=published.TrainingConfig)
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.network.width % self.network.num_heads:
-            raise ConfigError(
-                "network.width must be a multiple of network.num_heads. Received: "
-                f"network.width={self.network.width}, network.num_heads={self.network.num_heads}"
-            )
 
 
 SyntheticMISARecipeConfig = on_generated_data(MISARecipeConfig)

@@ -1,9 +1,9 @@
 """MMIM among the models."""
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import Literal
 
-from plumkeras.recipes.config.fields import BaseRecipeConfig, on_generated_data
+from plumkeras.recipes.config.fields import on_generated_data
 from plumkeras.recipes.models import published
 from plumkeras.recipes.models.about import About
 
@@ -66,10 +66,8 @@ class MMIMTrainingConfig(published.TrainingConfig):
 
 
 @dataclasses.dataclass(frozen=True)
-class MMIMRecipeConfig(BaseRecipeConfig):
+class MMIMRecipeConfig(published.PublishedRecipeConfig):
     """Everything about a run of MMIM except the data file."""
-
-    STAGES: ClassVar[tuple[str, ...]] = tuple(STAGES)
 
     model: str = NAME
     """Model to train."""

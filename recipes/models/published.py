@@ -1,12 +1,22 @@
 """What the published models share among the models: one stage, the network's arguments, the search space."""
 
 import dataclasses
+from typing import ClassVar
 
-from plumkeras.recipes.config.fields import StageConfig
+from plumkeras.recipes.config.errors import ConfigError
+from plumkeras.recipes.config.fields import BaseRecipeConfig, StageConfig
 from plumkeras.recipes.models.fusion import STAGES
 from plumkeras.recipes.models.spaces import around
 
-__all__ = ["STAGES", "TrainingConfig", "build_trainers", "network_options", "search_space", "widths_by_modality"]
+__all__ = [
+    "STAGES",
+    "PublishedRecipeConfig",
+    "TrainingConfig",
+    "build_trainers",
+    "network_options",
+    "search_space",
+    "widths_by_modality",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +31,22 @@ class TrainingConfig(StageConfig):
     """Norm to clip the gradient of each weight at; 0 does not clip."""
     patience: int = 6
     """Stop after this many epochs without a better validation loss; 0 never stops."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PublishedRecipeConfig(BaseRecipeConfig):
+    """Everything about a run of a published model except the data file."""
+
+    STAGES: ClassVar[tuple[str, ...]] = tuple(STAGES)
+
+    def __post_init__(self):
+        super().__post_init__()
+        width, heads = self.network.width, getattr(self.network, "num_heads", 1)
+        if width % heads:
+            raise ConfigError(
+                "network.width must be a multiple of network.num_heads. Received: "
+                f"network.width={width}, network.num_heads={heads}"
+            )
 
 
 def network_options(config, shape):

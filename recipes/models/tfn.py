@@ -1,9 +1,9 @@
 """TFN among the models."""
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import Literal
 
-from plumkeras.recipes.config.fields import BaseRecipeConfig, check_label_range, on_generated_data
+from plumkeras.recipes.config.fields import check_label_range, on_generated_data
 from plumkeras.recipes.models import published
 from plumkeras.recipes.models.about import About
 
@@ -48,10 +48,8 @@ class TFNConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class TFNRecipeConfig(BaseRecipeConfig):
+class TFNRecipeConfig(published.PublishedRecipeConfig):
     """Everything about a run of TFN except the data file."""
-
-    STAGES: ClassVar[tuple[str, ...]] = tuple(STAGES)
 
     model: str = NAME
     """Model to train."""
