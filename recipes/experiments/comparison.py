@@ -159,6 +159,7 @@ def make_results(outcome):
     if paper:
         notes.append("The paper's rows are on its own features, which are not public.")
     n = outcome.metrics[own][outcome.split]["n"]
+    differences = outcome.differences(names, f"from {outcome.rows[own].title}")
     table = outcome.table("comparison", "One protocol for all", names, paper, notes)
     return Results(
         f"Comparison on {Path(outcome.dataset.path).name if outcome.dataset.path else 'generated data'}",
@@ -168,7 +169,7 @@ def make_results(outcome):
         ],
         [
             table,
-            outcome.differences(names, f"from {outcome.rows[own].title}"),
+            differences,
             _settings_table(outcome),
             outcome.times(),
         ],
@@ -180,7 +181,7 @@ def make_results(outcome):
                 lambda: _draw(outcome, names),
             )
         ],
-        [_finding(outcome, names, key) for key in _main(outcome)],
+        [_finding(outcome, names, key, differences) for key in _main(outcome)],
     )
 
 
@@ -230,19 +231,21 @@ def _value(config, field):
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _finding(outcome, names, key):
-    """Whether the recipe's own model is the best row by a metric, and by how much it is not."""
+def _finding(outcome, names, key, differences):
+    """Whether the recipe's own model is the best row by a metric, by how much, and whether that is shown."""
     title, own = outcome.titles[key], names[0]
     sign, scale, digits = (1, 1, 3) if key == "mae" else (-1, 100, 1)
     values = {name: outcome.metrics[name][outcome.split][key] for name in names}
     ranked = sorted(values, key=lambda name: sign * values[name])
     best, told = ranked[0], outcome.rows[own].title
-    other = ranked[1] if best == own else best
+    other = outcome.rows[ranked[1] if best == own else best].title
+    there = f"{scale * values[ranked[1] if best == own else best]:.{digits}f}"
+    cell = next(row for row in differences.rows if row[0] == other)[differences.header.index(title)]
+    interval = f"{cell.rstrip('*')}: {'a difference' if cell.endswith('*') else 'no difference is shown'}"
     said = f"By {title.removesuffix(' %')}, {told} has {scale * values[own]:.{digits}f}"
-    there = f"{outcome.rows[other].title}, {scale * values[other]:.{digits}f}"
     if best == own:
-        return f"{said}, the best row; the next is {there}."
-    return f"{said}; {there}, is better by {scale * abs(values[own] - values[best]):.{digits}f}."
+        return f"{said}, the best row; the next is {other} with {there} ({interval})."
+    return f"{said} and is not the best row: {other} has {there} ({interval})."
 
 
 def _draw(outcome, names):

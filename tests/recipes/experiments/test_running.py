@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -53,6 +54,9 @@ def test_every_row_seed_and_reference_is_there(directory):
     rows = ["late fusion", "early fusion", "constant", "ridge on mean vectors", "ridge on mean text vectors"]
     assert [row[0] for row in table["rows"]] == rows
     assert [row[1] for row in table["rows"]] == ["2", "2", "-", "-", "-"]
+    # Each finding says who is the best row and whether the difference is shown.
+    ends = re.compile(r"late fusion has .*best row.*\[[+-].*\]: (a difference|no difference is shown)\)\.")
+    assert len(results["findings"]) == 2 and all(ends.search(finding) for finding in results["findings"])
     for row in ("late_fusion", "early_fusion"):
         assert (directory / row / "seed_1" / "network.keras").is_file()
     mean = json.loads((directory / "late_fusion" / METRICS).read_text())["test"]["mae"]
