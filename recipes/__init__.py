@@ -46,7 +46,7 @@ _SUMMARIES = {
     "mosi_text": "ours, for CMU-MOSI with its words: tunes a text encoder; 2 + 8 epochs, 4 to 8 minutes on two cores",
     "mosi_text_frozen": "the same with the text encoder as it is, and the settings of mosi_frozen",
     "mosei": "the paper's settings for CMU-MOSEI, a file or shards; 50 + 50 epochs, best on a GPU",
-    "ur_funny": "humor, for the folder of UR-FUNNY; at most 20 + 20 epochs, best on a GPU",
+    "ur_funny": "humor, for the folder of UR-FUNNY; the settings of mustard, at most 10 + 20 epochs",
     "mustard": "sarcasm, for the folder of MUStARD with text vectors; at most 10 + 20 epochs a fold",
     "synthetic": "generated data with a known truth, needs no file; one or two minutes on two cores",
     **_PUBLISHED_SUMMARIES,
