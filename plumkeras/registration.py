@@ -18,7 +18,7 @@ _CLASSES = {
     "layers.dropout": ("Dropout",),
     "layers.fan_in": ("FanInConv1D", "FanInDense"),
     "layers.feature_standardization": ("FeatureStandardization",),
-    "layers.fixed_frames": ("ConvolvedLength", "FixedFrames"),
+    "layers.fixed_frames": ("ConvolvedLength", "FixedFrames", "LongestFrames"),
     "layers.gated_complementation": ("FirstFrame", "GatedComplementation"),
     "layers.masking": ("FirstFrame", "SequenceMean", "ZeroPadding"),
     "layers.missing_modality": ("AbsentVector", "ModalityDropout", "Presence", "ZeroWhenMissing"),

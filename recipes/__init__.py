@@ -17,6 +17,7 @@ from plumkeras.recipes.mosi import mosi_text as _mosi_text
 from plumkeras.recipes.mosi import mosi_text_frozen as _mosi_text_frozen
 from plumkeras.recipes.mosi import mosi_trimodal as _mosi_trimodal
 from plumkeras.recipes.mustard import mustard as _mustard
+from plumkeras.recipes.mustard import mustard_text as _mustard_text
 from plumkeras.recipes.published import RECIPES as _PUBLISHED
 from plumkeras.recipes.published import SUMMARIES as _PUBLISHED_SUMMARIES
 from plumkeras.recipes.synthetic import synthetic as _synthetic
@@ -26,7 +27,7 @@ _RECIPES = {
     config.name: config
     for config in (
         *(_mosi, _mosi_frozen, _mosi_trimodal, _mosi_text, _mosi_text_frozen),
-        *(_mosei, _ur_funny, _mustard, _synthetic),
+        *(_mosei, _ur_funny, _mustard, _mustard_text, _synthetic),
         *(*_PUBLISHED, *_FROZEN),
     )
 }
@@ -35,7 +36,7 @@ _TASKS = {
     **dict.fromkeys(
         ("mosi", "mosi_frozen", "mosi_trimodal", "mosi_text", "mosi_text_frozen", "mosei", "synthetic"), "regression"
     ),
-    **dict.fromkeys(("ur_funny", "mustard"), "classification"),
+    **dict.fromkeys(("ur_funny", "mustard", "mustard_text"), "classification"),
     **dict.fromkeys(_PUBLISHED_SUMMARIES, "regression"),
 }
 # What each is, for which data, and how long it takes.
@@ -48,6 +49,7 @@ _SUMMARIES = {
     "mosei": "the paper's settings for CMU-MOSEI, a file or shards; 50 + 50 epochs, best on a GPU",
     "ur_funny": "humor, for the folder of UR-FUNNY; the settings of mustard, at most 10 + 20 epochs",
     "mustard": "sarcasm, for the folder of MUStARD with text vectors; at most 10 + 20 epochs a fold",
+    "mustard_text": "sarcasm, for MUStARD with its words: tunes a text encoder; 1 + 4 epochs a fold",
     "synthetic": "generated data with a known truth, needs no file; one or two minutes on two cores",
     **_PUBLISHED_SUMMARIES,
     **_FROZEN_SUMMARIES,

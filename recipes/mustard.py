@@ -11,13 +11,20 @@ validation parts (pooled weighted F1, n = 690, three seeds: 0.599; the others 0.
 
     plumkeras train mustard --data MUStARD --output runs/mustard
 
-`mustard_text` reads the words by a pretrained encoder, whose upper half it tunes; no features are needed. With the
-folder, `--context-frames 64` puts the sentences before in front.
+`mustard_text` reads the words by a pretrained encoder, whose upper half it tunes; no features are needed. Chosen in the
+same way, with seed 0: 0.631, log loss 0.658; with all layers tuned at half the rate 0.622 and 0.669.
 
     plumkeras train mustard_text --data mustard_text.npz --output runs/mustard_text
 """
 
-from plumkeras.recipes.config import AlignmentConfig, NetworkConfig, ObjectiveConfig, RecipeConfig, RefinementConfig
+from plumkeras.recipes.config import (
+    AlignmentConfig,
+    NetworkConfig,
+    ObjectiveConfig,
+    RecipeConfig,
+    RefinementConfig,
+    TextConfig,
+)
 
 mustard = RecipeConfig(
     name="mustard",
@@ -25,4 +32,16 @@ mustard = RecipeConfig(
     objective=ObjectiveConfig(branch_weight=0.1),
     alignment=AlignmentConfig(epochs=10, learning_rate=3e-4, weight_decay=1e-2, clipnorm=1.0),
     refinement=RefinementConfig(epochs=20, learning_rate=3e-4, weight_decay=1e-2, clipnorm=1.0, patience=5),
+)
+
+_tuned = {"learning_rate": 3e-4, "schedule": "cosine", "warmup": 0.1, "weight_decay": 1e-2, "clipnorm": 1.0}
+
+mustard_text = RecipeConfig(
+    name="mustard_text",
+    prototype_policy="ema",
+    text=TextConfig(encoder="all-MiniLM-L6-v2", learning_rate=1e-4, layer_decay=0.9, frozen_layers=3),
+    network=NetworkConfig(hidden_dim=128, num_layers=1, num_heads=8, dropout=0.3),
+    objective=ObjectiveConfig(branch_weight=0.1),
+    alignment=AlignmentConfig(epochs=1, **_tuned),
+    refinement=RefinementConfig(epochs=4, average=0.9, **_tuned),
 )

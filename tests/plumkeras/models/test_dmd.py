@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from plumkeras.layers.fixed_frames import ConvolvedLength, FixedFrames
+from plumkeras.layers.fixed_frames import ConvolvedLength, FixedFrames, LongestFrames
 from plumkeras.models.dmd import DMD, DMDObjective, margin_loss
-from tests.testing.networks import make_data, run_layer_test
+from tests.testing.networks import make_data, make_inputs, run_layer_test
 from tests.testing.objectives import assert_finite_terms, hard_batches
 from tests.testing.parity import value_and_gradients
 from tests.testing.published import WIDTHS, small_network
@@ -23,6 +23,22 @@ def test_fixed_frames():
     assert ops.convert_to_numpy(ConvolvedLength(3)(np.array([6, 3, 2, 1, 0]))).tolist() == [4, 1, 1, 1, 0]
     call = {"sequence": sequence, "length": np.array([6, 3], "int32")}
     run_layer_test(FixedFrames, {"frames": 4}, call, ((2, 4, 1), (2,)), 0)
+
+
+def test_encoders_read_no_more_frames_than_the_longest():
+    """A batch of shorter samples has the outputs that it has beside a longer one, whose frames it is cut to."""
+    network = small_network("dmd")
+    inputs = make_inputs(4, WIDTHS)
+    for m in WIDTHS:
+        inputs[f"{m}_length"] = np.array([2, 1, 3, 6], "int32")
+    together = network(inputs)
+    alone = network({name: values[:3] for name, values in inputs.items()})
+    for name in ("prediction", "text_specific_last", "audio_specific_representation"):
+        np.testing.assert_allclose(alone[name], np.asarray(together[name])[:3], rtol=1e-5, atol=1e-6)
+    cut = LongestFrames()(np.ones((2, 6, 3), "float32"), np.array([4, 0], "int32"))
+    assert cut.shape[1] == (6 if keras.backend.backend() == "jax" else 4)
+    nothing = LongestFrames()(np.ones((2, 6, 3), "float32"), np.array([0, 0], "int32"))
+    assert nothing.shape[1] == (6 if keras.backend.backend() == "jax" else 1)
 
 
 def naive_margin(vectors, labels, used, margin=0.15):
