@@ -2,8 +2,8 @@
 
 The paper reports ACC-2 83.59 % and states neither a setting nor a protocol for this set; all values are ours. By
 default the five folds of `split_indices.p` are trained, each validated on the next (the set has no validation part),
-and pooled. `--protocol speaker_independent` tests on FRIENDS, as the set's own code does, and carves validation from the
-other shows by speaker: the folds share speakers, and who speaks says much of the label.
+and pooled. The folds share speakers, and who speaks says much of the label: `--protocol speaker_independent` tests on
+FRIENDS, as the set's own code does, and carves validation from the other shows by speaker.
 
 `mustard` reads text vectors, which the folder needs: `bert-output.jsonl`, or `plumkeras extract` with an encoder of
 yours. Width 64, 10 + 20 epochs with early stopping; `branch_weight` is the best of twelve settings on the folds'
