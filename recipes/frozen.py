@@ -1,12 +1,14 @@
 """A preset of every model for frozen features: `plum_net_frozen`, `mult_frozen` and so on.
 
 Each was chosen by the same search on CMU-MOSI's frozen text vectors and audio (`mosi_text_audio.npz`): eight trials of
-seed 0, the model's own values first (for PLUM-Net those of `mosi_frozen`), by the prediction loss on `valid` (n = 229);
-width, dropout, learning rate and weight decay, and what else the model's search space has. The test split had no part
-in it. Other data sets take them as they are: `plumkeras experiment comparison RECIPE --settings frozen`.
+seed 0, the model's own values first (for PLUM-Net those of `mosi_frozen`), by the prediction loss on `valid` (n = 229).
+The space is width, dropout, learning rate and weight decay (GLoMo has no field `dropout`), of PLUM-Net its own. The
+test split had no part in it. `plumkeras experiment comparison RECIPE --settings frozen` takes them to other data.
 
     plumkeras train mult_frozen --data mosi_text_audio.npz --output runs/mult_frozen
 """
+
+import dataclasses
 
 from plumkeras.recipes.config import with_values
 from plumkeras.recipes.models import find_model
@@ -110,8 +112,21 @@ def _preset(model, values):
     return with_values(base, {**values, "name": f"{model}_frozen"})
 
 
+def preset_values(model: str) -> dict:
+    """What a preset changes of the model's own defaults, by field, as `with_values` takes it."""
+    preset, changed = _preset(model, VALUES[model]), {}
+    usual = find_model(model).CONFIG(name=preset.name, model=model)
+    for section in dataclasses.fields(preset):
+        ours, theirs = getattr(preset, section.name), getattr(usual, section.name)
+        if dataclasses.is_dataclass(ours):
+            names = [field.name for field in dataclasses.fields(ours)]
+            differing = [name for name in names if getattr(ours, name) != getattr(theirs, name)]
+            changed |= {f"{section.name}.{name}": getattr(ours, name) for name in differing}
+    return changed
+
+
 RECIPES = tuple(_preset(model, values) for model, values in VALUES.items())
 # What `plumkeras --help` says of each, by the recipe.
 SUMMARIES = {
-    recipe.name: f"{find_model(recipe.model).TITLE} for frozen features, searched on CMU-MOSI" for recipe in RECIPES
+    recipe.name: f"{find_model(recipe.model).TITLE} for frozen features, tuned on CMU-MOSI" for recipe in RECIPES
 }

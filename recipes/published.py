@@ -8,7 +8,10 @@ the originals do otherwise:
 - gradients summed over several batches are one batch of their size;
 - clipping is of each weight's gradient, where theirs is of all together (MulT, BBFN, MMIM) or of each value (MISA, DMD,
   CubeMLP);
-- weight decay is decoupled (AdamW), where theirs is added to the gradient.
+- weight decay is decoupled (AdamW) and of all weights, where theirs is added to the gradient (GLoMo's is decoupled too,
+  and leaves out biases and normalisations);
+- CubeMLP's step of the rate at epoch 60 is left out;
+- Adam's epsilon is Keras's 1e-7, where theirs is 1e-8.
 
     plumkeras train mult_mosi --data aligned_50.pkl --output runs/mult_mosi
 """
@@ -90,7 +93,7 @@ cubemlp_mosi = CubeMLPRecipeConfig(
     name="cubemlp_mosi",
     batch_size=128,
     network=CubeMLPConfig(**_as_it_is),
-    training=TrainingConfig(epochs=70, learning_rate=4e-3, clipnorm=1.0),
+    training=TrainingConfig(epochs=70, learning_rate=4e-3, clipnorm=1.0, patience=0),
 )
 
 # The public code: 16 samples, gradients of ten batches.
@@ -106,7 +109,7 @@ glomo_mosi = GLoMoRecipeConfig(
     name="glomo_mosi",
     batch_size=240,
     network=GLoMoConfig(first_token=True, **_as_it_is),
-    training=TrainingConfig(epochs=70, learning_rate=4e-5, weight_decay=1e-4, clipnorm=0.0),
+    training=TrainingConfig(epochs=70, learning_rate=4e-5, weight_decay=1e-4, clipnorm=0.0, patience=0),
 )
 
 # What `plumkeras --help` says of each, by the recipe.

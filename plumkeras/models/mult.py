@@ -20,7 +20,7 @@ class MulT(PublishedNetwork):
     head. Nothing has to be aligned.
 
     Deviations from the public code: lengths say what is padding, everywhere; the last valid frame is read, not the last
-    one; positions are on. A missing modality is read as nothing, and its last frame is 0.
+    one. A missing modality is read as nothing, and its last frame is 0.
 
     Args:
         feature_dims: dict from modality to feature width, of two modalities or more.

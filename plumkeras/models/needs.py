@@ -12,13 +12,13 @@ class Needs:
     Attributes:
         modalities: how many there have to be, at least.
         text: whether one of them has to be `text`.
-        vectors: whether all of them have to be feature vectors, and not token ids.
+        aligned: whether its frames are matched with those of the text by position.
         tasks: names of the tasks that it knows; `None`: all.
     """
 
     modalities: int = 1
     text: bool = False
-    vectors: bool = True
+    aligned: bool = False
     tasks: tuple[str, ...] | None = None
 
 
@@ -26,13 +26,13 @@ class Needs:
 NEEDS = {
     "mult": Needs(modalities=2),
     "misa": Needs(modalities=2),
-    "bbfn": Needs(modalities=2, text=True),
+    "bbfn": Needs(modalities=2, text=True, aligned=True),
     "dmd": Needs(modalities=2),
     "self_mm": Needs(modalities=2, tasks=("regression",)),
     "glomo": Needs(),
     "iccn": Needs(modalities=2, text=True),
-    "mag": Needs(modalities=2, text=True),
-    "cubemlp": Needs(),
+    "mag": Needs(modalities=2, text=True, aligned=True),
+    "cubemlp": Needs(aligned=True),
     "mmim": Needs(modalities=2, text=True),
     "tfn": Needs(),
     "lmf": Needs(),
@@ -51,12 +51,12 @@ def refusal(model: str, feature_dims: dict[str, int], task: str) -> str | None:
     if needs is None:
         return None
     has = listing(feature_dims)
-    if needs.vectors and TOKEN_IDS in feature_dims.values():
+    if TOKEN_IDS in feature_dims.values():
         return f"{model} reads feature vectors, and text is token ids here; leave out text.encoder"
     if needs.text and "text" not in feature_dims:
-        return f"{model} needs the modality text, and the data have {has}; try late_fusion, which takes any"
+        return f"{model} needs the modality text; used here: {has}. Try late_fusion, which takes any"
     if len(feature_dims) < needs.modalities:
-        return f"{model} needs {needs.modalities} modalities or more, and the data have {has}; try late_fusion"
+        return f"{model} needs {needs.modalities} modalities or more; used here: {has}. Try late_fusion, with any"
     if needs.tasks is not None and task not in needs.tasks:
-        return f"{model} knows {' and '.join(needs.tasks)} alone, and the labels are of {task}; try late_fusion"
+        return f"{model} supports {' and '.join(needs.tasks)} only, and the labels are for {task}; try late_fusion"
     return None

@@ -83,7 +83,7 @@ class StepBenchmark:
 
 @dataclasses.dataclass(frozen=True)
 class ModelsBenchmark:
-    """Times an epoch of every model with its preset for frozen features, beside one of the recipe.
+    """Times an epoch of every model, with its preset for frozen features, beside an epoch of the recipe's own model.
 
     plumkeras benchmark models --data mosi_text_audio.npz --recipe plum_net_frozen
     """
@@ -186,9 +186,7 @@ def _benchmark_models(arguments):
     recipe = find_recipe(options.recipe)
     check_max_bytes(options.max_bytes)
     dataset = load(options.data, **recipe.label_options, max_bytes=options.max_bytes)
-    from plumkeras.models.needs import refusal
-    from plumkeras.recipes.models import MODELS, find_model
-    from plumkeras.recipes.runs.data_checks import check_dataset
+    from plumkeras.recipes.runs.data_checks import check_dataset, chosen_models
     from plumkeras.recipes.runs.label_classes import with_label_classes
     from plumkeras.recipes.runs.protocol import fold_dataset, fold_numbers, prepare
     from plumkeras.recipes.views import terminal
@@ -197,12 +195,7 @@ def _benchmark_models(arguments):
     if numbers := fold_numbers(dataset):
         dataset = fold_dataset(dataset, numbers[0])
     check_dataset(recipe, dataset)
-    widths = {m: dataset.feature_dims[m] for m in recipe.modalities or dataset.modalities}
-    for model in options.models:
-        find_model(model)
-        if reason := refusal(model, widths, dataset.task):
-            raise UsageError(f"--models: {reason}")
-    models = options.models or [model for model in MODELS if not refusal(model, widths, dataset.task)]
+    models = chosen_models(recipe, dataset, options.models)
     with quiet_start():
         from plumkeras.recipes.benchmarks.models import benchmark_models
 
@@ -240,7 +233,10 @@ PARTS = {
         _benchmark_step,
         "measure the first call and the steps of both stages, beside another version",
     ),
-    "models": (_benchmark_models, "time an epoch of every model beside one of a recipe, on a feature file"),
+    "models": (
+        _benchmark_models,
+        "time an epoch of every model beside the recipe's own, on a feature file",
+    ),
     "experiment": (_benchmark_experiment, "time an experiment beside the same runs, trained one after the other"),
     "serve": (_benchmark_serving, "measure the latency of a served network beside the network itself, and a load test"),
 }

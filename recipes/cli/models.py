@@ -37,4 +37,7 @@ def run_models(arguments):
     for name, found in about.items():
         published = f" Published for {', '.join(found.data_sets)}." if found.data_sets else ""
         say(f"\n{name}:{published} {found.differs}")
-    say("\nTrain one by `plumkeras train RECIPE --model NAME`; the published settings are recipes of their own.")
+    say(
+        "\nTrain one with `plumkeras train RECIPE --model NAME`. Recipes NAME_mosi have the published settings, and "
+        "NAME_frozen those for frozen features; `plumkeras --help` lists them."
+    )

@@ -5,15 +5,15 @@ from pathlib import Path
 
 from plumkeras.features import reads_text
 from plumkeras.files import write_json
-from plumkeras.models.needs import refusal
 from plumkeras.recipes.config import ConfigError, read_json, value_of, with_values
 from plumkeras.recipes.experiments.drawing import COLOURS, MARKERS, grid
 from plumkeras.recipes.experiments.paper import PLUM_NET, TABLES
 from plumkeras.recipes.experiments.references import fit_reference, is_written, reference_kinds, write_reference
 from plumkeras.recipes.experiments.results import SETTINGS, Picture, Results
 from plumkeras.recipes.experiments.rows import Row, read_row
-from plumkeras.recipes.frozen import TRIALS, VALUES
+from plumkeras.recipes.frozen import TRIALS, VALUES, preset_values
 from plumkeras.recipes.models import MODELS, find_model, loss_title, with_model
+from plumkeras.recipes.runs.data_checks import chosen_models
 from plumkeras.recipes.runs.protocol import fold_numbers
 from plumkeras.recipes.search.plan import SearchOptions, plan
 from plumkeras.recipes.views.tables import ResultTable
@@ -41,10 +41,7 @@ _PAPER = {
 
 def check(setup):
     """Raises `ConfigError` for models that there are not, and for `--settings` that has not those of all."""
-    for model in _models(setup):
-        find_model(model)
-        if reason := refusal(model, _widths(setup), setup.dataset.task):
-            raise ConfigError(f"--models: {reason}")
+    models = chosen_models(setup.config, setup.dataset, setup.options.models)
     if (other := setup.options.settings) is None or _are_presets(other):
         return
     if other.resolve() == setup.directory.resolve():
@@ -52,13 +49,13 @@ def check(setup):
     if not (other / SETTINGS).is_file():
         raise ConfigError(f"--settings {other}: holds no comparison; {SETTINGS} is missing")
     given = read_json(other / SETTINGS)
-    for model in _models(setup):
+    for model in models:
         if model != setup.config.model and model not in given:
             raise ConfigError(f"{other / SETTINGS}: has no settings of {model}; leave it out by --models")
 
 
 def _are_presets(settings):
-    return str(settings) == _FROZEN
+    return str(settings) == _FROZEN and not (settings / SETTINGS).is_file()
 
 
 def _given_settings(setup):
@@ -69,17 +66,7 @@ def _given_settings(setup):
     if not _are_presets(other):
         return read_json(other / SETTINGS)
     unknown = {"objective": None, "own_objective": None}
-    return {model: {"values": values, "trials": TRIALS, **unknown} for model, values in VALUES.items()}
-
-
-def _models(setup):
-    """The recipe's own model, and those asked for or all that can be trained on the data."""
-    others = setup.options.models or [m for m in MODELS if not refusal(m, _widths(setup), setup.dataset.task)]
-    return list(dict.fromkeys([setup.config.model, *others]))
-
-
-def _widths(setup):
-    return {m: setup.dataset.feature_dims[m] for m in setup.config.modalities or setup.dataset.modalities}
+    return {model: {"values": preset_values(model), "trials": TRIALS, **unknown} for model in VALUES}
 
 
 def make_rows(setup):
@@ -88,7 +75,7 @@ def make_rows(setup):
     known = _read_settings(setup.directory / SETTINGS)
     given = _given_settings(setup)
     rows = {}
-    for model in _models(setup):
+    for model in chosen_models(setup.config, setup.dataset, setup.options.models):
         config, before = with_model(setup.config, model), known.get(model, {})
         if given is not None and model != own:
             # What was taken over once stays, whatever becomes of the other comparison.
@@ -152,20 +139,24 @@ def make_results(outcome):
     if outcome.options.trials == 1:
         notes = ["Every model and reference with its own settings: nothing was searched."]
     if (other := outcome.options.settings) is not None:
-        where = "the presets for frozen features, `<model>_frozen`" if _are_presets(other) else str(other)
-        notes = [f"Settings of the other models: chosen on another data set, {where}; see below."]
+        where = (
+            "the presets `<model>_frozen`, tuned on CMU-MOSI's valid" if _are_presets(other) else f"those of {other}"
+        )
+        notes = [f"Settings of the other models: {where}; see below."]
     if missing := [m for m in MODELS if m not in outcome.rows]:
         notes.append(f"Not in the table: {', '.join(missing)}; left out, or they need other data.")
     if paper:
         notes.append("The paper's rows are on its own features, which are not public.")
     n = outcome.metrics[own][outcome.split]["n"]
+    searched = outcome.options.settings is None and outcome.options.trials > 1
+    chosen = "The epoch and settings of each were" if searched else "The epoch of each was"
     differences = outcome.differences(names, f"from {outcome.rows[own].title}")
     table = outcome.table("comparison", "One protocol for all", names, paper, notes)
     return Results(
         f"Comparison on {Path(outcome.dataset.path).name if outcome.dataset.path else 'generated data'}",
         [
             f"Recipe `{outcome.config.name}` and the other models on the same samples, features and seeds.",
-            "The epoch and settings of each were chosen on valid; every network and reference was put to test once.",
+            f"{chosen} chosen on valid; every network and reference was put to test once.",
         ],
         [
             table,
@@ -221,7 +212,8 @@ def _settings_table(outcome):
     titles = {row.title: loss_title(name, task) for name, row in outcome.rows.items() if row.config is not None}
     if others := [f"of {title} the {loss}" for title, loss in titles.items() if loss != get_task(task).loss_title]:
         notes.append(f"That is the {get_task(task).loss_title}; {', '.join(others)}.")
-    if numbers := fold_numbers(outcome.dataset):
+    numbers = fold_numbers(outcome.dataset)
+    if numbers and any(found.get("source") == "search" for found in known.values()):
         notes.append(f"Searches left out fold {numbers[0]}; the other folds' samples were seen by them.")
     return ResultTable("settings", "Settings", ["", "trials", "own", "best", "chosen"], rows, notes)
 
@@ -244,8 +236,8 @@ def _finding(outcome, names, key, differences):
     interval = f"{cell.rstrip('*')}: {'a difference' if cell.endswith('*') else 'no difference is shown'}"
     said = f"By {title.removesuffix(' %')}, {told} has {scale * values[own]:.{digits}f}"
     if best == own:
-        return f"{said}, the best row; the next is {other} with {there} ({interval})."
-    return f"{said} and is not the best row: {other} has {there} ({interval})."
+        return f"{said}, the best row; next is {other} with {there} (difference {interval})."
+    return f"{said} and is not the best row: {other} has {there} (difference {interval})."
 
 
 def _draw(outcome, names):

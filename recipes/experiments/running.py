@@ -57,8 +57,8 @@ class ExperimentOptions(ExecutionOptions):
     stage1_epochs: int | None = None
     """Of alignment: epochs of stage 1; by default 100, and 150 on generated data."""
     settings: Annotated[Path | None, tyro.conf.arg(metavar="DIR|frozen")] = None
-    """Of comparison: another comparison, whose models' settings are used in place of a search; or frozen, those of the
-    presets for frozen features."""
+    """Of comparison: a comparison whose chosen settings are used in place of a search; or frozen, those of the presets
+    <model>_frozen."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from plumkeras.recipes.config.errors import ConfigError
 from plumkeras.recipes.config.fields import on_generated_data
 from plumkeras.recipes.models import published
 from plumkeras.recipes.models.about import About
@@ -62,6 +63,14 @@ class ICCNRecipeConfig(published.PublishedRecipeConfig):
     network: ICCNConfig = dataclasses.field(default_factory=ICCNConfig)
     objective: ICCNObjectiveConfig = dataclasses.field(default_factory=ICCNObjectiveConfig)
     training: published.TrainingConfig = dataclasses.field(default_factory=published.TrainingConfig)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.batch_size <= self.network.code_width:
+            raise ConfigError(
+                "batch_size must be above network.code_width, or no batch has a correlation. Received: "
+                f"batch_size={self.batch_size}, network.code_width={self.network.code_width}"
+            )
 
 
 SyntheticICCNRecipeConfig = on_generated_data(ICCNRecipeConfig)

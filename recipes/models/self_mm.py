@@ -20,7 +20,7 @@ ABOUT = About(
     differs="Text is the mean of frozen vectors, where the authors tune a language model. Quotients are guarded "
     "and a class without samples keeps its centre, where the public code gives NaN; samples that were not"
     " seen yet take no part; a label of 0 is of neither class, as the port has it. There is one learning "
-    "rate. Regression alone.",
+    "rate. Regression only.",
 )
 STAGES = published.STAGES
 # Its memory has a place for each training sample, and the bound of its labels is the data's.
@@ -76,7 +76,7 @@ class SelfMMRecipeConfig(published.PublishedRecipeConfig):
     def __post_init__(self):
         super().__post_init__()
         if self.task not in (None, "regression"):
-            raise ConfigError(f"{NAME} learns regression alone. Received: task={self.task}")
+            raise ConfigError(f"{NAME} supports regression only. Received: task={self.task}")
 
 
 SyntheticSelfMMRecipeConfig = on_generated_data(SelfMMRecipeConfig)

@@ -8,9 +8,10 @@ import numpy as np
 from plumkeras.data_pipelines import MODALITIES, DataError, suspicions
 from plumkeras.data_pipelines.schema.token_ids import TokenIds
 from plumkeras.features import TOKEN_IDS, check_width, lacking_all
-from plumkeras.models.needs import refusal
+from plumkeras.models.needs import NEEDS, Needs, refusal
 from plumkeras.recipes import usual_task
 from plumkeras.recipes.config import ConfigError
+from plumkeras.recipes.models import MODELS, find_model, with_model
 from plumkeras.recipes.runs.label_classes import label_classes_warning
 from plumkeras.tasks import get_task
 
@@ -51,13 +52,87 @@ def check_dataset(config, dataset):
             raise DataError(f"{where}: a modality named {m!r}; letters, digits and _ are expected")
         if not dataset["train"].lengths[m].any():
             raise DataError(f"{where}: train/{m} has no frame at all: every length is 0; leave it out by --modalities")
-    used = config.modalities or dataset.modalities
-    if reason := refusal(config.model, {m: dataset.feature_dims[m] for m in used}, dataset.task):
+    if reason := model_refusal(config, dataset):
         raise ConfigError(f"{where}: {reason}")
     if config.task not in (None, dataset.task):
         raise ConfigError(f"{where}: has {dataset.task} labels, and `task` asks for {config.task}")
     if get_task(dataset.task).has_classes:
         _check_classes(dataset, where)
+
+
+def model_refusal(config, dataset):
+    """Why a recipe's model cannot be trained on a data set, and what to do; None where it can."""
+    used = config.modalities or dataset.modalities
+    if reason := refusal(config.model, {m: dataset.feature_dims[m] for m in used}, dataset.task):
+        return reason
+    if config.context_frames:
+        for m, (count, total, longest) in _cut_samples(config, dataset).items():
+            return (
+                f"{config.model} reads the first {config.network.frames} frames, and behind a context the utterance "
+                f"comes last: of {count} of {total} training samples {m} is longer; set network.frames to {longest}"
+            )
+    return None
+
+
+def chosen_models(config, dataset, asked=()):
+    """The recipe's own model, then those asked for, or all that can be trained on the data.
+
+    Raises:
+        ConfigError: there is no model of a name that is asked for, or it cannot be trained on the data.
+    """
+
+    def reason(model):
+        try:
+            return model_refusal(with_model(config, model), dataset)
+        except ConfigError as error:
+            return f"{model}: {error}"
+
+    for model in asked:
+        find_model(model)
+        if why := reason(model):
+            raise ConfigError(f"--models: {why}")
+    return list(dict.fromkeys([config.model, *(asked or [model for model in MODELS if not reason(model)])]))
+
+
+def _cut_samples(config, dataset):
+    """By modality, of which of the training samples a model of a fixed number of frames reads not all: how many, of
+    how many, and the longest."""
+    frames, found = getattr(config.network, "frames", None), {}
+    if frames is not None:
+        split = _training_part(dataset)
+        for m in config.modalities or dataset.modalities:
+            longest = int(split.lengths[m].max(initial=0))
+            if longest > frames:
+                found[m] = int((split.lengths[m] > frames).sum()), len(split), longest
+    return found
+
+
+def _training_part(dataset):
+    """`train`, or all samples of data with folds."""
+    return dataset["train"] if "train" in dataset else dataset["all"]
+
+
+def model_warnings(config, dataset):
+    """What a model does not make of the data, sentences."""
+    model, used, split = config.model, config.modalities or dataset.modalities, _training_part(dataset)
+    found = []
+    for m, (count, total, longest) in _cut_samples(config, dataset).items():
+        found.append(
+            f"{model} reads the first {config.network.frames} frames: of {count} of {total} training samples {m} is "
+            f"longer; network.frames={longest} reads them all"
+        )
+    if NEEDS.get(model, Needs()).aligned:
+        first = "text" if "text" in used else used[0]
+        for m in used:
+            ours, theirs = split.lengths[m], split.lengths[first]
+            if apart := int(((ours > 1) & (theirs > 0) & (ours != theirs)).sum()):
+                found.append(
+                    f"{model} matches frames by position: of {apart} of {len(split)} training samples {m} has neither "
+                    f"one frame nor as many as {first}; aligned features are expected"
+                )
+    if model == "iccn" and len(used) == 2:
+        found.append("iccn correlates the text's pairs with two modalities or more; with one its correlation is 0")
+    return found
 
 
 def _check_classes(dataset, where):
@@ -147,6 +222,7 @@ def training_warnings(config, dataset):
     """As `data_warnings`, and which split training cannot measure, and classes that are cut at quantiles."""
     sentence = None if "all" in dataset else unmeasured(dataset)
     found = [sentence, _other_task(config, dataset), label_classes_warning(config, dataset)]
+    found += model_warnings(config, dataset)
     return data_warnings(config, dataset) + [sentence for sentence in found if sentence]
 
 

@@ -7,8 +7,8 @@ from plumkeras.recipes import find_recipe
 from plumkeras.recipes.config import value_of, with_values
 from plumkeras.recipes.experiments import comparison
 from plumkeras.recipes.experiments.running import ExperimentOptions, Setup
-from plumkeras.recipes.frozen import TRIALS, VALUES
-from plumkeras.recipes.models import MODELS, loss_title
+from plumkeras.recipes.frozen import TRIALS, VALUES, preset_values
+from plumkeras.recipes.models import MODELS, loss_title, with_model
 from plumkeras.recipes.runs.jobs import DataSource
 
 PUBLISHED = Path(__file__).parents[2] / "recipes" / "results" / "mosi_comparison" / "settings.json"
@@ -36,7 +36,21 @@ def test_a_comparison_takes_the_presets_over(tmp_path):
     for model in ("mult", "late_fusion"):
         preset = find_recipe(f"{model}_frozen")
         assert rows[model].config.network == preset.network and rows[model].config.training == preset.training
-    assert json.loads((tmp_path / "settings.json").read_text())["mult"]["values"] == VALUES["mult"]
+    assert json.loads((tmp_path / "settings.json").read_text())["mult"]["values"] == preset_values("mult")
+
+
+def test_presets_are_whole_for_any_recipe():
+    """PLUM-Net's is `mosi_frozen` with changes, and not the defaults with changes."""
+    for model in MODELS:
+        preset = find_recipe(f"{model}_frozen")
+        made = with_values(with_model(find_recipe("mosi_trimodal"), model), {})
+        if model != "plum_net":
+            made = with_values(made, preset_values(model))
+            assert made.network == preset.network and made.last_stage == preset.last_stage
+    made = with_values(with_model(find_recipe("mult_frozen"), "plum_net"), preset_values("plum_net"))
+    preset = find_recipe("plum_net_frozen")
+    assert (made.alignment, made.refinement) == (preset.alignment, preset.refinement)
+    assert (made.network, made.objective) == (preset.network, preset.objective)
 
 
 def test_a_squared_error_is_called_one():

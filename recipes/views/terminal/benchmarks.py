@@ -21,7 +21,7 @@ def print_models_benchmark(found, recipe, samples, rounds, console=None):
     """What `benchmark_models` measured: a row for each model, with the ratio to the recipe's own."""
     console = console or Console()
     title = f"An epoch of the last stage, validation included, {samples} samples, median of {rounds}"
-    table = make_table(title, "", "parameters", "s", "CPU s", f"times {recipe}'s")
+    table = make_table(title, "", "parameters", "s", "CPU s", f"time / {recipe}'s")
     for row in found.values():
         seconds = (f"{row[clock]:.2f}" for clock in ("seconds", "cpu_seconds"))
         table.add_row(row["title"], f"{row['parameters']:,}", *seconds, f"{row['ratio']:.2f}")

@@ -87,13 +87,15 @@ def test_an_export_gives_the_numbers_of_the_network(name, tmp_path):
 def test_what_the_model_cannot_read_is_refused(name):
     cls, needs = network_class(name), NEEDS[name]
     if needs.modalities > 1:
-        with pytest.raises(ValueError, match=f"needs {needs.modalities} modalities or more, and the data have text"):
+        with pytest.raises(ValueError, match=f"needs {needs.modalities} modalities or more; used here: text"):
             cls({"text": 4})
     if needs.text:
-        with pytest.raises(ValueError, match=f"{name} needs the modality text, and the data have audio, vision"):
+        with pytest.raises(ValueError, match=f"{name} needs the modality text; used here: audio, vision"):
             cls({"audio": 4, "vision": 3})
     if needs.tasks:
-        with pytest.raises(ValueError, match=f"{name} knows {needs.tasks[0]} alone, and the labels are of multilabel"):
+        with pytest.raises(
+            ValueError, match=f"{name} supports {needs.tasks[0]} only, and the labels are for multilabel"
+        ):
             cls({"text": 4, "audio": 3}, task="multilabel")
     with pytest.raises(ValueError, match=r"text is token ids here; leave out text\.encoder"):
         cls({"text": 0, "audio": 4})
