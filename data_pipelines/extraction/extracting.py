@@ -13,6 +13,7 @@ from plumkeras.data_pipelines.readers.shared.label_fields import split_labels
 from plumkeras.data_pipelines.schema.dataset import MODALITIES, Dataset, Split
 from plumkeras.data_pipelines.schema.report import Report
 from plumkeras.data_pipelines.schema.validation import DataError, TokenIdsError
+from plumkeras.features import TOKEN_IDS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,7 +219,7 @@ def _add_text(path, options, label_range, progress, max_bytes):
             raise
         # The vectors take their place.
         dataset = load(path, modalities=error.others, label_range=label_range, max_bytes=max_bytes)
-    if "text" in dataset.modalities:
+    if dataset.feature_dims.get("text", TOKEN_IDS) != TOKEN_IDS:
         raise DataError(f"{path}: has text vectors already ({dataset.feature_dims['text']} wide)")
     for name, split in dataset.items():
         if split.raw_text is None:
@@ -227,7 +228,11 @@ def _add_text(path, options, label_range, progress, max_bytes):
     splits = {}
     for name, split in dataset.items():
         features, lengths = _encode(encoder, split.raw_text, options, dataset.report, f"{name}/text", progress)
-        changed = {"features": {"text": features, **split.features}, "lengths": {"text": lengths, **split.lengths}}
+        others = [m for m in split.features if m != "text"]
+        changed = {
+            "features": {"text": features, **{m: split.features[m] for m in others}},
+            "lengths": {"text": lengths, **{m: split.lengths[m] for m in others}},
+        }
         if split.context_raw_text is not None:
             # What was said last before the utterance counts most.
             features, lengths = _encode(

@@ -16,6 +16,7 @@ frames to 128. A sentence's BERT vector is that of [CLS], the mean of four layer
 """
 
 import collections
+import dataclasses
 import os
 
 import numpy as np
@@ -27,6 +28,7 @@ from plumkeras.data_pipelines.readers.foreign import read_pickle
 from plumkeras.data_pipelines.readers.shared import fields
 from plumkeras.data_pipelines.readers.shared.assembling import assemble_padded
 from plumkeras.data_pipelines.readers.shared.labels import ANY, labelled
+from plumkeras.data_pipelines.schema.token_ids import texts_alone
 from plumkeras.data_pipelines.schema.validation import MODALITIES, DataError, listing
 
 NAME = "mustard"
@@ -67,14 +69,19 @@ def read(path, report, modalities=None, request=ANY, sha256=None):
         readers["vision"] = features.read_vision
         if len(visual) > 1:
             report.warn(f"vision: {visual[0]} is read, {listing(visual[1:])} not")
-    if not readers or ("text" not in readers and "text" in (modalities or ())):
+    if "text" not in readers and "text" in (modalities or ()):
         raise DataError(
             f"{path}: holds {len(table.ids)} utterances as texts without vectors, and of features: {listing(readers)}. "
             "`plumkeras extract` makes vectors"
         )
     if "text" not in readers:
-        report.warn(f"text: there is no {features.BERT}, so what was said is in raw_text alone")
-    chosen = fields.pick_modalities([m for m in MODALITIES if m in readers], modalities, path)
+        report.warn(
+            f"text: there is no {features.BERT}, so what was said is in raw_text alone; a text encoder reads it, and "
+            "`plumkeras extract` makes vectors of it"
+        )
+    held = [m for m in MODALITIES if m in readers]
+    # Texts alone are something to read, too.
+    chosen = fields.pick_modalities(held, modalities, path) if held or modalities else []
     utterances, contexts = {}, {}
     for modality in chosen:
         utterances[modality], context = readers[modality](home, table.ids, table.sentences, report)
@@ -85,6 +92,9 @@ def read(path, report, modalities=None, request=ANY, sha256=None):
     else:
         report.warn(f"there is no {_FOLDS}, so there are no folds")
     split = assemble_padded("all", path, table.values, utterances, contexts, report)
+    if not held:
+        text, lengths = texts_alone(len(table.ids))
+        split = dataclasses.replace(split, features=text, lengths=lengths)
     return labelled({"all": split}, request, report, path, declared=True, format=NAME, sha256=sha256)
 
 

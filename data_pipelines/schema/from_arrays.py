@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from plumkeras.data_pipelines.schema.token_ids import TokenIds
+from plumkeras.data_pipelines.schema.token_ids import texts_alone
 from plumkeras.data_pipelines.schema.validation import DataError, listing, whole_numbers
 from plumkeras.nearest import nearest
 
@@ -39,8 +39,7 @@ def split_fields(modalities, lengths=None, labels=None, ids=None, raw_text=None)
     for m, value in given.items():
         features[m], found[m] = padded(m, value, lengths.get(m))
     if not given:
-        count = len(raw_text)
-        features, found = {"text": TokenIds(np.zeros((count, 1)))}, {"text": np.zeros(count, "int32")}
+        features, found = texts_alone(len(raw_text))
     counts = {m: len(array) for m, array in features.items()}
     first, count = next(iter(counts.items()))
     labels = None if labels is None else np.asarray(labels)

@@ -35,3 +35,8 @@ def check_no_token_ids(dataset):
             f"{dataset.path or 'the data set'}: {ids[0]} is token ids, or texts alone, which are not written; give "
             "features beside raw_text, of which token ids are made in training"
         )
+
+
+def texts_alone(count):
+    """Features and lengths of samples that are texts: no frame yet, until token ids are made of `raw_text`."""
+    return {"text": TokenIds(np.zeros((count, 1)))}, {"text": np.zeros(count, "int32")}

@@ -40,6 +40,11 @@ def check_dataset(config, dataset):
             hint = "; carve valid from train, by video or group, with --validation-fraction 0.15"
             raise DataError(f"{where}: {name} has no labels to train on{hint if name == 'valid' else ''}")
     has = ", ".join(dataset.modalities)
+    if TOKEN_IDS in dataset.feature_dims.values() and not config.text.encoder:
+        raise DataError(
+            f"{where}: has texts without vectors; read them by a text encoder (--text.encoder all-MiniLM-L6-v2), or "
+            "make vectors of them (plumkeras extract)"
+        )
     for m in config.modalities:
         if m not in dataset.modalities:
             raise DataError(f"{where}: no modality {m!r}, which `modalities` asks for; it has {has}")

@@ -102,6 +102,8 @@ def _print_columns(description, console):
 
 
 def _largest(values):
+    if not values:  # Texts alone have no columns.
+        return "-"
     return "not finite" if None in values else f"{max(values):.4g}"
 
 

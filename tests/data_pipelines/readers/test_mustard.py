@@ -7,7 +7,10 @@ import h5py
 import numpy as np
 import pytest
 
-from plumkeras.data_pipelines import DataError, Dataset, Split, carve_validation, load, speaker_independent
+from plumkeras.data_pipelines import DataError, Dataset, Split, carve_validation, convert, load, speaker_independent
+from plumkeras.recipes import find_recipe
+from plumkeras.recipes.cli import main
+from plumkeras.recipes.runs.jobs import check_trainable
 from tests.testing.dataset_folders import (
     clips,
     mustard_folds,
@@ -163,10 +166,18 @@ def test_cleaning(tmp_path):
     assert dataset["all"].context_features["vision"][2, 1, :4].tolist() == [0, 0, 0, 2.25]
 
 
-def test_texts_alone_name_extract(tmp_path):
+def test_texts_alone_are_for_an_encoder_or_extract(tmp_path):
     write_mustard(tmp_path, without=("features", "audio", "bert"))
-    with pytest.raises(DataError, match=r"21 utterances as texts without vectors, and of features: none\. `plum"):
-        load(tmp_path)
+    dataset = load(tmp_path)
+    assert dataset.feature_dims == {"text": 0} and not dataset["all"].lengths["text"].any()
+    assert len(dataset["all"].raw_text) == len(dataset["all"].context_raw_text) == 21
+    assert "a text encoder reads it, and `plumkeras extract` makes vectors of it" in "".join(dataset.report.warnings)
+    with pytest.raises(DataError, match=r"texts without vectors; read them by a text encoder \(--text.encoder"):
+        check_trainable(find_recipe("mustard"), dataset)
+    assert main(["inspect", str(tmp_path)]) == 0
+    with pytest.raises(DataError, match="token ids, or texts alone, which are not written"):
+        convert(dataset, tmp_path / "shards")
+    assert not (tmp_path / "shards").exists()
     write_mustard(tmp_path, without=("features", "bert"))
     with pytest.raises(DataError, match=r"of features: audio\. `plumkeras extract`"):
         load(tmp_path, modalities=["text", "audio"])
