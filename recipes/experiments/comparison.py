@@ -22,9 +22,9 @@ from plumkeras.tasks import get_task
 SEEDS = (0, 1, 2, 3, 4)
 OPTIONS = ("models", "trials", "settings")
 
-_SEARCHES, _FROZEN = "searches", "frozen"
+_SEARCHES, _FROZEN, _CONSTANT = "searches", "frozen", "constant"
 _REFERENCES = {
-    "constant": "constant",
+    _CONSTANT: "constant",
     "ridge": "ridge on mean vectors",
     "ridge_text": "ridge on mean text vectors",
     "logistic": "logistic regression on mean vectors",
@@ -242,19 +242,30 @@ def _finding(outcome, names, key, differences):
 
 def _draw(outcome, names):
     keys = _main(outcome)
-    figure, axes = grid(1, len(keys), 5.6, 1.2 + 0.42 * len(names))
+    figure, axes = grid(1, len(keys), 5.6, 1.2 + 0.34 * len(names))
     for axis, key in zip(axes[0], keys, strict=True):
         scale = 100 if outcome.titles[key].endswith("%") else 1
-        for place, name in enumerate(names):
+        means, points = {}, {}
+        for name in names:
             found = outcome.metrics[name]
-            points = [scale * seed[outcome.split][key] for seed in found.get("seeds", {}).values()]
-            mean = scale * found[outcome.split][key]
+            means[name] = scale * found[outcome.split][key]
+            points[name] = [scale * seed[outcome.split][key] for seed in found.get("seeds", {}).values()]
+        # The constant is far from all others, whose differences are to be seen: its value stands at the edge.
+        near = [value for name in names if name != _CONSTANT for value in (means[name], *points[name])]
+        margin = 0.06 * (max(near) - min(near)) or 1.0
+        low, high = min(near) - margin, max(near) + margin
+        for place, name in enumerate(names):
             colour = COLOURS[0] if place == 0 else COLOURS[6] if outcome.rows[name].config is None else COLOURS[1]
-            axis.plot([mean, mean], [place - 0.3, place + 0.3], color=colour, linewidth=2)
+            if not low <= means[name] <= high:
+                edge, side, mark = (high, "right", "{} \u2192") if means[name] > high else (low, "left", "\u2190 {}")
+                axis.text(edge, place, f" {mark.format(f'{means[name]:.3g}')} ", ha=side, va="center", color=colour)
+                continue
+            axis.plot([means[name]] * 2, [place - 0.3, place + 0.3], color=colour, linewidth=2)
             marker = MARKERS[0] if place == 0 else MARKERS[1]
-            axis.plot(points, [place] * len(points), marker, color=colour, markersize=4, alpha=0.6)
+            axis.plot(points[name], [place] * len(points[name]), marker, color=colour, markersize=4, alpha=0.6)
+        axis.set_xlim(low, high)
         axis.set_yticks(range(len(names)), [outcome.rows[name].title for name in names])
-        axis.invert_yaxis()
+        axis.set_ylim(len(names) - 0.4, -0.6)
         axis.set_xlabel(outcome.titles[key])
         axis.grid(alpha=0.25, axis="x")
     for axis in axes[0, 1:]:
