@@ -24,7 +24,8 @@ def video_of(sample_id):
     ['03bSnISJMiM', '03bSnISJMiM', 'vid', '-3g5yACwYnA', None]
     """
     found = next(filter(None, (pattern.fullmatch(sample_id) for pattern in _IDS)), None)
-    return found and found[1]
+    # `1_90` and `2_471` of MUStARD number two lists; a video has a name.
+    return None if found is None or re.fullmatch(r"\d{1,2}", found[1]) else found[1]
 
 
 def sources(dataset):

@@ -47,6 +47,8 @@ def test_nothing_wrong_nothing_said():
         ("-3g5yACwYnA_0_13.2", "-3g5yACwYnA"),
         ("-3g5yACwYnA_4.84_13", "-3g5yACwYnA"),
         ("vid_7_3", "vid_7"),
+        ("234587_4", "234587"),
+        ("1_10004", None),  # MUStARD numbers two lists.
         ("17", None),
         ("vid", None),
         ("_3", None),
