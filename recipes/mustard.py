@@ -1,4 +1,4 @@
-"""MUStARD, sarcasm in two classes, from its folder.
+"""MUStARD, sarcasm in two classes. Below the references: weighted F1 0.598 and 0.592, logistic regression 0.613.
 
 The paper reports ACC-2 83.59 % and states neither a setting nor a protocol for this set; all values are ours. By
 default the five folds of `split_indices.p` are trained, each validated on the next (the set has no validation part),
@@ -10,11 +10,14 @@ yours. Width 64, 10 + 20 epochs with early stopping. On token vectors of MiniLM-
 front of the utterance, `branch_weight` 0.1 was the best of twelve settings on the folds' validation parts (pooled
 weighted F1, n = 690, three seeds: 0.599; the others 0.564 to 0.596).
 
+On the test folds: 0.598 ± 0.003. A logistic regression on the mean vectors has 0.613 (the difference is within noise,
+[-1.9, +4.6] points) and a support vector machine 0.611.
+
     plumkeras train mustard --data mustard.npz --output runs/mustard
 
 `mustard_text` needs no features: it reads the words by a pretrained encoder, whose upper half it tunes, with the
 sentences of context in front. Chosen in the same way on the same texts, seed 0: 0.631 and a log loss of 0.658; with all
-layers tuned at half the rate 0.622 and 0.669.
+layers tuned at half the rate 0.622 and 0.669. The test folds do not give it back: 0.592 ± 0.009 (three seeds).
 
     plumkeras train mustard_text --data MUStARD --output runs/mustard_text
 """
