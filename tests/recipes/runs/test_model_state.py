@@ -132,8 +132,8 @@ def test_labels_are_bounded_by_the_data_or_the_recipe():
 
 
 def test_self_mm_learns_regression_alone():
-    with pytest.raises(ConfigError, match=r"self_mm learns regression alone\. Received: task=classification"):
+    with pytest.raises(ConfigError, match=r"self_mm supports regression only\. Received: task=classification"):
         small("self_mm", task="classification")
     classes, _ = make_synthetic(SIZES, task="classification", **SHAPES)
-    with pytest.raises(ConfigError, match="self_mm knows regression alone, and the labels are of classification"):
+    with pytest.raises(ConfigError, match="self_mm supports regression only, and the labels are for classification"):
         Training(small("self_mm"), classes)

@@ -11,8 +11,7 @@ from plumkeras.data_pipelines import Dataset, Split, load, save_npz
 from plumkeras.recipes import ConfigError, find_recipe, load_run
 from plumkeras.recipes.cli import main
 from plumkeras.recipes.config import to_dict, with_values
-from plumkeras.recipes.models import with_model
-from plumkeras.recipes.models.tfn import build_network
+from plumkeras.recipes.models import build_network, with_model
 from plumkeras.recipes.runs.label_classes import label_classes_warning, with_label_classes
 from plumkeras.recipes.search.plan import SearchOptions, plan
 from plumkeras.recipes.views.terminal import metric_rows
