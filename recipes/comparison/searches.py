@@ -62,9 +62,8 @@ def read_search(name, directory) -> ComparedSearch:
     if path.is_file():
         state = read_json(path)
     try:
-        objective = (
-            f"validation {loss_title(described.get('recipe', {}).get('model', 'plum_net'), described['data']['task'])}"
-        )
+        model = described.get("recipe", {}).get("model", "plum_net")
+        objective = f"validation {loss_title(model, described['data']['task'])}"
         n, seeds = int(described["data"]["samples"]["valid"]), [int(seed) for seed in described["seeds"]]
         records = {} if state is None else state["oracle"]["records"]
         found = {
