@@ -36,10 +36,13 @@ def dask_cluster(folder, count=2, threads=1, **environment):
 
     try:
         scheduler = start("scheduler", "scheduler", "--port", "0", "--scheduler-file", str(folder / "scheduler.json"))
-        while not (folder / "scheduler.json").exists():
+        file, told = folder / "scheduler.json", ""
+        # It is there before it is written.
+        while not told.rstrip().endswith("}"):
             assert scheduler.poll() is None, (folder / "scheduler.log").read_text()
             time.sleep(0.05)
-        address = json.loads((folder / "scheduler.json").read_text())["address"]
+            told = file.read_text() if file.exists() else ""
+        address = json.loads(told)["address"]
         words = ("worker", address, "--nthreads", str(threads), "--local-directory", str(folder), "--memory-limit", "0")
         workers = [start(f"worker{i}", *words, **environment) for i in range(count)]
         yield address, [scheduler, *workers]
