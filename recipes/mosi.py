@@ -78,15 +78,16 @@ mosi_trimodal = RecipeConfig(
     refinement=RefinementConfig(epochs=16, learning_rate=3e-4, weight_decay=1e-2, clipnorm=1.0),
 )
 
-_tuned = {"learning_rate": 3e-4, "schedule": "cosine", "warmup": 0.1, "weight_decay": 1e-2, "clipnorm": 1.0}
+# Of both stages where a text encoder is tuned.
+TUNED = {"learning_rate": 3e-4, "schedule": "cosine", "warmup": 0.1, "weight_decay": 1e-2, "clipnorm": 1.0}
 
 mosi_text = RecipeConfig(
     name="mosi_text",
     text=TextConfig(encoder="all-MiniLM-L6-v2", learning_rate=2e-4, layer_decay=0.9),
     network=NetworkConfig(hidden_dim=128, num_layers=1, num_heads=8, dropout=0.3),
     objective=ObjectiveConfig(label_classes="round7", branch_weight=0.1),
-    alignment=AlignmentConfig(epochs=2, **_tuned),
-    refinement=RefinementConfig(epochs=8, average=0.98, **_tuned),
+    alignment=AlignmentConfig(epochs=2, **TUNED),
+    refinement=RefinementConfig(epochs=8, average=0.98, **TUNED),
 )
 
 mosi_text_frozen = dataclasses.replace(

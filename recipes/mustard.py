@@ -30,6 +30,7 @@ from plumkeras.recipes.config import (
     RefinementConfig,
     TextConfig,
 )
+from plumkeras.recipes.mosi import TUNED
 
 mustard = RecipeConfig(
     name="mustard",
@@ -39,8 +40,6 @@ mustard = RecipeConfig(
     refinement=RefinementConfig(epochs=20, learning_rate=3e-4, weight_decay=1e-2, clipnorm=1.0, patience=5),
 )
 
-_tuned = {"learning_rate": 3e-4, "schedule": "cosine", "warmup": 0.1, "weight_decay": 1e-2, "clipnorm": 1.0}
-
 mustard_text = RecipeConfig(
     name="mustard_text",
     context_frames=64,
@@ -48,6 +47,6 @@ mustard_text = RecipeConfig(
     text=TextConfig(encoder="all-MiniLM-L6-v2", learning_rate=1e-4, layer_decay=0.9, frozen_layers=3),
     network=NetworkConfig(hidden_dim=128, num_layers=1, num_heads=8, dropout=0.3),
     objective=ObjectiveConfig(branch_weight=0.1),
-    alignment=AlignmentConfig(epochs=1, **_tuned),
-    refinement=RefinementConfig(epochs=4, average=0.9, **_tuned),
+    alignment=AlignmentConfig(epochs=1, **TUNED),
+    refinement=RefinementConfig(epochs=4, average=0.9, **TUNED),
 )

@@ -229,13 +229,13 @@ def _finding(outcome, names, key, differences):
     sign, scale, digits = (1, 1, 3) if key == "mae" else (-1, 100, 1)
     values = {name: outcome.metrics[name][outcome.split][key] for name in names}
     ranked = sorted(values, key=lambda name: sign * values[name])
-    best, told = ranked[0], outcome.rows[own].title
-    other = outcome.rows[ranked[1] if best == own else best].title
-    there = f"{scale * values[ranked[1] if best == own else best]:.{digits}f}"
+    name = ranked[1] if ranked[0] == own else ranked[0]
+    told, other = outcome.rows[own].title, outcome.rows[name].title
+    there = f"{scale * values[name]:.{digits}f}"
     cell = next(row for row in differences.rows if row[0] == other)[differences.header.index(title)]
     interval = f"{cell.rstrip('*')}: {'a difference' if cell.endswith('*') else 'no difference is shown'}"
     said = f"By {title.removesuffix(' %')}, {told} has {scale * values[own]:.{digits}f}"
-    if best == own:
+    if ranked[0] == own:
         return f"{said}, the best row; next is {other} with {there} (difference {interval})."
     return f"{said} and is not the best row: {other} has {there} (difference {interval})."
 

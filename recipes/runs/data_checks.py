@@ -74,7 +74,7 @@ def model_refusal(config, dataset):
         for m, (count, total, longest) in _cut_samples(config, dataset).items():
             return (
                 f"{config.model} reads the first {config.network.frames} frames, and behind a context the utterance "
-                f"comes last: of {count} of {total} training samples {m} is longer; set network.frames to {longest}"
+                f"comes last: in {count} of {total} training samples {m} is longer; set network.frames to {longest}"
             )
     return None
 
@@ -123,7 +123,7 @@ def model_warnings(config, dataset):
     found = []
     for m, (count, total, longest) in _cut_samples(config, dataset).items():
         found.append(
-            f"{model} reads the first {config.network.frames} frames: of {count} of {total} training samples {m} is "
+            f"{model} reads the first {config.network.frames} frames: in {count} of {total} training samples {m} is "
             f"longer; network.frames={longest} reads them all"
         )
     if NEEDS.get(model, Needs()).aligned:
@@ -132,7 +132,7 @@ def model_warnings(config, dataset):
             ours, theirs = split.lengths[m], split.lengths[first]
             if apart := int(((ours > 1) & (theirs > 0) & (ours != theirs)).sum()):
                 found.append(
-                    f"{model} matches frames by position: of {apart} of {len(split)} training samples {m} has neither "
+                    f"{model} matches frames by position: in {apart} of {len(split)} training samples {m} has neither "
                     f"one frame nor as many as {first}; aligned features are expected"
                 )
     if model == "iccn" and len(used) == 2:
